@@ -1,0 +1,1 @@
+"""The HTTP front end: decodes and validates pictures, queues jobs, encodes results. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Jobs through Redis and their execution in batches on one device."""

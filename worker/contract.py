@@ -1,0 +1,107 @@
+"""The light contract between front end and workers: jobs, results, worker announcements.
+
+Everything that travels through Redis is defined here and encoded as msgpack with a version; pictures
+travel as raw uint8 arrays of the model's size. No torch, no Redis: both sides import this module.
+
+Legend: B batch, H x W pixels, D embedding values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Lane = Literal["small", "bulk"]
+UInt8Array = NDArray[np.uint8]
+Float32Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapJob:
+    """One composite: the clothes of one picture on the pose and scene of the other.
+
+    Both pictures are uint8 RGB (H, W, 3) of the model's size.
+    """
+
+    appearance_image: UInt8Array
+    structure_image: UInt8Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedJob:
+    """Embeddings of B pictures: uint8 RGB (B, H, W, 3) of the model's size, B >= 1."""
+
+    images: UInt8Array
+
+
+Job = SwapJob | EmbedJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTimings:
+    """Where a job's time went, for `Server-Timing`."""
+
+    queue_seconds: float
+    device_seconds: float
+    batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapResult:
+    """The composite, uint8 RGB (H, W, 3)."""
+
+    composite: UInt8Array
+    model_version: str
+    timings: JobTimings
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedResult:
+    """L2-normalised float32 embeddings (B, D); a dot product of two is their similarity."""
+
+    embeddings: Float32Array
+    model_version: str
+    timings: JobTimings
+
+
+Result = SwapResult | EmbedResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What a worker announces of the model it serves; the front end knows the model only by this."""
+
+    model_id: str  # name of the preset or checkpoint, e.g. "small"
+    model_version: str  # first 12 hex digits of the weights' sha256
+    height: int  # pixels
+    width: int  # pixels
+    embedding_size: int
+    card: dict[str, Any] = field(default_factory=dict[str, Any])  # checkpoint metadata, JSON-safe
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerInfo:
+    """A worker's heartbeat: `ready` only after a canary swap passed on its device."""
+
+    worker_id: str
+    device: str
+    ready: bool
+    model: ModelInfo
+
+
+JobState = Literal["queued", "running", "done", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """What `GET /v1/jobs/{id}` knows of an asynchronous job."""
+
+    job_id: str
+    kind: Literal["swap", "embed"]
+    state: JobState
+    result: Result | None = None
+    error_code: str | None = None
+    error_message: str | None = None
