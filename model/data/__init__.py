@@ -1,0 +1,1 @@
+"""Person re-identification pictures: readers of datasets, transforms and training batches."""
