@@ -1,0 +1,65 @@
+# Two commands from a clean clone: `make demo` shows the product, `make test` proves it.
+# Each target first creates .venv with the versions of constraints.txt; nothing else is touched.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt --editable
+
+PACKAGES := dgnet model worker service tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check format bench lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(RUN_STAMP)  ## start the service, swap sample people, write demo-output/, stop
+	$(BIN)/dgnet demo --output demo-output
+
+serve: $(RUN_STAMP)  ## start the service to stay, at http://127.0.0.1:8000
+	$(BIN)/dgnet serve
+
+test: $(DEV_STAMP)  ## run all tests (PYTEST_ARGS='-k name' to choose)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(DEV_STAMP)  ## lint, formatting, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python $(PACKAGES)
+	$(BIN)/lint-imports
+
+format: $(DEV_STAMP)  ## put sources into the form that `make check` wants
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV_STAMP)  ## run the benchmarks
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
+
+lock:  ## write constraints.txt anew (needs `uv` on the PATH)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-annotate --no-emit-index-url --custom-compile-command 'make lock' \
+		--quiet --output-file constraints.txt
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) demo-output build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1), Python 3.11 to 3.13 is needed:" \
+			"make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "make: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; \
+		exit 2; }
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) '.[worker,embedded]'
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt .ci/provide-redis | $(BIN)/python
+	$(PIP_INSTALL) '.[dev]'
+	.ci/provide-redis $(BIN)
+	@touch $@ $(RUN_STAMP)
