@@ -1,7 +1,8 @@
 """The light contract between front end and workers: jobs, results, worker announcements.
 
-Everything that travels through Redis is defined here and encoded as msgpack with a version; pictures
-travel as raw uint8 arrays of the model's size. No torch, no Redis: both sides import this module.
+Everything that travels through Redis is defined here and encoded as msgpack with a version;
+pictures travel as raw uint8 arrays of the model's size. No torch, no Redis: both sides import this
+module.
 
 Legend: B batch, H x W pixels, D embedding values.
 """
@@ -72,7 +73,7 @@ Result = SwapResult | EmbedResult
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What a worker announces of the model it serves; the front end knows the model only by this."""
+    """What a worker announces of its model; the front end knows the model only by this."""
 
     model_id: str  # name of the preset or checkpoint, e.g. "small"
     model_version: str  # first 12 hex digits of the weights' sha256

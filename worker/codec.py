@@ -1,0 +1,212 @@
+"""How jobs, outcomes and heartbeats become bytes: msgpack with a version, never pickle.
+
+Arrays travel as raw little-endian bytes with their shape; the kind of a message fixes their type,
+so a message cannot ask for another one. Whatever arrives is checked before it is used, because
+anybody who reaches Redis can write to it: every defect is a `BadJob` that says what was wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, TypeVar, cast
+
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.contract import (
+    EmbedJob,
+    EmbedResult,
+    Job,
+    JobTimings,
+    ModelInfo,
+    Result,
+    SwapJob,
+    SwapResult,
+    WorkerInfo,
+)
+from worker.errors import ERRORS_BY_CODE, BadJob, JobError, JobFailed
+
+VERSION = 1
+Kind = Literal["swap", "embed"]
+Message = dict[str, Any]
+T = TypeVar("T")
+
+# msgpack ships no types.
+_packb = cast("Callable[[object], bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType]
+_unpackb = cast("Callable[[bytes], object]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended: exactly one of `result` and `error`."""
+
+    kind: Kind
+    result: Result | None = None
+    error: JobError | None = None
+
+
+def kind_of(job: Job) -> Kind:
+    """The name under which a job travels."""
+    return "swap" if isinstance(job, SwapJob) else "embed"
+
+
+def encode_job(job: Job) -> bytes:
+    if isinstance(job, SwapJob):
+        return _pack(
+            kind="swap",
+            appearance=_array_out(job.appearance_image, "u1"),
+            structure=_array_out(job.structure_image, "u1"),
+        )
+    return _pack(kind="embed", images=_array_out(job.images, "u1"))
+
+
+def decode_job(data: bytes) -> Job:
+    """Raises BadJob for whatever is not a job of this version."""
+    message = _unpack(data)
+    match message.get("kind"):
+        case "swap":
+            return SwapJob(
+                appearance_image=_array_in(message, "appearance", "u1", dimensions=3),
+                structure_image=_array_in(message, "structure", "u1", dimensions=3),
+            )
+        case "embed":
+            return EmbedJob(images=_array_in(message, "images", "u1", dimensions=4))
+        case other:
+            raise BadJob(f"a job of kind {other!r} arrived; known kinds are 'swap' and 'embed'")
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    error, result = outcome.error, outcome.result
+    if error is not None:
+        return _pack(kind=outcome.kind, error=error.code, message=str(error))
+    if result is None:
+        raise ValueError("an outcome needs a result or an error; got neither")
+    timings = result.timings
+    array = (
+        _array_out(result.composite, "u1")
+        if isinstance(result, SwapResult)
+        else _array_out(result.embeddings, "<f4")
+    )
+    return _pack(
+        kind=outcome.kind,
+        array=array,
+        model_version=result.model_version,
+        queue_seconds=timings.queue_seconds,
+        device_seconds=timings.device_seconds,
+        batch_size=timings.batch_size,
+    )
+
+
+def decode_outcome(data: bytes) -> Outcome:
+    """Raises BadJob for whatever is not an outcome of this version."""
+    message = _unpack(data)
+    kind = message.get("kind")
+    if kind not in ("swap", "embed"):
+        raise BadJob(f"a result of kind {kind!r} arrived; known kinds are 'swap' and 'embed'")
+    if "error" in message:
+        code, text = _field(message, "error", str), _field(message, "message", str)
+        return Outcome(kind=kind, error=ERRORS_BY_CODE.get(code, JobFailed)(text))
+    timings = JobTimings(
+        queue_seconds=_field(message, "queue_seconds", float),
+        device_seconds=_field(message, "device_seconds", float),
+        batch_size=_field(message, "batch_size", int),
+    )
+    version = _field(message, "model_version", str)
+    if kind == "swap":
+        composite = _array_in(message, "array", "u1", dimensions=3)
+        return Outcome(
+            kind=kind,
+            result=SwapResult(composite=composite, model_version=version, timings=timings),
+        )
+    embeddings = _array_in(message, "array", "<f4", dimensions=2)
+    return Outcome(
+        kind=kind,
+        result=EmbedResult(embeddings=embeddings, model_version=version, timings=timings),
+    )
+
+
+def encode_worker(worker: WorkerInfo) -> bytes:
+    model = worker.model
+    return _pack(
+        worker_id=worker.worker_id,
+        device=worker.device,
+        ready=worker.ready,
+        model_id=model.model_id,
+        model_version=model.model_version,
+        height=model.height,
+        width=model.width,
+        embedding_size=model.embedding_size,
+        card=model.card,
+    )
+
+
+def decode_worker(data: bytes) -> WorkerInfo:
+    """Raises BadJob for whatever is not a heartbeat of this version."""
+    message = _unpack(data)
+    return WorkerInfo(
+        worker_id=_field(message, "worker_id", str),
+        device=_field(message, "device", str),
+        ready=_field(message, "ready", bool),
+        model=ModelInfo(
+            model_id=_field(message, "model_id", str),
+            model_version=_field(message, "model_version", str),
+            height=_field(message, "height", int),
+            width=_field(message, "width", int),
+            embedding_size=_field(message, "embedding_size", int),
+            card=cast("dict[str, Any]", _field(message, "card", dict)),
+        ),
+    )
+
+
+def _pack(**fields: Any) -> bytes:
+    return _packb({"v": VERSION, **fields})
+
+
+def _unpack(data: bytes) -> Message:
+    try:
+        message = _unpackb(data)
+    except Exception as error:  # msgpack raises many types for hostile bytes
+        raise BadJob(
+            f"{len(data)} bytes arrived that are not msgpack ({type(error).__name__})"
+        ) from error
+    if not isinstance(message, dict):
+        raise BadJob(f"a msgpack {type(message).__name__} arrived where a map was expected")
+    fields = cast("Message", message)
+    if fields.get("v") != VERSION:
+        raise BadJob(
+            f"a message of version {fields.get('v')!r} arrived, version {VERSION} was expected; "
+            "run the same release of front end and workers"
+        )
+    return fields
+
+
+def _field(message: Message, name: str, expected: type[T]) -> T:
+    value = message.get(name)
+    if not isinstance(value, expected):
+        raise BadJob(f"field {name!r} is a {type(value).__name__}, expected a {expected.__name__}")
+    return value
+
+
+def _array_out(array: NDArray[Any], dtype: str) -> Message:
+    contiguous = np.ascontiguousarray(array, dtype=dtype)
+    return {"shape": contiguous.shape, "data": contiguous.data.cast("B")}
+
+
+def _array_in(message: Message, name: str, dtype: str, *, dimensions: int) -> NDArray[Any]:
+    packed = cast("Message", _field(message, name, dict))
+    shape, data = packed.get("shape"), packed.get("data")
+    if (
+        not isinstance(shape, list)
+        or len(cast("list[Any]", shape)) != dimensions
+        or not all(type(side) is int and side > 0 for side in cast("list[Any]", shape))
+    ):
+        raise BadJob(f"array {name!r} has shape {shape!r}, expected {dimensions} positive sides")
+    sides = cast("list[int]", shape)
+    expected_bytes = prod(sides) * np.dtype(dtype).itemsize
+    if not isinstance(data, bytes) or len(data) != expected_bytes:
+        got = f"{len(data)} bytes" if isinstance(data, bytes) else type(data).__name__
+        raise BadJob(f"array {name!r} of shape {sides} needs {expected_bytes} bytes, got {got}")
+    return np.frombuffer(data, dtype=dtype).reshape(sides)

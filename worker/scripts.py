@@ -1,0 +1,91 @@
+"""The two atomic steps of the queue, as Lua: jobs enter, jobs leave.
+
+Both take a batch, because a round trip costs more than a job. They travel as EVAL with their full
+text: it is small beside a picture, and a restarted Redis needs nothing loaded first.
+
+A job's record is a string. Open: `o<lane index> <kind> <stream entry>`. Closed: `c<outcome>`.
+Only an open record can be closed: that is what makes results exactly-once.
+"""
+
+from __future__ import annotations
+
+# KEYS  small lane, bulk lane, small finished, bulk finished, then each job's record
+# ARGV  small bound, bulk bound, seconds to keep a job, reply stream,
+#       then for each job: lane index (1 or 2), job id, kind, payload
+# Returns {small depth, bulk depth, small finished, bulk finished, then 1 (entered) or 0 (full)}.
+# A record that exists means that this is a retry of a submission whose answer was lost.
+SUBMIT = """
+local depth = {redis.call('XLEN', KEYS[1]), redis.call('XLEN', KEYS[2])}
+local answer = {0, 0, tonumber(redis.call('GET', KEYS[3]) or 0),
+                tonumber(redis.call('GET', KEYS[4]) or 0)}
+for i = 1, #KEYS - 4 do
+  local a = 4 + (i - 1) * 4
+  local lane, record = tonumber(ARGV[a + 1]), KEYS[4 + i]
+  answer[4 + i] = 1
+  if redis.call('EXISTS', record) == 0 then
+    if depth[lane] >= tonumber(ARGV[lane]) then
+      answer[4 + i] = 0
+    else
+      local entry = redis.call('XADD', KEYS[lane], '*',
+                               'job', ARGV[a + 2], 'reply', ARGV[4], 'data', ARGV[a + 4])
+      redis.call('SET', record, 'o' .. lane .. ' ' .. ARGV[a + 3] .. ' ' .. entry,
+                 'EX', ARGV[3])
+      depth[lane] = depth[lane] + 1
+    end
+  end
+end
+answer[1], answer[2] = depth[1], depth[2]
+return answer
+"""
+
+# KEYS  small lane, bulk lane, small finished, bulk finished, dead letters,
+#       then for each job: record, reply stream
+# ARGV  group, seconds to keep results, bound of a reply stream, bound of the dead letters,
+#       then for each job: lane index, entry, job id, outcome, reason to dead-letter or ''
+# Returns how many results were published.
+# Deleting happens whoever holds the lease: an answered job must not be delivered again.
+FINISH = """
+local published, wake = 0, {}
+for i = 1, (#KEYS - 5) / 2 do
+  local a, record, reply = 4 + (i - 1) * 5, KEYS[4 + 2 * i], KEYS[5 + 2 * i]
+  local lane, entry = tonumber(ARGV[a + 1]), ARGV[a + 2]
+  if ARGV[a + 5] ~= '' then
+    local found = redis.call('XRANGE', KEYS[lane], entry, entry)
+    if found[1] then
+      redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*',
+                 'reason', ARGV[a + 5], unpack(found[1][2]))
+    end
+  end
+  redis.call('XACK', KEYS[lane], ARGV[1], entry)
+  if redis.call('XDEL', KEYS[lane], entry) == 1 then
+    redis.call('INCR', KEYS[2 + lane])
+  end
+  if redis.call('GETRANGE', record, 0, 0) == 'o' then
+    redis.call('SET', record, 'c' .. ARGV[a + 4], 'EX', ARGV[2])
+    published = published + 1
+    wake[reply] = (wake[reply] and wake[reply] .. ' ' or '') .. ARGV[a + 3]
+  end
+end
+for reply, jobs in pairs(wake) do
+  redis.call('XADD', reply, 'MAXLEN', '~', ARGV[3], '*', 'jobs', jobs)
+  redis.call('EXPIRE', reply, ARGV[2])
+end
+return published
+"""
+
+# KEYS  a lane
+# ARGV  group, idle milliseconds after which a consumer counts as gone, own name
+# Removes consumers that are gone and hold nothing. One that holds leases must stay: removing a
+# consumer forgets its pending entries, and with them the jobs.
+FORGET_CONSUMERS = """
+local forgotten = 0
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local about = {}
+  for i = 1, #consumer, 2 do about[consumer[i]] = consumer[i + 1] end
+  if about['pending'] == 0 and about['idle'] >= tonumber(ARGV[2]) and about['name'] ~= ARGV[3] then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], about['name'])
+    forgotten = forgotten + 1
+  end
+end
+return forgotten
+"""
