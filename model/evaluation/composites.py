@@ -1,0 +1,294 @@
+"""Measures a checkpoint on people it never saw: composites and retrieval in one report.
+
+(a) whose clothes does the composite's embedding see, (b) do its edges follow the structure picture,
+(c) how far is it from the true picture where that is known, (d) how well does the embedding find
+people again. Pairs and comparison pictures are drawn from a seed, so a report repeats. Looking at
+the pictures is left to `grids`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, DatasetError, Picture, read_split
+from model.data.transforms import decode_picture
+from model.evaluation.measures import (
+    Embeddings,
+    Pixels,
+    TruthErrors,
+    grey_ssim,
+    nearer_to_appearance,
+    truth_errors,
+)
+from model.evaluation.retrieval import RetrievalResult, RetrievalSet, evaluate_retrieval
+from model.evaluation.truth import read_triples
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+class Predictor(Protocol):
+    """What evaluation asks of a model. Pictures are uint8 (B, height, width, 3), RGB."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
+        """Row by row: the appearance of the first and the structure of the second."""
+        ...
+
+    def embed(self, images: Pixels) -> Embeddings:
+        """(B, D), L2-normalized."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How a checkpoint is measured."""
+
+    pairs: int = 500
+    """Random cross-identity pairs for (a) and (b); 500 keep the error of a share near 1 %."""
+
+    seed: int = 0
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        if self.pairs < 1 or self.batch_size < 1 or self.seed < 0:
+            raise ValueError(f"{self}: pairs and batch_size start at 1, seed at 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapScores:
+    """(a) and (b) over random cross-identity pairs.
+
+    `nearer_to_appearance`: share of pairs, 0..1. `ssim_structure` and `ssim_other`: mean SSIM of
+    the grey composite with its structure picture and with a random picture of anybody else;
+    `ssim_margin` is the difference.
+    """
+
+    pairs: int
+    nearer_to_appearance: float
+    ssim_structure: float
+    ssim_other: float
+    ssim_margin: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthScores:
+    """(c) over the true triples, and what two ways of doing nothing would score."""
+
+    triples: int
+    composite: TruthErrors
+    copy_of_structure: TruthErrors
+    copy_of_appearance: TruthErrors
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationReport:
+    """All figures of one checkpoint with the settings that made them."""
+
+    config: EvaluationConfig
+    swaps: SwapScores
+    truth: TruthScores
+    retrieval: RetrievalResult
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested dictionaries of numbers."""
+        return asdict(self)
+
+    def to_table(self) -> str:
+        """A Markdown table: measure, figure, and the goal of the shipped weights."""
+        swaps, truth, retrieval = self.swaps, self.truth, self.retrieval
+        rows = [
+            (
+                f"(a) nearer to the appearance picture, {swaps.pairs} pairs",
+                f"{swaps.nearer_to_appearance:.1%}",
+                "≥ 95 %",
+            ),
+            (
+                "(b) SSIM to the structure picture minus to a random other",
+                f"{swaps.ssim_margin:.3f} ({swaps.ssim_structure:.3f} - {swaps.ssim_other:.3f})",
+                "≥ 0.2",
+            ),
+            (
+                f"(c) changed region, ratio, {truth.triples} triples",
+                f"{truth.composite.changed_ratio:.3f}",
+                "≤ 0.6, aim 0.35",
+            ),
+            ("(c) outside of it, levels", f"{truth.composite.outside_error:.2f}", "≤ 16, aim 6"),
+            *(
+                (
+                    f"(c) for a copy of the {name} picture: ratio, outside",
+                    f"{errors.changed_ratio:.3f}, {errors.outside_error:.2f}",
+                    "reference",
+                )
+                for name, errors in (
+                    ("structure", truth.copy_of_structure),
+                    ("appearance", truth.copy_of_appearance),
+                )
+            ),
+            *(
+                (
+                    f"(d) rank-1 / mAP, {name}",
+                    f"{scores.rank_1:.1%} / {scores.mAP:.1%}",
+                    "reported",
+                )
+                for name, scores in (
+                    ("all queries, trapezoid AP", retrieval.dgnet_convention),
+                    ("valid queries, step AP", retrieval.torchreid_convention),
+                )
+            ),
+        ]
+        return _markdown([("measure", "figure", "goal"), *rows])
+
+
+def evaluate_checkpoint(
+    predictor: Predictor,
+    people_dir: Path,
+    truth_dir: Path,
+    config: EvaluationConfig | None = None,
+) -> EvaluationReport:
+    """Measures on `query` and `bounding_box_test` of people_dir and the triples of truth_dir."""
+    config = config or EvaluationConfig()
+    query = read_split(people_dir / QUERY_SPLIT)
+    gallery = read_split(people_dir / GALLERY_SPLIT)
+    return EvaluationReport(
+        config=config,
+        swaps=score_swaps(predictor, query + gallery, config),
+        truth=score_truth(predictor, truth_dir, config),
+        retrieval=score_retrieval(predictor, query, gallery, config),
+    )
+
+
+def score_swaps(
+    predictor: Predictor, pictures: Sequence[Picture], config: EvaluationConfig
+) -> SwapScores:
+    """(a) and (b); junk and distractors take no part."""
+    people = [picture for picture in pictures if not picture.is_junk and not picture.is_distractor]
+    appearances, structures, others = draw_pairs(people, config.pairs, config.seed)
+    nearer: list[NDArray[np.bool_]] = []
+    to_structure: list[NDArray[np.float64]] = []
+    to_other: list[NDArray[np.float64]] = []
+    for batch in _batches(config.pairs, config.batch_size):
+        appearance, structure, other = (
+            _decode([people[int(row)].path for row in rows[batch]], predictor)
+            for rows in (appearances, structures, others)
+        )
+        composite = predictor.swap(appearance, structure)
+        nearer.append(
+            nearer_to_appearance(
+                predictor.embed(composite), predictor.embed(appearance), predictor.embed(structure)
+            )
+        )
+        to_structure.append(grey_ssim(composite, structure))
+        to_other.append(grey_ssim(composite, other))
+    ssim_structure = float(np.concatenate(to_structure).mean())
+    ssim_other = float(np.concatenate(to_other).mean())
+    return SwapScores(
+        pairs=config.pairs,
+        nearer_to_appearance=float(np.concatenate(nearer).mean()),
+        ssim_structure=ssim_structure,
+        ssim_other=ssim_other,
+        ssim_margin=ssim_structure - ssim_other,
+    )
+
+
+def draw_pairs(
+    pictures: Sequence[Picture], count: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of `count` appearance, structure and other-structure pictures.
+
+    The structure shows another person than the appearance; the other structure is a picture of
+    another person than the structure.
+    """
+    persons = np.array([picture.person_id for picture in pictures], dtype=np.int64)
+    if len(np.unique(persons)) < 2:
+        raise DatasetError(
+            f"cross-identity pairs need pictures of at least 2 persons, got "
+            f"{len(np.unique(persons))} in {len(pictures)} pictures"
+        )
+    random = np.random.Generator(np.random.PCG64(seed))
+
+    def draw_avoiding(avoid: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows = random.integers(0, len(persons), size=count)
+        while (clash := persons[rows] == avoid).any():
+            rows[clash] = random.integers(0, len(persons), size=int(clash.sum()))
+        return rows
+
+    appearances = random.integers(0, len(persons), size=count)
+    structures = draw_avoiding(persons[appearances])
+    return appearances, structures, draw_avoiding(persons[structures])
+
+
+def score_truth(predictor: Predictor, truth_dir: Path, config: EvaluationConfig) -> TruthScores:
+    """(c) over every triple of a folder."""
+    triples = read_triples(truth_dir)
+    appearance = _decode([triple.appearance for triple in triples], predictor)
+    structure = _decode([triple.structure for triple in triples], predictor)
+    truth = _decode([triple.truth for triple in triples], predictor)
+    composite = _in_batches(
+        lambda batch: predictor.swap(appearance[batch], structure[batch]),
+        len(triples),
+        config.batch_size,
+    )
+    return TruthScores(
+        triples=len(triples),
+        composite=truth_errors(composite, structure, truth),
+        copy_of_structure=truth_errors(structure, structure, truth),
+        copy_of_appearance=truth_errors(appearance, structure, truth),
+    )
+
+
+def score_retrieval(
+    predictor: Predictor,
+    query: Sequence[Picture],
+    gallery: Sequence[Picture],
+    config: EvaluationConfig,
+) -> RetrievalResult:
+    """(d) rank-1 and mAP of the embedding under both conventions."""
+
+    def embedded(pictures: Sequence[Picture]) -> RetrievalSet:
+        return RetrievalSet(
+            embeddings=_in_batches(
+                lambda batch: predictor.embed(
+                    _decode([picture.path for picture in pictures[batch]], predictor)
+                ),
+                len(pictures),
+                config.batch_size,
+            ),
+            person_ids=np.array([picture.person_id for picture in pictures]),
+            camera_ids=np.array([picture.camera_id for picture in pictures]),
+        )
+
+    return evaluate_retrieval(embedded(query), embedded(gallery))
+
+
+def _decode(paths: Sequence[Path], predictor: Predictor) -> Pixels:
+    return np.stack([decode_picture(path, predictor.height, predictor.width) for path in paths])
+
+
+def _batches(count: int, batch_size: int) -> Iterator[slice]:
+    return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
+
+
+def _in_batches(
+    run: Callable[[slice], NDArray[_Scalar]], count: int, batch_size: int
+) -> NDArray[_Scalar]:
+    return np.concatenate([run(batch) for batch in _batches(count, batch_size)])
+
+
+def _markdown(rows: Sequence[tuple[str, str, str]]) -> str:
+    """Columns padded, so that the table reads well as plain text too."""
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])

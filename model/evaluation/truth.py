@@ -1,0 +1,51 @@
+"""Reads triples of pictures for which the perfect composite is known.
+
+A folder holds `NNNN_appearance_PPPP.jpg`, `NNNN_structure_PPPP.jpg` and `NNNN_truth_PPPP.jpg`:
+triple number and person. The truth shows the clothes of the first in the pose, body and scene of
+the second.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.data.market1501 import PICTURE_SUFFIXES, DatasetError
+
+_NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth)_\d+")
+_ROLES = ("appearance", "structure", "truth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triple:
+    """Paths of one triple."""
+
+    appearance: Path
+    structure: Path
+    truth: Path
+
+
+def read_triples(directory: Path) -> list[Triple]:
+    """All triples of a folder in the order of their numbers."""
+    if not directory.is_dir():
+        raise DatasetError(f"{directory}: no such folder; expected a folder of true triples")
+    found: defaultdict[str, dict[str, Path]] = defaultdict(dict)
+    for path in directory.iterdir():
+        if path.suffix.lower() not in PICTURE_SUFFIXES:
+            continue
+        match = _NAME.fullmatch(path.stem)
+        if match is None:
+            raise DatasetError(
+                f"{path}: expected NNNN_appearance_PPPP, NNNN_structure_PPPP or NNNN_truth_PPPP "
+                "(triple number, role, person)"
+            )
+        found[match["triple"]][match["role"]] = path
+    if not found:
+        raise DatasetError(f"{directory}: holds no picture; expected triples of three")
+    for number, paths in sorted(found.items()):
+        missing = [role for role in _ROLES if role not in paths]
+        if missing:
+            raise DatasetError(
+                f"{directory}: triple {number} lacks its {' and '.join(missing)} picture"
+            )
+    return [Triple(**paths) for _, paths in sorted(found.items())]
