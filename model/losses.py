@@ -1,0 +1,64 @@
+"""One pure function per loss of DG-Net (paper, section 3; the equation is named at each).
+
+Every function returns a scalar, the mean over its batch. The paper sums over both directions of a pair of
+batches; callers that put both directions (of equal size) into one batch double the mean.
+
+Legend: B batch, I identities. Targets never carry gradients: they are detached here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def reconstruction_loss(generated: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference: pictures (equations 1, 4 and the cycle) and codes (equations 5 and 6)."""
+    return (generated - target.detach()).abs().mean()
+
+
+def identity_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy (equations 2 and 7) of logits (B, I) against identity indices (B,)."""
+    return functional.cross_entropy(logits, labels)
+
+
+def primary_loss(logits: Tensor, soft_labels: Tensor) -> Tensor:
+    """KL(teacher || student) (equation 9): summed over classes, mean over the batch, both (B, I)."""
+    return functional.kl_div(
+        functional.log_softmax(logits, dim=1), soft_labels.detach(), reduction="batchmean"
+    )
+
+
+def fine_loss(logits: Tensor, structure_labels: Tensor) -> Tensor:
+    """Cross entropy against the person who gave the *structure* (equation 10)."""
+    return functional.cross_entropy(logits, structure_labels)
+
+
+def generator_adversarial_loss(fake_scores: Sequence[Tensor]) -> Tensor:
+    """Least squares, doubled, summed over scales (equation 8, in the released form)."""
+    return torch.stack([2 * (scores - 1).square().mean() for scores in fake_scores]).sum()
+
+
+def discriminator_loss(fake_scores: Sequence[Tensor], real_scores: Sequence[Tensor]) -> Tensor:
+    """Least squares towards 0 for generated and 1 for real pictures, summed over scales (equation 8)."""
+    return torch.stack(
+        [
+            fake.square().mean() + (real - 1).square().mean()
+            for fake, real in zip(fake_scores, real_scores, strict=True)
+        ]
+    ).sum()
+
+
+def gradient_penalty(real_images: Tensor, real_scores: Sequence[Tensor]) -> Tensor:
+    """Mean squared norm of the gradient of sum(D(real)) at the real picture, summed over scales.
+
+    `real_images` (B, 3, H, W) must require gradients; the caller weights the result.
+    """
+    penalties: list[Tensor] = []
+    for scores in real_scores:
+        (gradient,) = torch.autograd.grad(scores.sum(), real_images, create_graph=True)
+        penalties.append(gradient.flatten(1).square().sum(1).mean())
+    return torch.stack(penalties).sum()

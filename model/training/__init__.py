@@ -1,0 +1,1 @@
+"""Training of the teacher and joint training of DG-Net."""

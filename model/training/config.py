@@ -1,0 +1,124 @@
+"""Settings of a training run; frozen, because what changes during training is schedule state.
+
+Defaults are the paper's (spec, "Losses of one step" and "Schedule"). `scaled` shortens a schedule and moves
+every milestone and warm-up with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from model.config import ConfigError
+from model.teacher import LabelPolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weight of every loss at one iteration; names as in docs/paper-to-code.md."""
+
+    adversarial: float = 1.0
+    self_reconstruction: float = 5.0
+    same_person_reconstruction: float = 5.0
+    appearance_code_reconstruction: float = 1.0
+    structure_code_reconstruction: float = 1.0
+    cycle_reconstruction: float = 2.0
+    identity: float = 1.0
+    identity_positive: float = 1.0
+    identity_generated: float = 0.5
+    primary: float = 2.0
+    fine_ratio: float = 0.2
+    """The fine-grained losses weigh this fraction of `primary` (on real pictures and on generated ones)."""
+    gradient_penalty: float = 0.01
+
+    @property
+    def fine(self) -> float:
+        """Weight of the fine head's losses."""
+        return self.fine_ratio * self.primary
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointConfig:
+    """Joint training of DG-Net from a trained teacher."""
+
+    iterations: int = 100_000
+    batch_size: int = 8
+    """Pictures in each of the two batches of a step."""
+    seed: int = 0
+    final_weights: LossWeights = field(default_factory=LossWeights)
+    """Weights after the warm-ups."""
+    warmup_start: int = 30_000
+    """Iteration after which the code and cycle reconstructions and the teacher's loss come in."""
+    warmup_rate: float = 0.0005
+    """Growth of those four weights per iteration, up to `final_weights`."""
+    generator_learning_rate: float = 1e-4
+    discriminator_learning_rate: float = 1e-4
+    appearance_learning_rate: float = 0.002
+    head_learning_rate: float = 0.02
+    milestones: tuple[int, ...] = (60_000, 90_000, 105_000)
+    """Iterations at which every learning rate falls by `decay`."""
+    decay: float = 0.1
+    weight_decay: float = 5e-4
+    label_policy: LabelPolicy = "soft"
+    train_bn: bool = True
+    """The teacher and the frozen copy of E_a normalise by the statistics of each batch."""
+    detach_appearance_code: bool = True
+    """False is the paper's form: code and cycle losses reach the generated picture through E_a'."""
+    random_erasing: float = 0.5
+    """Probability with which the identity losses on real pictures see an erased patch."""
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch_size < 2:
+            raise ConfigError(
+                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at least "
+                "1 and 2 (batch normalisation needs two pictures)"
+            )
+
+    def scaled(self, iterations: int) -> JointConfig:
+        """The same schedule in another number of iterations: warm-ups and milestones move along."""
+        factor = iterations / self.iterations
+        return replace(
+            self,
+            iterations=iterations,
+            warmup_start=round(self.warmup_start * factor),
+            warmup_rate=self.warmup_rate / factor,
+            milestones=tuple(round(milestone * factor) for milestone in self.milestones),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-safe form for the run folder and the checkpoint."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """The usual Re-ID baseline: one identity head on an average-pooled backbone."""
+
+    iterations: int = 24_000
+    """60 epochs of Market-1501's 12,936 pictures at batch 32."""
+    batch_size: int = 32
+    seed: int = 0
+    head_learning_rate: float = 0.05
+    backbone_learning_rate: float = 0.005
+    warmup_iterations: int = 2_000
+    """Learning rates grow linearly from a tenth over this many iterations."""
+    milestone: int = 16_000
+    """Iteration at which both learning rates fall by 10 (epoch 40 of 60)."""
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    random_erasing: float = 0.0
+    last_stride: int = 2
+    """Stride of the last stage of the backbone."""
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch_size < 2:
+            raise ConfigError(
+                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at least "
+                "1 and 2 (batch normalisation needs two pictures)"
+            )
+        if self.last_stride not in (1, 2):
+            raise ConfigError(f"last_stride is {self.last_stride}; expected 1 or 2")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-safe form for the run folder and the checkpoint."""
+        return asdict(self)

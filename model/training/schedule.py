@@ -1,0 +1,43 @@
+"""Loss weights and learning rates as pure functions of the iteration.
+
+Nothing here has state: a resumed run asks for its iteration and gets what the uninterrupted one had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch.optim import Optimizer
+
+from model.training.config import JointConfig, LossWeights, TeacherConfig
+
+
+def loss_weights(config: JointConfig, iteration: int) -> LossWeights:
+    """Weights at an iteration (counted from 0): the warm-up ramps of the spec's schedule."""
+    ramp = max(0, iteration - config.warmup_start) * config.warmup_rate
+    final = config.final_weights
+    return replace(
+        final,
+        appearance_code_reconstruction=min(ramp, final.appearance_code_reconstruction),
+        structure_code_reconstruction=min(ramp, final.structure_code_reconstruction),
+        cycle_reconstruction=min(ramp, final.cycle_reconstruction),
+        primary=min(ramp, final.primary),
+    )
+
+
+def joint_learning_rate_factor(config: JointConfig, iteration: int) -> float:
+    """What every learning rate is multiplied with: one decay for each milestone passed."""
+    passed = sum(iteration >= milestone for milestone in config.milestones)
+    return config.decay**passed
+
+
+def teacher_learning_rate_factor(config: TeacherConfig, iteration: int) -> float:
+    """Linear warm-up from a tenth, then one fall by 10."""
+    warm = min(1.0, 0.1 + 0.9 * iteration / max(1, config.warmup_iterations))
+    return warm * (0.1 if iteration >= config.milestone else 1.0)
+
+
+def apply_learning_rate_factor(optimizer: Optimizer, factor: float) -> None:
+    """Set every group to its initial learning rate times `factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
