@@ -1,1 +1,1 @@
-"""The HTTP front end: decodes and validates pictures, queues jobs, encodes results. Never imports torch."""
+"""The doors: HTTP API, web page and Python client. Never imports torch."""

@@ -1,0 +1,76 @@
+"""Answers that more than one route gives: a composite, and a job that was accepted."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from service.desk import Desk
+from service.schemas import JobView
+from worker.contract import JobTimings, SwapResult
+
+
+async def composite_response(
+    desk: Desk,
+    result: SwapResult,
+    media_type: str,
+    *,
+    size: tuple[int, int] | None = None,
+    decode_seconds: float | None = None,
+) -> Response:
+    """The composite in the negotiated format, with its model version and timings."""
+    started = time.perf_counter()
+    content = await desk.studio.encode(result.composite, media_type, size=size)
+    headers = result_headers(
+        result.model_version,
+        result.timings,
+        decode_seconds=decode_seconds,
+        encode_seconds=time.perf_counter() - started,
+    )
+    headers["Vary"] = "Accept"
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def result_headers(
+    model_version: str,
+    timings: JobTimings,
+    *,
+    decode_seconds: float | None,
+    encode_seconds: float,
+) -> dict[str, str]:
+    """X-Model-Version and Server-Timing (milliseconds)."""
+    stages = [
+        ("decode", decode_seconds),
+        ("queue", timings.queue_seconds),
+        ("gpu", timings.device_seconds),
+        ("encode", encode_seconds),
+    ]
+    return {
+        "X-Model-Version": model_version,
+        "Server-Timing": ", ".join(
+            f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages if seconds is not None
+        ),
+    }
+
+
+def job_path(job_id: str, size: tuple[int, int] | None, *, leaf: str = "") -> str:
+    """Where a job lives. The wished size travels in the address: the queue knows only pixels."""
+    query = "?" + urlencode({"width": size[0], "height": size[1]}) if size else ""
+    return f"/v1/jobs/{job_id}{leaf}{query}"
+
+
+def job_accepted(job_id: str, size: tuple[int, int] | None, *, applied: str) -> Response:
+    """202 with the job's address."""
+    view = JobView(id=job_id, kind="swap", state="queued", result=None, error=None)
+    return Response(
+        view.model_dump_json(),
+        status_code=202,
+        media_type="application/json",
+        headers={
+            "Location": job_path(job_id, size),
+            "Preference-Applied": applied,
+            "Retry-After": "1",
+        },
+    )

@@ -1,0 +1,142 @@
+"""Assembles the HTTP API: `create_app` is the one door, composition roots call it.
+
+The app owns the queue client for its lifetime. Which queue and which worker stand behind it is
+left to the `dgnet` command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from service.desk import Desk, Jobs
+from service.metrics import Metrics
+from service.middleware.auth import AuthMiddleware
+from service.middleware.body_limit import BodyLimitMiddleware
+from service.middleware.context import ContextMiddleware
+from service.problems import (
+    BAD_REQUEST,
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    Problem,
+    ProblemKind,
+    problem_response,
+)
+from service.routes import embeddings, health, jobs, models, page, swaps
+from service.settings import ServiceSettings
+from service.studio import Studio
+from worker.errors import JobError
+
+DESCRIPTION = """\
+Composites for person re-identification: the clothes of one person on the pose and scene of
+another, and embeddings to find a person again. Every error is `application/problem+json`.
+"""
+
+
+def create_app(settings: ServiceSettings, job_client: Jobs) -> FastAPI:
+    """The application; starts and closes `job_client` with itself."""
+    desk = Desk(settings=settings, jobs=job_client, studio=Studio(settings), metrics=Metrics())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        await job_client.start()
+        try:
+            yield
+        finally:
+            await job_client.close()
+            desk.studio.close()
+
+    app = FastAPI(
+        title="DG-Net",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        # The interactive documentation pages load scripts from elsewhere; the document suffices.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.desk = desk
+    for noun in (swaps, embeddings, jobs, models, health, page):
+        app.include_router(noun.router)
+    app.mount("/static", StaticFiles(directory=page.STATIC_DIRECTORY))
+    _install_error_handlers(app, settings)
+
+    # Last added is outermost.
+    retry_after_seconds = settings.retry_after_seconds
+    app.add_middleware(
+        BodyLimitMiddleware,
+        max_body_bytes=settings.max_body_bytes,
+        retry_after_seconds=retry_after_seconds,
+    )
+    if settings.api_keys:
+        app.add_middleware(
+            AuthMiddleware, api_keys=settings.api_keys, retry_after_seconds=retry_after_seconds
+        )
+    app.add_middleware(
+        ContextMiddleware, metrics=desk.metrics, retry_after_seconds=retry_after_seconds
+    )
+    return app
+
+
+def _install_error_handlers(app: FastAPI, settings: ServiceSettings) -> None:
+    """Every exception that leaves a route becomes problem+json; the rest is the context's 500."""
+
+    def answer(
+        to_problem: Callable[[Request, Exception], Problem],
+    ) -> Callable[[Request, Exception], Awaitable[Response]]:
+        async def handle(request: Request, error: Exception) -> Response:
+            return problem_response(
+                to_problem(request, error),
+                request.scope,
+                retry_after_seconds=settings.retry_after_seconds,
+            )
+
+        return handle
+
+    app.add_exception_handler(Problem, answer(_as_problem))
+    app.add_exception_handler(JobError, answer(_from_job_error))
+    app.add_exception_handler(HTTPException, answer(_from_http_exception))
+    app.add_exception_handler(RequestValidationError, answer(_from_validation_error))
+
+
+def _as_problem(_: Request, error: Exception) -> Problem:
+    assert isinstance(error, Problem)
+    return error
+
+
+def _from_job_error(_: Request, error: Exception) -> Problem:
+    assert isinstance(error, JobError)
+    return Problem.from_job_error(error)
+
+
+def _from_http_exception(request: Request, error: Exception) -> Problem:
+    """What the router refuses by itself: unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path[:200]
+    headers = error.headers or {}
+    if error.status_code == 404:
+        return Problem(NOT_FOUND, f"Nothing lives at {path!r}; GET /openapi.json lists the routes.")
+    if error.status_code == 405:
+        return Problem(
+            METHOD_NOT_ALLOWED,
+            f"{path!r} does not know {request.method[:20]!r}; "
+            f"expected {headers.get('Allow', 'another method')}.",
+            headers=headers,
+        )
+    kind = ProblemKind(BAD_REQUEST.code, error.status_code, BAD_REQUEST.title)
+    return Problem(kind, "The request cannot be read.", headers=headers)
+
+
+def _from_validation_error(_: Request, error: Exception) -> Problem:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    arrived = repr(first.get("input"))[:100]
+    return Problem(INVALID_REQUEST, f"{place} is {arrived}: {first['msg']}.")

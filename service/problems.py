@@ -1,0 +1,158 @@
+"""Everything that can go wrong over HTTP, as RFC 9457 problem details.
+
+`Problem` is raised anywhere in the front end; `problem_response` is the only place that writes an
+error answer. Job errors of the queue keep the code, status and message that they carry.
+`docs/http-api.md` lists every kind; a test holds it to that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from worker.errors import ERRORS_BY_CODE, JobError
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:dgnet:problem:"
+
+
+@dataclass(frozen=True)
+class ProblemKind:
+    """A kind of problem: the last part of its `type` URI, its HTTP status and its title."""
+
+    code: str
+    status: int
+    title: str
+
+
+BAD_REQUEST = ProblemKind("bad-request", 400, "The request cannot be read")
+UNAUTHORIZED = ProblemKind("unauthorized", 401, "A valid API key is needed")
+NOT_FOUND = ProblemKind("not-found", 404, "Nothing lives at this address")
+UNKNOWN_MODEL = ProblemKind("unknown-model", 404, "No live worker serves this model")
+METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The route knows no such method")
+NOT_ACCEPTABLE = ProblemKind("not-acceptable", 406, "None of the accepted formats is offered")
+RESULT_NOT_READY = ProblemKind("result-not-ready", 409, "The job has no result yet")
+BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The request body is too large")
+PICTURE_TOO_LARGE = ProblemKind("picture-too-large", 413, "A picture has too many bytes")
+TOO_MANY_PICTURES = ProblemKind("too-many-pictures", 413, "The request has too many pictures")
+UNSUPPORTED_CONTENT_TYPE = ProblemKind(
+    "unsupported-content-type", 415, "The request body has the wrong content type"
+)
+NOT_A_PICTURE = ProblemKind("not-a-picture", 415, "Not a picture in an accepted format")
+INVALID_REQUEST = ProblemKind("invalid-request", 422, "A parameter or field is invalid")
+MISSING_PART = ProblemKind("missing-part", 422, "A part of the form is missing")
+DAMAGED_PICTURE = ProblemKind("damaged-picture", 422, "The picture is truncated or damaged")
+PICTURE_DIMENSIONS = ProblemKind("picture-dimensions", 422, "The picture has too many pixels")
+ANIMATED_PICTURE = ProblemKind("animated-picture", 422, "Animated pictures are not accepted")
+NO_USABLE_PICTURE = ProblemKind("no-usable-picture", 422, "No picture of the request is usable")
+INTERNAL_ERROR = ProblemKind("internal-error", 500, "The server failed")
+
+_JOB_TITLES = {
+    "job-failed": "The job failed",
+    "bad-job": "The worker refuses the job",
+    "poison-job": "The job was given up after several attempts",
+    "queue-full": "The queue is full",
+    "queue-unavailable": "The queue does not answer",
+    "no-worker": "No worker is ready",
+    "worker-too-slow": "The worker did not answer in time",
+    "unknown-job": "No such job",
+}
+JOB_KINDS = {
+    code: ProblemKind(code, error.http_status, _JOB_TITLES.get(code, code.replace("-", " ")))
+    for code, error in ERRORS_BY_CODE.items()
+}
+KINDS: dict[str, ProblemKind] = {
+    kind.code: kind
+    for kind in (
+        BAD_REQUEST,
+        UNAUTHORIZED,
+        NOT_FOUND,
+        UNKNOWN_MODEL,
+        METHOD_NOT_ALLOWED,
+        NOT_ACCEPTABLE,
+        RESULT_NOT_READY,
+        BODY_TOO_LARGE,
+        PICTURE_TOO_LARGE,
+        TOO_MANY_PICTURES,
+        UNSUPPORTED_CONTENT_TYPE,
+        NOT_A_PICTURE,
+        INVALID_REQUEST,
+        MISSING_PART,
+        DAMAGED_PICTURE,
+        PICTURE_DIMENSIONS,
+        ANIMATED_PICTURE,
+        NO_USABLE_PICTURE,
+        INTERNAL_ERROR,
+        *JOB_KINDS.values(),
+    )
+}
+
+
+class Problem(Exception):
+    """A request is refused: `detail` says what arrived, what was expected and what to do."""
+
+    def __init__(
+        self,
+        kind: ProblemKind,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = dict(extensions or {})
+
+    @classmethod
+    def from_job_error(
+        cls, error: JobError, *, extensions: Mapping[str, Any] | None = None
+    ) -> Problem:
+        """What the queue or a worker says, in HTTP's terms; its message is safe to show."""
+        kind = JOB_KINDS.get(error.code) or ProblemKind(
+            error.code, error.http_status, error.code.replace("-", " ")
+        )
+        headers: dict[str, str] = {}
+        if error.retry_after_seconds is not None:
+            headers["Retry-After"] = retry_after(error.retry_after_seconds)
+        return cls(kind, str(error), headers=headers, extensions=extensions)
+
+    def summary(self) -> dict[str, Any]:
+        """The problem without its occurrence, for a list of problems inside one answer."""
+        return {
+            "type": TYPE_PREFIX + self.kind.code,
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }
+
+
+def retry_after(seconds: float) -> str:
+    """Whole seconds for a Retry-After header, at least one."""
+    return str(max(1, math.ceil(seconds)))
+
+
+def problem_response(problem: Problem, scope: Scope, *, retry_after_seconds: float) -> Response:
+    """The answer to a request that failed; a 429 or 503 always says when to try again."""
+    body = {
+        **problem.summary(),
+        "instance": scope.get("path", ""),
+        "request_id": scope.get("request_id", ""),
+        **problem.extensions,
+    }
+    headers = dict(problem.headers)
+    if problem.kind.status in (429, 503):
+        headers.setdefault("Retry-After", retry_after(retry_after_seconds))
+    return Response(
+        json.dumps(body, ensure_ascii=False).encode(),
+        status_code=problem.kind.status,
+        headers=headers,
+        media_type=PROBLEM_MEDIA_TYPE,
+    )

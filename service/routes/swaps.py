@@ -1,0 +1,170 @@
+"""POST /v1/swaps: the clothes of one person on the pose and scene of another."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from service.answers import composite_response, job_accepted, job_path
+from service.desk import desk_of
+from service.encoding import COMPOSITE_MEDIA_TYPES
+from service.forms import FormPart, parse_form
+from service.negotiation import negotiate, parse_prefer
+from service.openapi import (
+    BINARY,
+    PICTURE_TYPES,
+    QUEUE_KINDS,
+    RESULT_HEADERS,
+    composite_content,
+    header,
+    problems,
+    request_header,
+)
+from service.problems import (
+    ANIMATED_PICTURE,
+    BAD_REQUEST,
+    DAMAGED_PICTURE,
+    INVALID_REQUEST,
+    MISSING_PART,
+    NOT_A_PICTURE,
+    NOT_ACCEPTABLE,
+    PICTURE_DIMENSIONS,
+    PICTURE_TOO_LARGE,
+    TOO_MANY_PICTURES,
+    UNSUPPORTED_CONTENT_TYPE,
+    Problem,
+)
+from service.schemas import JobView
+from service.studio import Source
+from worker.contract import SwapJob, SwapResult
+from worker.errors import JobFailed, WaitTimeout
+
+router = APIRouter(tags=["swaps"])
+ROLES = ("appearance", "structure")
+
+
+@router.post(
+    "/v1/swaps",
+    summary="Swap the clothes of two people",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The composite, at the model's size unless resized",
+            "content": composite_content(),
+            "headers": RESULT_HEADERS,
+        },
+        202: {
+            "description": "Preferred asynchronous, or the preferred wait ran out; the job goes on",
+            "model": JobView,
+            "headers": {
+                "Location": header("Where the job is", "/v1/jobs/0b3c"),
+                "Preference-Applied": header("What Prefer achieved", "respond-async"),
+            },
+        },
+        **problems(
+            BAD_REQUEST,
+            NOT_ACCEPTABLE,
+            PICTURE_TOO_LARGE,
+            TOO_MANY_PICTURES,
+            UNSUPPORTED_CONTENT_TYPE,
+            NOT_A_PICTURE,
+            INVALID_REQUEST,
+            MISSING_PART,
+            DAMAGED_PICTURE,
+            PICTURE_DIMENSIONS,
+            ANIMATED_PICTURE,
+            *QUEUE_KINDS,
+        ),
+    },
+    openapi_extra={
+        "parameters": [
+            request_header("Accept", "Format of the composite; image/png if absent", "image/webp"),
+            request_header(
+                "Prefer",
+                "`respond-async` answers 202 at once; `wait=N` answers 202 after N seconds "
+                "without a result. Without either, a worker that is too slow gives 504.",
+                "wait=5",
+            ),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": list(ROLES),
+                        "properties": {
+                            "appearance": {**BINARY, "description": "Who gives the clothes"},
+                            "structure": {**BINARY, "description": "Who gives pose and scene"},
+                        },
+                    },
+                    "encoding": {role: {"contentType": PICTURE_TYPES} for role in ROLES},
+                }
+            },
+        },
+    },
+)
+async def create_swap(
+    request: Request,
+    resize: Annotated[
+        Literal["structure"] | None,
+        Query(description="Gives the composite the size of the structure picture"),
+    ] = None,
+) -> Response:
+    """Two pictures in, one composite out."""
+    desk = desk_of(request)
+    media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
+    preference = parse_prefer(request.headers.getlist("prefer"))
+    model = await desk.serving_model()
+    body = await request.body()
+    started = time.perf_counter()
+    parts = parse_form(
+        request.headers.get("content-type"), body, max_parts=desk.settings.max_pictures
+    )
+    sources = [_source(parts, role) for role in ROLES]
+    appearance, structure = await desk.studio.prepare_or_refuse(sources, model)
+    decode_seconds = time.perf_counter() - started
+    size = (structure.original_width, structure.original_height) if resize == "structure" else None
+
+    job_id = await desk.jobs.submit(
+        SwapJob(appearance_image=appearance.pixels, structure_image=structure.pixels)
+    )
+    if preference.respond_async and preference.wait_seconds is None:
+        return job_accepted(job_id, size, applied="respond-async")
+    wait_seconds = desk.settings.request_timeout_seconds
+    if preference.wait_seconds is not None:
+        wait_seconds = min(float(preference.wait_seconds), desk.settings.max_wait_seconds)
+    try:
+        result = await desk.jobs.wait(job_id, timeout_seconds=wait_seconds)
+    except WaitTimeout as error:
+        if preference.allows_202:
+            applied = "respond-async" if preference.respond_async else f"wait={wait_seconds:g}"
+            return job_accepted(job_id, size, applied=applied)
+        raise Problem.from_job_error(error, extensions={"job": job_path(job_id, size)}) from error
+    if not isinstance(result, SwapResult):
+        raise JobFailed("The worker answered a swap with something else; ask its operator.")
+    return await composite_response(
+        desk, result, media_type, size=size, decode_seconds=decode_seconds
+    )
+
+
+def _source(parts: list[FormPart], role: str) -> Source:
+    """The one part of this name; absent, doubled or empty parts are refused by name."""
+    matching = [part for part in parts if part.name == role]
+    if not matching:
+        arrived = ", ".join(sorted({repr(part.name) for part in parts})) or "none"
+        raise Problem(
+            MISSING_PART,
+            f"The form has no part {role!r} (parts that arrived: {arrived[:200]}); "
+            "expected one picture 'appearance' and one picture 'structure'.",
+        )
+    if len(matching) > 1:
+        raise Problem(
+            TOO_MANY_PICTURES, f"The form has {len(matching)} parts {role!r}; expected one."
+        )
+    part = matching[0]
+    label = f"{role} picture" + (f" {part.filename[:100]!r}" if part.filename else "")
+    return Source(part.content, label)

@@ -1,0 +1,79 @@
+"""Settings of the front end, read from the environment (`DGNET_...`) by whoever composes it.
+
+Nothing is read at import: `ServiceSettings()` reads the environment once and is then frozen.
+`docs/configuration.md` names every field; a test holds it to that.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+class ServiceSettings(BaseSettings):
+    """Limits, waits and encodings of the HTTP API. Every field is `DGNET_<NAME>` outside."""
+
+    model_config = SettingsConfigDict(env_prefix="DGNET_", frozen=True, extra="ignore")
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="Accepted bearer keys, separated by commas; empty: no key is asked"
+    )
+
+    max_body_bytes: int = Field(
+        default=10 * MEBIBYTE, ge=1024, description="Largest request body, counted while streaming"
+    )
+    max_picture_bytes: int = Field(
+        default=5 * MEBIBYTE, ge=128, description="Largest encoded picture"
+    )
+    max_picture_pixels: int = Field(
+        default=16_000_000, ge=1, description="Most pixels of a picture, judged from its header"
+    )
+    max_picture_side: int = Field(
+        default=4096, ge=1, description="Longest side of a picture in pixels, from its header"
+    )
+    max_pictures: int = Field(default=64, ge=1, description="Most pictures in one request")
+
+    request_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="Longest wait for a worker when the client names none"
+    )
+    max_wait_seconds: float = Field(
+        default=120.0, gt=0, description="Longest wait that `Prefer: wait=N` can ask for"
+    )
+    retry_after_seconds: float = Field(
+        default=2.0, gt=0, description="Retry-After of a 429 or 503 when nothing better is known"
+    )
+
+    decode_threads: int = Field(
+        default=2, ge=1, description="Threads that decode and encode large pictures"
+    )
+    inline_pixels: int = Field(
+        default=262_144,
+        ge=0,
+        description="Requests with fewer pixels are decoded without a thread: the hop costs more",
+    )
+
+    png_compress_level: int = Field(
+        default=1, ge=0, le=9, description="zlib level of PNG answers; higher is smaller and slower"
+    )
+    jpeg_quality: int = Field(default=95, ge=1, le=100, description="Quality of JPEG answers")
+    webp_quality: int = Field(default=90, ge=1, le=100, description="Quality of WebP answers")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        if self.max_picture_bytes > self.max_body_bytes:
+            raise ValueError(
+                f"max_picture_bytes ({self.max_picture_bytes}) exceeds max_body_bytes "
+                f"({self.max_body_bytes}): no such picture could arrive; raise DGNET_MAX_BODY_BYTES"
+            )
+        return self

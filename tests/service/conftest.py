@@ -1,0 +1,36 @@
+"""An app over a fake queue, and an HTTP client to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.settings import ServiceSettings
+from tests.service.fakes import FakeJobs
+
+
+@pytest.fixture
+def jobs() -> FakeJobs:
+    return FakeJobs()
+
+
+@pytest.fixture
+def settings() -> ServiceSettings:
+    return ServiceSettings(max_body_bytes=200_000, max_picture_bytes=100_000, max_pictures=4)
+
+
+@pytest.fixture
+def app(jobs: FakeJobs, settings: ServiceSettings) -> FastAPI:
+    return create_app(settings, jobs)
+
+
+@pytest_asyncio.fixture
+async def http(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://dgnet") as client:
+        yield client

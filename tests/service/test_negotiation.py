@@ -1,0 +1,62 @@
+"""Accept and Prefer, as their RFCs read."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.encoding import COMPOSITE_MEDIA_TYPES
+from service.negotiation import Preference, negotiate, parse_prefer
+from service.problems import Problem
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        (None, "image/png"),
+        ("", "image/png"),
+        ("*/*", "image/png"),
+        ("image/*", "image/png"),
+        ("image/webp", "image/webp"),
+        ("IMAGE/WebP", "image/webp"),
+        ("image/jpeg;q=0.5, image/webp;q=0.9", "image/webp"),
+        ("image/avif, image/webp, image/*;q=0.8, */*;q=0.5", "image/webp"),
+        ("text/html, application/x-npy", "application/x-npy"),
+        ("image/*, image/png;q=0", "image/jpeg"),
+        ("*/*, image/png;q=0.1", "image/jpeg"),
+        ("image/jpeg, image/png", "image/png"),
+        ("image/png;level=1", "image/png"),
+        ("nonsense, image/webp", "image/webp"),
+    ],
+)
+def test_the_most_wanted_offered_format_is_chosen(accept: str | None, chosen: str) -> None:
+    assert negotiate(accept, COMPOSITE_MEDIA_TYPES) == chosen
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/html", "image/gif", "image/png;q=0", "image/png;q=much", "*/*;q=0"]
+)
+def test_formats_that_are_not_offered_are_not_acceptable(accept: str) -> None:
+    with pytest.raises(Problem) as caught:
+        negotiate(accept, COMPOSITE_MEDIA_TYPES)
+    assert caught.value.kind.status == 406
+    assert "image/webp" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("values", "preference"),
+    [
+        ([], Preference()),
+        (["respond-async"], Preference(respond_async=True)),
+        (["Respond-Async"], Preference(respond_async=True)),
+        (["wait=10"], Preference(wait_seconds=10)),
+        (["respond-async, wait=10"], Preference(respond_async=True, wait_seconds=10)),
+        (["respond-async", 'wait = "5"'], Preference(respond_async=True, wait_seconds=5)),
+        (["wait=1, wait=9"], Preference(wait_seconds=1)),
+        (["wait=soon, handling=lenient; x=1"], Preference()),
+        (["wait=-1"], Preference()),
+    ],
+)
+def test_preferences_are_read_and_nonsense_is_ignored(
+    values: list[str], preference: Preference
+) -> None:
+    assert parse_prefer(values) == preference
