@@ -1,0 +1,46 @@
+"""Options that several commands share, so that they read and behave the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        envvar="DGNET_CHECKPOINT",
+        metavar="DIR",
+        help="Folder of the checkpoint; the weights that ship if absent.",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", envvar="DGNET_DEVICE", metavar="NAME", help="auto, cpu, cuda or cuda:N."
+    ),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option("--precision", envvar="DGNET_PRECISION", help="Arithmetic of the networks."),
+]
+RedisUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url", envvar="DGNET_REDIS_URL", metavar="URL", help="Queue, redis://HOST:PORT/DB."
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="Ask this server instead of computing here."),
+]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key", envvar="DGNET_API_KEY", metavar="KEY", help="Bearer key of the server."
+    ),
+]

@@ -1,0 +1,35 @@
+"""`dgnet worker`: takes jobs from Redis and runs them in batches on one device."""
+
+from __future__ import annotations
+
+from dgnet.failures import InputError
+from dgnet.options import CheckpointOption, DeviceOption, PrecisionOption, RedisUrlOption
+from dgnet.processes import exit_cleanly_while_starting, read_settings, start_logging
+
+
+def worker(
+    redis_url: RedisUrlOption = None,
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Take jobs from Redis until SIGTERM, then finish what is in flight."""
+    import uvloop
+
+    from dgnet.local import load_predictor
+    from worker.connection import connect
+    from worker.main import run_worker
+    from worker.settings import QueueSettings, WorkerSettings
+
+    exit_cleanly_while_starting()
+    settings = read_settings(QueueSettings, redis_url=redis_url)
+    worker_settings = read_settings(WorkerSettings)
+    if settings.redis_url is None:
+        raise InputError("a worker needs a queue: give --redis-url or set DGNET_REDIS_URL")
+    try:
+        connect(settings.redis_url)
+    except ValueError as error:
+        raise InputError(f"--redis-url {settings.redis_url}: {error}") from error
+    start_logging()
+    predictor = load_predictor(checkpoint, device=device, precision=precision)
+    uvloop.run(run_worker(predictor, settings, worker_settings))

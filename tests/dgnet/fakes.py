@@ -1,0 +1,66 @@
+"""A predictor whose answers can be computed by hand, and the command line around it.
+
+`python -m tests.dgnet.fakes serve --port 0` is `dgnet serve` with this predictor: everything is
+real but the networks.
+
+Legend: B pictures, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgnet import local
+from dgnet.cli import main
+from worker.contract import Float32Array, UInt8Array
+
+
+class FakePredictor:
+    """The composite is the structure picture, every pixel moved halfway to the appearance's mean.
+
+    Its appearance code is the mean color (B, 3), its structure code the picture itself.
+    """
+
+    height = 32
+    width = 16
+    embedding_size = 3
+    model_id = "fake"
+    model_version = "0123456789ab"
+    device_name = "cpu"
+
+    def __init__(self) -> None:
+        self.card: dict[str, Any] = {"preset": "fake"}
+
+    def appearance_codes(self, images: UInt8Array) -> Tensor:
+        return torch.from_numpy(images).float().mean(dim=(1, 2))  # (B, 3)
+
+    def structure_codes(self, images: UInt8Array) -> Tensor:
+        return torch.from_numpy(images).float()  # (B, H, W, 3)
+
+    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> UInt8Array:
+        mixed = (structure_codes + appearance_codes[:, None, None]) / 2
+        return mixed.to(torch.uint8).numpy()
+
+    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+        return self.compose(
+            self.appearance_codes(appearance_images), self.structure_codes(structure_images)
+        )
+
+    def embed(self, images: UInt8Array) -> Float32Array:
+        means = images.astype(np.float32).mean(axis=(1, 2)) + 1
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def load_fake(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+    """Stands for `dgnet.local.load_predictor`."""
+    return FakePredictor()
+
+
+if __name__ == "__main__":
+    local.load_predictor = load_fake  # pyright: ignore[reportAttributeAccessIssue]
+    main()

@@ -1,0 +1,63 @@
+"""The docs name what there is: a command or a make target they do not name fails here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from dgnet.cli import app
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, with the words that call it."""
+    children: dict[str, Any] = getattr(command, "commands", {})
+    if not children:
+        yield names, command
+    for name, child in children.items():
+        yield from commands(child, (*names, name))
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
+def test_readme_names_every_command(names: tuple[str, ...]) -> None:
+    assert f"`dgnet {' '.join(names)}" in README
+
+
+@pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
+def test_every_command_and_option_explains_itself(names: tuple[str, ...]) -> None:
+    command = COMMANDS[names]
+    assert command.help
+    silent = [parameter.name for parameter in command.params if not parameter.help]
+    assert silent == []
+
+
+def test_readme_names_every_make_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))
+    assert {"demo", "test", "serve", "check", "bench"} <= targets
+    pages = README + (ROOT / "CONTRIBUTING.md").read_text()
+    assert [name for name in sorted(targets - {"help"}) if f"make {name}" not in pages] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    local = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_the_license_is_apache_2_in_full() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
