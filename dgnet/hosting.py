@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -94,7 +96,10 @@ def host_front_ends(listener: socket.socket, *, processes: int) -> None:
     """The front end alone, in several processes that share the socket, until a signal."""
     front_end()  # what is wrong with the settings is told here, not by every child
     config = server_config("dgnet.hosting:front_end", workers=processes)
-    Multiprocess(config, [listener]).run()
+    with TemporaryDirectory(prefix="dgnet-metrics-") as folder:
+        # /metrics of any process then counts all of them.
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        Multiprocess(config, [listener]).run()
 
 
 async def host_all(listener: socket.socket, predictor: Predictor) -> None:

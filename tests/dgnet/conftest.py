@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,9 +10,9 @@ from PIL import Image
 
 from dgnet import local
 from tests.dgnet.fakes import FakePredictor, load_fake
+from tests.processes import service, wait_until_ready
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 120.0
+FAKES = "tests.dgnet.fakes"
 Color = tuple[int, int, int]
 PaintPicture = Callable[[str, Color], Path]
 
@@ -43,38 +36,9 @@ def fake_predictor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "load_predictor", load_fake)
 
 
-@contextmanager
-def fake_service(*arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
-    """`dgnet serve` with the fake predictor, ready on a free port: the process and its address."""
-    environment = {name: os.environ[name] for name in os.environ if not name.startswith("DGNET_")}
-    command = [sys.executable, "-m", "tests.dgnet.fakes", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            server = process.stdout.readline().split()[1]
-            wait_until_ready(process, server)
-            yield process, server
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def wait_until_ready(process: subprocess.Popen[str], server: str) -> None:
-    give_up_at = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up_at:
-        assert process.poll() is None, f"the service ended with {process.returncode}"
-        try:
-            with urllib.request.urlopen(f"{server}/readyz", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise AssertionError(f"{server} was not ready after {START_SECONDS} s")
-
-
 @pytest.fixture(scope="module")
 def server() -> Generator[str]:
     """Address of a running embedded service with the fake predictor."""
-    with fake_service() as (_, address):
+    with service(module=FAKES) as (process, address):
+        wait_until_ready(process, address)
         yield address
