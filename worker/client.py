@@ -12,7 +12,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -43,6 +43,7 @@ from worker.keys import GROUP, LANES, Keys
 from worker.rate import RateMeter
 from worker.scripts import SUBMIT
 from worker.settings import QueueSettings
+from worker.tasks import cancel_and_wait
 
 _log = logging.getLogger(__name__)
 
@@ -82,11 +83,14 @@ class JobClient:
         self._workers_read_at = float("-inf")
         self._workers_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self._owns_connections = False
 
     @classmethod
     def from_url(cls, redis_url: str, settings: QueueSettings) -> JobClient:
         """A client with its own connections, closed by `close`."""
-        return cls(connect(redis_url), settings)
+        client = cls(connect(redis_url), settings)
+        client._owns_connections = True
+        return client
 
     async def start(self) -> None:
         """Starts to listen for results. Does not need Redis to be up yet."""
@@ -98,14 +102,13 @@ class JobClient:
 
     async def close(self) -> None:
         """Stops listening; those who still wait get QueueUnavailable."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(self._tasks)
         self._tasks = []
         self._fail_waiting(QueueUnavailable("the front end is shutting down; try again shortly"))
         with contextlib.suppress(*REDIS_ERRORS):
             await self._redis.delete(self._reply_stream)
-        await self._redis.aclose()
+        if self._owns_connections:
+            await self._redis.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -127,10 +130,8 @@ class JobClient:
             kind=kind_of(job),
             payload=encode_job(job),
         )
-        try:
+        with self._talking():
             refusal = await self._submissions(submission)
-        except REDIS_ERRORS as error:
-            raise unavailable(error) from error
         if refusal is not None:
             raise refusal
         return submission.job_id
@@ -157,10 +158,8 @@ class JobClient:
 
     async def status(self, job_id: str) -> JobStatus:
         """What is known of a job. Raises UnknownJob or QueueUnavailable."""
-        try:
+        with self._talking():
             record, running = await self._read_record(job_id)
-        except REDIS_ERRORS as error:
-            raise unavailable(error) from error
         if record is None:
             raise _unknown(job_id)
         if record.startswith(b"o"):
@@ -182,19 +181,15 @@ class JobClient:
         async with self._workers_lock:
             now = time.monotonic()
             if now - self._workers_read_at >= self._settings.workers_cache_seconds:
-                try:
+                with self._talking():
                     self._workers = await self._read_workers()
-                except REDIS_ERRORS as error:
-                    raise unavailable(error) from error
                 self._workers_read_at = now
             return list(self._workers)
 
     async def depth(self, lane: Lane) -> int:
         """Unfinished jobs in a lane, waiting or running."""
-        try:
+        with self._talking():
             return await self._redis.xlen(self._keys.lane(lane))
-        except REDIS_ERRORS as error:
-            raise unavailable(error) from error
 
     async def _submit_batch(self, batch: Sequence[_Submission]) -> Sequence[QueueFull | None]:
         """One answer for each job: None if it is queued."""
@@ -248,7 +243,8 @@ class JobClient:
                 reply = await self._redis.xread(
                     {self._reply_stream: position},
                     count=_MAX_FETCH_BATCH,
-                    block=int(BLOCK_SECONDS * 1000),
+                    # After an outage the first answer should come at once.
+                    block=int(BLOCK_SECONDS * 1000) if self._down_since is None else None,
                 )
             except REDIS_ERRORS as error:
                 self._mark_down(error)
@@ -317,6 +313,15 @@ class JobClient:
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
+
+    @contextlib.contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Around commands on behalf of a request."""
+        try:
+            yield
+        except REDIS_ERRORS as error:
+            raise unavailable(error) from error
+        self._mark_up()
 
     def _mark_down(self, error: BaseException) -> None:
         if self._down_since is None:

@@ -27,7 +27,8 @@ for i = 1, #KEYS - 4 do
       answer[4 + i] = 0
     else
       local entry = redis.call('XADD', KEYS[lane], '*',
-                               'job', ARGV[a + 2], 'reply', ARGV[4], 'data', ARGV[a + 4])
+                               'job', ARGV[a + 2], 'kind', ARGV[a + 3],
+                               'reply', ARGV[4], 'data', ARGV[a + 4])
       redis.call('SET', record, 'o' .. lane .. ' ' .. ARGV[a + 3] .. ' ' .. entry,
                  'EX', ARGV[3])
       depth[lane] = depth[lane] + 1
@@ -43,6 +44,7 @@ return answer
 # ARGV  group, seconds to keep results, bound of a reply stream, bound of the dead letters,
 #       then for each job: lane index, entry, job id, outcome, reason to dead-letter or ''
 # Returns how many results were published.
+# A wake-up is protected by pcall: a message may name any key as its reply stream.
 # Deleting happens whoever holds the lease: an answered job must not be delivered again.
 FINISH = """
 local published, wake = 0, {}
@@ -67,8 +69,8 @@ for i = 1, (#KEYS - 5) / 2 do
   end
 end
 for reply, jobs in pairs(wake) do
-  redis.call('XADD', reply, 'MAXLEN', '~', ARGV[3], '*', 'jobs', jobs)
-  redis.call('EXPIRE', reply, ARGV[2])
+  redis.pcall('XADD', reply, 'MAXLEN', '~', ARGV[3], '*', 'jobs', jobs)
+  redis.pcall('EXPIRE', reply, ARGV[2])
 end
 return published
 """

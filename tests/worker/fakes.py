@@ -1,0 +1,92 @@
+"""A predictor without networks: answers can be told by hand, and it misbehaves on demand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from worker.contract import EmbedJob, Float32Array, SwapJob, UInt8Array
+
+HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
+
+# Structure pictures of this one color misbehave.
+FAILS = 251
+KILLS_ITS_PROCESS = 252
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like torch's."""
+
+
+class FakePredictor:
+    """Composite = half of each picture added; embedding = the picture's mean, three times."""
+
+    height, width, embedding_size = HEIGHT, WIDTH, EMBEDDING_SIZE
+    model_id, model_version, device_name = "fake", "0123456789ab", "cpu"
+
+    def __init__(
+        self,
+        *,
+        seconds_per_batch: float = 0.0,
+        fits_in_memory: int | None = None,
+        open_gate: bool = True,
+        height: int = HEIGHT,
+        width: int = WIDTH,
+    ) -> None:
+        self.height, self.width = height, width
+        self.card: dict[str, Any] = {"license": "CC0-1.0"}
+        self.batches: list[tuple[str, int]] = []  # kind and size of each device call
+        self.gate = threading.Event()  # closed: every call waits
+        if open_gate:
+            self.gate.set()
+        self.broken = False
+        self._seconds_per_batch = seconds_per_batch
+        self._fits_in_memory = fits_in_memory
+
+    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+        self._run("swap", structure_images)
+        return appearance_images // 2 + structure_images // 2
+
+    def embed(self, images: UInt8Array) -> Float32Array:
+        self._run("embed", images)
+        means = images.mean(axis=(1, 2, 3), dtype=np.float32)
+        return np.repeat(means[:, None], EMBEDDING_SIZE, axis=1)
+
+    def sizes(self, kind: str) -> list[int]:
+        """Sizes of the batches of one kind since the canary."""
+        return [size for name, size in self.batches if name == kind][1:]
+
+    def _run(self, kind: str, images: UInt8Array) -> None:
+        self.batches.append((kind, len(images)))
+        if len(self.batches) > 2:  # the canary's two calls are quick
+            self.gate.wait()
+            time.sleep(self._seconds_per_batch)
+        if self.broken:
+            raise RuntimeError("the device fell off the bus")
+        if self._fits_in_memory is not None and len(images) > self._fits_in_memory:
+            raise OutOfMemoryError(f"{len(images)} pictures do not fit")
+        colors = images[:, 0, 0, 0]
+        if (colors == KILLS_ITS_PROCESS).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (colors == FAILS).any():
+            raise ValueError("one of these pictures cannot be decoded")
+
+
+def picture(color: int, *, height: int = HEIGHT, width: int = WIDTH) -> UInt8Array:
+    """One color everywhere."""
+    return np.full((height, width, 3), color, dtype=np.uint8)
+
+
+def swap_job(appearance: int = 10, structure: int = 20) -> SwapJob:
+    """Its composite has the color appearance // 2 + structure // 2."""
+    return SwapJob(appearance_image=picture(appearance), structure_image=picture(structure))
+
+
+def embed_job(*colors: int) -> EmbedJob:
+    """Its embeddings are the colors, three times each."""
+    return EmbedJob(images=np.stack([picture(color) for color in colors]))

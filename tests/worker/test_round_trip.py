@@ -1,0 +1,255 @@
+"""A job in, its answer out; batches form by themselves; bad jobs harm nobody but themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tests.worker.fakes import (
+    FAILS,
+    HEIGHT,
+    WIDTH,
+    FakePredictor,
+    embed_job,
+    picture,
+    swap_job,
+)
+from tests.worker.harness import (
+    Connect,
+    entries,
+    queue_settings,
+    ready_workers,
+    running_client,
+    running_worker,
+    until,
+)
+from worker.client import JobClient
+from worker.codec import Outcome, encode_outcome
+from worker.contract import EmbedResult, SwapJob, SwapResult
+from worker.errors import BadJob, JobFailed, UnknownJob, WaitTimeout
+from worker.keys import Keys
+
+
+async def test_swap_comes_back_with_model_version_and_timings(connect: Connect) -> None:
+    settings = queue_settings()
+    async with (
+        running_worker(connect(), FakePredictor(), settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        job_id = await client.submit(swap_job(appearance=10, structure=20))
+        result = await client.wait(job_id, timeout_seconds=60)
+    assert isinstance(result, SwapResult)
+    assert result.composite.shape == (HEIGHT, WIDTH, 3)
+    assert (result.composite == 15).all()  # 10 // 2 + 20 // 2
+    assert result.model_version == "0123456789ab"
+    assert result.timings.batch_size == 1
+    assert 0 <= result.timings.queue_seconds < 60
+    assert 0 <= result.timings.device_seconds < 60
+
+
+async def test_embeddings_come_back_in_the_order_of_their_pictures(connect: Connect) -> None:
+    settings = queue_settings()
+    async with (
+        running_worker(connect(), FakePredictor(), settings, max_batch=2),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        job_id = await client.submit(embed_job(7, 3, 5))
+        result = await client.wait(job_id, timeout_seconds=60)
+    assert isinstance(result, EmbedResult)
+    assert result.embeddings.dtype == np.float32
+    assert result.embeddings.tolist() == [[7, 7, 7], [3, 3, 3], [5, 5, 5]]
+
+
+async def test_jobs_that_arrive_while_the_device_works_form_a_batch(connect: Connect) -> None:
+    settings = queue_settings()
+    predictor = FakePredictor(open_gate=False)
+    async with (
+        running_worker(connect(), predictor, settings, max_batch=4),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        first = await client.submit(swap_job())
+        await until(lambda: predictor.sizes("swap") == [1])  # dispatched at once, alone
+        rest = await asyncio.gather(*(client.submit(swap_job()) for _ in range(6)))
+        await until(lambda: _running(client, rest))
+        predictor.gate.set()
+        results = [await client.wait(job, timeout_seconds=60) for job in (first, *rest)]
+    assert predictor.sizes("swap") == [1, 4, 2]
+    assert [result.timings.batch_size for result in results] == [1, 4, 4, 4, 4, 2, 2]
+
+
+async def test_small_lane_is_served_before_bulk(connect: Connect) -> None:
+    settings = queue_settings()
+    predictor = FakePredictor(open_gate=False)
+    async with (
+        running_worker(connect(), predictor, settings, max_batch=1),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        # Two fill the worker (one on the device, one gathering); the others queue.
+        held = [await client.submit(swap_job()) for _ in range(2)]
+        await until(lambda: _running(client, held))
+        bulk = await client.submit(swap_job(), lane="bulk")
+        small = [await client.submit(swap_job()) for _ in range(3)]
+        order: list[str] = []
+
+        async def note(job_id: str) -> None:
+            await client.wait(job_id, timeout_seconds=60)
+            order.append(job_id)
+
+        waiting = [asyncio.create_task(note(job_id)) for job_id in (bulk, *small)]
+        predictor.gate.set()
+        await asyncio.gather(*waiting)
+    assert order == [*small, bulk]
+
+
+async def test_wrong_size_fails_that_job_alone(connect: Connect) -> None:
+    settings = queue_settings()
+    async with (
+        running_worker(connect(), FakePredictor(), settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        wrong = SwapJob(appearance_image=picture(1), structure_image=picture(1, height=9))
+        wrong_id, good_id = await asyncio.gather(client.submit(wrong), client.submit(swap_job()))
+        with pytest.raises(BadJob, match=r"structure picture is 9x4x3, model fake takes 8x4x3"):
+            await client.wait(wrong_id, timeout_seconds=60)
+        assert await client.wait(good_id, timeout_seconds=60)
+
+
+async def test_job_that_fails_on_the_device_fails_alone(connect: Connect) -> None:
+    settings = queue_settings()
+    predictor = FakePredictor(open_gate=False)
+    async with (
+        running_worker(connect(), predictor, settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        first = await client.submit(swap_job())
+        await until(lambda: predictor.sizes("swap") == [1])
+        good = [await client.submit(swap_job()) for _ in range(3)]
+        bad = await client.submit(swap_job(structure=FAILS))
+        await until(lambda: _running(client, [*good, bad]))
+        predictor.gate.set()
+        for job_id in (first, *good):
+            assert await client.wait(job_id, timeout_seconds=60)
+        with pytest.raises(JobFailed, match="failed on this job alone"):
+            await client.wait(bad, timeout_seconds=60)
+        status = await client.status(bad)
+    assert (status.state, status.error_code) == ("failed", "job-failed")
+
+
+async def test_undecodable_message_is_dead_lettered_and_answered(connect: Connect) -> None:
+    settings = queue_settings()
+    redis, keys = connect(), Keys(settings.key_prefix)
+    async with (
+        running_worker(connect(), FakePredictor(), settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        await redis.set(keys.record("broken"), "o1 swap 0-1")
+        await redis.xadd(keys.lane("small"), {"job": "broken", "data": b"\x80\x04cposix\nsystem\n"})
+        await redis.xadd(keys.lane("small"), {"what": "is this"})
+        with pytest.raises(BadJob, match="not msgpack"):
+            await client.wait("broken", timeout_seconds=60)
+        job_id = await client.submit(swap_job())  # the worker lives
+        assert await client.wait(job_id, timeout_seconds=60)
+        await until(lambda: _depth_is(client, 0))
+        letters = await entries(redis, keys.dead_letters)
+    assert [fields[b"reason"] for _, fields in letters] == [b"undecodable"] * 2
+    assert letters[0][1][b"job"] == b"broken"
+
+
+async def test_status_goes_from_queued_to_running_to_done(connect: Connect) -> None:
+    settings = queue_settings()
+    predictor = FakePredictor(open_gate=False)
+    async with (
+        running_worker(connect(), predictor, settings, max_batch=1),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        jobs = [await client.submit(swap_job()) for _ in range(3)]
+        await until(lambda: _running(client, jobs[:2]))
+        assert (await client.status(jobs[2])).state == "queued"
+        assert await client.depth("small") == 3
+        predictor.gate.set()
+        await client.wait(jobs[2], timeout_seconds=60)
+        status = await client.status(jobs[2])
+    assert (status.kind, status.state) == ("swap", "done")
+    assert isinstance(status.result, SwapResult)
+    assert (status.result.composite == 15).all()
+
+
+async def test_wait_that_runs_out_leaves_the_job_running(connect: Connect) -> None:
+    settings = queue_settings()
+    predictor = FakePredictor(open_gate=False)
+    async with (
+        running_worker(connect(), predictor, settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        job_id = await client.submit(swap_job())
+        with pytest.raises(WaitTimeout, match="no result within"):
+            await client.wait(job_id, timeout_seconds=0.05)
+        predictor.gate.set()
+        assert await client.wait(job_id, timeout_seconds=60)
+
+
+async def test_two_processes_may_wait_for_one_job(connect: Connect) -> None:
+    settings = queue_settings()
+    async with (
+        running_worker(connect(), FakePredictor(), settings),
+        running_client(connect(), settings) as client,
+        running_client(connect(), settings) as other,
+    ):
+        await until(lambda: _ready(client))
+        job_id = await client.submit(swap_job())
+        results = await asyncio.gather(
+            client.wait(job_id, timeout_seconds=60), other.wait(job_id, timeout_seconds=60)
+        )
+    assert all(isinstance(result, SwapResult) for result in results)
+
+
+async def test_unknown_job_is_told_at_once(connect: Connect) -> None:
+    async with running_client(connect(), queue_settings()) as client:
+        with pytest.raises(UnknownJob):
+            await client.wait("nobody", timeout_seconds=60)
+        with pytest.raises(UnknownJob):
+            await client.status("nobody")
+
+
+async def test_lost_wake_up_does_not_hang_a_request(connect: Connect) -> None:
+    settings = queue_settings()
+    redis, keys = connect(), Keys(settings.key_prefix)
+    predictor = FakePredictor(open_gate=False)
+    async with (
+        running_worker(connect(), predictor, settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        job_id = await client.submit(swap_job())
+        waiting = asyncio.create_task(client.wait(job_id, timeout_seconds=60))
+        await until(lambda: _running(client, [job_id]))
+        # The record is closed as a worker would, but the wake-up never comes.
+        outcome = encode_outcome(Outcome(kind="swap", error=JobFailed("told by the record")))
+        await redis.set(keys.record(job_id), b"c" + outcome)
+        with pytest.raises(JobFailed, match="told by the record"):
+            await waiting
+
+
+async def _ready(client: JobClient) -> bool:
+    return await ready_workers(client) == 1
+
+
+async def _depth_is(client: JobClient, depth: int) -> bool:
+    return await client.depth("small") == depth
+
+
+async def _running(client: JobClient, job_ids: Sequence[str]) -> bool:
+    states = [(await client.status(job_id)).state for job_id in job_ids]
+    return all(state == "running" for state in states)

@@ -1,0 +1,208 @@
+"""What a worker does with a job: checks it against the model, sends its pictures to the batcher.
+
+Depends on the predictor by protocol only, so that the queue is tested without torch.
+
+Legend: B batch, H x W pixels of the model, D embedding values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from worker.batcher import DeviceBroken, MicroBatcher, Served
+from worker.contract import (
+    EmbedJob,
+    EmbedResult,
+    Float32Array,
+    Job,
+    JobTimings,
+    ModelInfo,
+    Result,
+    SwapJob,
+    SwapResult,
+    UInt8Array,
+)
+from worker.device import DeviceThread
+from worker.errors import BadJob, JobError, JobFailed
+
+
+class Predictor(Protocol):
+    """The one door to the networks."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def embedding_size(self) -> int: ...
+    @property
+    def model_id(self) -> str: ...
+    @property
+    def model_version(self) -> str: ...
+    @property
+    def card(self) -> dict[str, Any]: ...
+    @property
+    def device_name(self) -> str: ...
+
+    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+        """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3)."""
+        ...
+
+    def embed(self, images: UInt8Array) -> Float32Array:
+        """Embeddings (B, D) of uint8 RGB pictures (B, H, W, 3)."""
+        ...
+
+
+class CanaryFailed(Exception):
+    """The device does not do what every job needs of it."""
+
+
+def model_info(predictor: Predictor) -> ModelInfo:
+    """What the worker announces of its model."""
+    return ModelInfo(
+        model_id=predictor.model_id,
+        model_version=predictor.model_version,
+        height=predictor.height,
+        width=predictor.width,
+        embedding_size=predictor.embedding_size,
+        card=predictor.card,
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch may succeed. Told by name: the queue runs without torch, too."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)  # torch on the CPU raises a RuntimeError
+    )
+
+
+def run_canary(predictor: Predictor) -> None:
+    """One swap and one embedding on the device; raises CanaryFailed unless both look right."""
+    height, width = predictor.height, predictor.width
+    ramp = np.arange(height * width * 3, dtype=np.uint32) % 251  # any picture with structure
+    image = ramp.astype(np.uint8).reshape(1, height, width, 3)
+    try:
+        _swap_batch(predictor, [(image[0], image[0])])
+        embeddings = _embed_batch(predictor, [image[0]])
+    except Exception as error:
+        raise CanaryFailed(f"the canary failed on {predictor.device_name}: {error}") from error
+    if not np.isfinite(embeddings).all():
+        raise CanaryFailed(
+            f"the canary's embedding on {predictor.device_name} is not finite; "
+            "check the weights and the precision"
+        )
+
+
+class JobHandler:
+    """Runs jobs through one micro-batcher; swaps and embeddings are batches of their own."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        device: DeviceThread,
+        max_batch: int,
+        small_batch_seconds: float,
+        out_of_memory: Callable[[BaseException], bool] = is_out_of_memory,
+    ) -> None:
+        self._predictor = predictor
+        self._picture_shape = (predictor.height, predictor.width, 3)
+        self._batcher = MicroBatcher(
+            {
+                "swap": lambda items: _swap_batch(predictor, items),
+                "embed": lambda items: _embed_batch(predictor, items),
+            },
+            device=device,
+            probe=lambda: run_canary(predictor),
+            is_out_of_memory=out_of_memory,
+            max_batch=max_batch,
+            small_batch_seconds=small_batch_seconds,
+        )
+
+    async def handle(self, job: Job, *, submitted: float) -> Result:
+        """The result of a job that was submitted at `submitted` (seconds since the epoch).
+
+        Raises BadJob if it does not fit the model, JobFailed if the device fails on it alone, and
+        DeviceBroken if the device fails on everything.
+        """
+        try:
+            if isinstance(job, SwapJob):
+                return await self._swap(job, submitted)
+            return await self._embed(job, submitted)
+        except (JobError, DeviceBroken):
+            raise
+        except Exception as error:
+            raise JobFailed(
+                f"the model failed on this job alone ({type(error).__name__}); "
+                "sending it again will not help"
+            ) from error
+
+    async def _swap(self, job: SwapJob, submitted: float) -> SwapResult:
+        self._check_shape("appearance picture", job.appearance_image.shape)
+        self._check_shape("structure picture", job.structure_image.shape)
+        served = await self._batcher.serve("swap", (job.appearance_image, job.structure_image))
+        return SwapResult(
+            composite=served.output,
+            model_version=self._predictor.model_version,
+            timings=_timings([served], submitted),
+        )
+
+    async def _embed(self, job: EmbedJob, submitted: float) -> EmbedResult:
+        self._check_shape("picture", job.images.shape[1:])
+        answers = await asyncio.gather(
+            *(self._batcher.serve("embed", image) for image in job.images), return_exceptions=True
+        )
+        served = [answer for answer in answers if isinstance(answer, Served)]
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return EmbedResult(
+            embeddings=np.stack([answer.output for answer in served]),  # (B, D)
+            model_version=self._predictor.model_version,
+            timings=_timings(served, submitted),
+        )
+
+    def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        if shape != self._picture_shape:
+            raise BadJob(
+                f"the {name} is {'x'.join(map(str, shape))}, model "
+                f"{self._predictor.model_id} takes {'x'.join(map(str, self._picture_shape))} "
+                "(height x width x channels)"
+            )
+
+
+def _swap_batch(predictor: Predictor, items: Sequence[tuple[UInt8Array, UInt8Array]]) -> UInt8Array:
+    appearance_images = np.stack([appearance for appearance, _ in items])
+    structure_images = np.stack([structure for _, structure in items])
+    composites = predictor.swap(appearance_images, structure_images)  # (B, H, W, 3)
+    expected = (len(items), predictor.height, predictor.width, 3)
+    if composites.shape != expected or composites.dtype != np.uint8:
+        raise ValueError(
+            f"composites are {composites.dtype} {composites.shape}, expected uint8 {expected}"
+        )
+    return composites
+
+
+def _embed_batch(predictor: Predictor, items: Sequence[UInt8Array]) -> Float32Array:
+    embeddings = predictor.embed(np.stack(items))  # (B, D)
+    expected = (len(items), predictor.embedding_size)
+    if embeddings.shape != expected or embeddings.dtype != np.float32:
+        raise ValueError(
+            f"embeddings are {embeddings.dtype} {embeddings.shape}, expected float32 {expected}"
+        )
+    return embeddings
+
+
+def _timings(served: Sequence[Served], submitted: float) -> JobTimings:
+    started = min(answer.started for answer in served)
+    return JobTimings(
+        queue_seconds=max(0.0, started - submitted),
+        device_seconds=max(answer.finished for answer in served) - started,
+        batch_size=max(answer.batch_size for answer in served),
+    )

@@ -1,0 +1,221 @@
+"""The worker's side of the queue: claims, leases, take-over, and the one way a job leaves.
+
+A lane is a stream, the consumer group's pending list is its lease table: an entry's idle time is
+the age of its lease, its delivery counter says how many workers have held it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from redis.typing import StreamIdT
+
+from worker.codec import Kind, Outcome, encode_outcome
+from worker.combining import Combiner
+from worker.connection import Entry, run_script, stream_entries
+from worker.contract import Lane
+from worker.keys import GROUP, LANES, Keys
+from worker.scripts import FINISH, FORGET_CONSUMERS
+from worker.settings import QueueSettings
+
+_log = logging.getLogger(__name__)
+
+_MAX_FINISH_BATCH = 64
+_REPLY_STREAM_LENGTH = 10_000  # wake-ups that a stalled front end can catch up with
+_DEAD_LETTERS_LENGTH = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A message this worker holds the lease of. `job_id` is empty if the message has none."""
+
+    lane: Lane
+    entry_id: str
+    job_id: str
+    kind: Kind
+    reply_stream: str
+    payload: bytes
+
+    @property
+    def submitted(self) -> float:
+        """Seconds since the epoch by Redis's clock."""
+        return int(self.entry_id.partition("-")[0]) / 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abandoned:
+    """A message whose lease ran out after so many deliveries."""
+
+    lane: Lane
+    entry_id: str
+    deliveries: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Finish:
+    claim: Claim
+    outcome: bytes
+    dead_reason: str
+
+
+class LeasedQueue:
+    """The two lanes as one worker sees them; `consumer` is the worker's id."""
+
+    def __init__(self, redis: Redis, settings: QueueSettings, consumer: str) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._keys = Keys(settings.key_prefix)
+        self._lane_of: dict[str, Lane] = {self._keys.lane(lane): lane for lane in LANES}
+        self._consumer = consumer
+        self._lease_milliseconds = int(settings.lease_seconds * 1000)
+        self._finishes: Combiner[_Finish, None] = Combiner(
+            self._finish_batch, max_items=_MAX_FINISH_BATCH
+        )
+
+    async def ensure_groups(self) -> None:
+        """Creates the consumer groups where they are missing; they see all that is queued."""
+        for lane in LANES:
+            try:
+                await self._redis.xgroup_create(self._keys.lane(lane), GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):  # it exists
+                    raise
+
+    async def claim(self, count: int) -> list[Claim]:
+        """Up to `count` messages at once, the small lane's first; does not wait."""
+        claims: list[Claim] = []
+        for lane in LANES:
+            if len(claims) < count:
+                claims += await self._read([lane], count - len(claims), block_seconds=None)
+        return claims
+
+    async def wait_and_claim(self, block_seconds: float) -> list[Claim]:
+        """The next message of either lane, as soon as there is one; none when time runs out."""
+        return await self._read(LANES, 1, block_seconds)
+
+    async def abandoned(self, lane: Lane, count: int) -> list[Abandoned]:
+        """Messages that nobody has renewed for a lease, oldest first."""
+        pending = await self._redis.xpending_range(
+            self._keys.lane(lane),
+            GROUP,
+            min="-",
+            max="+",
+            count=count,
+            idle=self._lease_milliseconds,
+        )
+        return [
+            Abandoned(
+                lane=lane,
+                entry_id=cast("bytes", entry["message_id"]).decode(),
+                deliveries=cast("int", entry["times_delivered"]),
+            )
+            for entry in cast("list[dict[str, Any]]", pending)
+        ]
+
+    async def take_over(self, lane: Lane, entry_ids: Sequence[str]) -> list[Claim]:
+        """Claims those that are still abandoned; another worker may have been faster."""
+        entries = await self._redis.xclaim(
+            self._keys.lane(lane),
+            GROUP,
+            self._consumer,
+            min_idle_time=self._lease_milliseconds,
+            message_ids=[*entry_ids],
+        )
+        # Redis 6 answers (None, None) for an entry that was deleted.
+        found = [entry for entry in cast("list[Entry]", entries) if entry[0]]
+        return [_claim_of(lane, entry) for entry in found]
+
+    async def renew(self, claims: Sequence[Claim]) -> None:
+        """Starts the leases of `claims` anew, without counting a delivery."""
+        await self._set_idle(claims, idle_milliseconds=0)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Lets the leases of `claims` run out at once."""
+        await self._set_idle(claims, idle_milliseconds=self._lease_milliseconds)
+
+    async def finish(self, claim: Claim, outcome: Outcome, *, dead_reason: str = "") -> None:
+        """Publishes the outcome unless the job has one, and removes the message.
+
+        With a `dead_reason` the message is kept among the dead letters. May be repeated.
+        """
+        await self._finishes(
+            _Finish(claim=claim, outcome=encode_outcome(outcome), dead_reason=dead_reason)
+        )
+
+    async def forget_consumers(self, gone_seconds: float) -> None:
+        """Removes consumers that hold nothing and were last seen so long ago."""
+        for lane in LANES:
+            await run_script(
+                self._redis,
+                FORGET_CONSUMERS,
+                [self._keys.lane(lane)],
+                [GROUP, int(gone_seconds * 1000), self._consumer],
+            )
+
+    async def _read(
+        self, lanes: Sequence[Lane], count: int, block_seconds: float | None
+    ) -> list[Claim]:
+        reply = await self._redis.xreadgroup(
+            GROUP,
+            self._consumer,
+            {self._keys.lane(lane): ">" for lane in lanes},
+            count=count,
+            block=None if block_seconds is None else max(1, int(block_seconds * 1000)),
+        )
+        return [_claim_of(self._lane_of[stream], entry) for stream, entry in stream_entries(reply)]
+
+    async def _set_idle(self, claims: Sequence[Claim], *, idle_milliseconds: int) -> None:
+        for lane in LANES:
+            entry_ids: list[StreamIdT] = [c.entry_id for c in claims if c.lane == lane]
+            if entry_ids:
+                await self._redis.xclaim(
+                    self._keys.lane(lane),
+                    GROUP,
+                    self._consumer,
+                    min_idle_time=0,
+                    message_ids=entry_ids,
+                    idle=idle_milliseconds,
+                    justid=True,
+                )
+
+    async def _finish_batch(self, batch: Sequence[_Finish]) -> Sequence[None]:
+        keys = [
+            *(self._keys.lane(lane) for lane in LANES),
+            *(self._keys.finished(lane) for lane in LANES),
+            self._keys.dead_letters,
+        ]
+        arguments: list[str | bytes | int] = [
+            GROUP,
+            self._settings.result_ttl_seconds,
+            _REPLY_STREAM_LENGTH,
+            _DEAD_LETTERS_LENGTH,
+        ]
+        for finish in batch:
+            claim = finish.claim
+            keys += [self._keys.record(claim.job_id), claim.reply_stream]
+            arguments += [
+                LANES.index(claim.lane) + 1,
+                claim.entry_id,
+                claim.job_id,
+                finish.outcome,
+                finish.dead_reason,
+            ]
+        await run_script(self._redis, FINISH, keys, arguments)
+        return [None] * len(batch)
+
+
+def _claim_of(lane: Lane, entry: Entry) -> Claim:
+    entry_id, fields = entry
+    return Claim(
+        lane=lane,
+        entry_id=entry_id.decode(),
+        job_id=fields.get(b"job", b"").decode(errors="replace"),
+        kind="embed" if fields.get(b"kind") == b"embed" else "swap",
+        reply_stream=fields.get(b"reply", b"").decode(errors="replace"),
+        payload=fields.get(b"data", b""),
+    )

@@ -1,0 +1,17 @@
+"""What a worker counts, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+JOBS = Counter("dgnet_worker_jobs", "Jobs answered, by kind and outcome", ["kind", "outcome"])
+REDELIVERIES = Counter("dgnet_worker_redeliveries", "Jobs taken over from a silent worker")
+DEAD_LETTERS = Counter("dgnet_worker_dead_letters", "Messages given up", ["reason"])
+BATCH_SIZE = Histogram(
+    "dgnet_worker_batch_size",
+    "Items in a device batch, by kind",
+    ["kind"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+DEVICE_SECONDS = Counter("dgnet_worker_device_seconds", "Time in device batches, by kind", ["kind"])
+FAILED_BATCHES = Counter("dgnet_worker_failed_batches", "Device batches that failed", ["kind"])
