@@ -1,0 +1,39 @@
+"""A real worker process around a model that costs nothing: `python -m benchmarks.null_worker`.
+
+What remains is the path around the model: HTTP, decoding, queue, batching, encoding.
+`DGNET_REDIS_URL` names the queue; the arguments are the model's height and width.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import numpy as np
+
+from worker.contract import Float32Array, UInt8Array
+from worker.main import run_worker
+from worker.settings import QueueSettings, WorkerSettings
+
+
+class NullPredictor:
+    """The composite is the structure picture, the embedding one constant unit vector."""
+
+    embedding_size = 1024
+    model_id, model_version, device_name = "null", "000000000000", "none"
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        self.card: dict[str, Any] = {}
+
+    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+        return structure_images
+
+    def embed(self, images: UInt8Array) -> Float32Array:
+        return np.full((len(images), self.embedding_size), self.embedding_size**-0.5, np.float32)
+
+
+if __name__ == "__main__":
+    predictor = NullPredictor(int(sys.argv[1]), int(sys.argv[2]))
+    asyncio.run(run_worker(predictor, QueueSettings(), WorkerSettings()))

@@ -1,0 +1,100 @@
+"""The page in a real browser: choose two pictures, see the composite, see what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from service.app import create_app
+from service.settings import ServiceSettings
+from tests.service.browser import Browser, headless_browser, missing_browser
+from tests.service.fakes import FakeJobs, encode, gradient, png
+from tests.service.server import serving
+from worker.errors import QueueFull
+
+pytestmark = pytest.mark.skipif(missing_browser() is not None, reason=str(missing_browser()))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with headless_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[str, str]:
+    (tmp_path / "appearance.png").write_bytes(png())
+    (tmp_path / "structure.png").write_bytes(encode(gradient(16, 32)))
+    return str(tmp_path / "appearance.png"), str(tmp_path / "structure.png")
+
+
+def choose(browser: Browser, pictures: tuple[str, str]) -> None:
+    browser.type("input[name=appearance]", pictures[0])
+    browser.type("input[name=structure]", pictures[1])
+
+
+def composite_size(browser: Browser) -> list[int]:
+    size: list[int] = browser.run(
+        "const c = document.getElementById('composite');"
+        "return c.hidden || !c.complete ? [0, 0] : [c.naturalWidth, c.naturalHeight];"
+    )
+    return size
+
+
+def is_disabled(browser: Browser) -> bool:
+    return bool(browser.run("return document.getElementById('go').disabled;"))
+
+
+def test_two_chosen_pictures_become_a_composite(
+    browser: Browser, jobs: FakeJobs, settings: ServiceSettings, pictures: tuple[str, str]
+) -> None:
+    with serving(create_app(settings, jobs)) as url:
+        browser.open(url)
+        browser.until(lambda: "“tiny” is ready" in browser.text("#model"))
+        assert is_disabled(browser)
+        choose(browser, pictures)
+        browser.until(lambda: not is_disabled(browser))
+        browser.click("#go")
+        browser.until(lambda: composite_size(browser) == [8, 16])
+        assert browser.text("#timing") == "Model 0123456789ab, 25 ms on the device"
+        browser.click("#resize")
+        browser.click("#go")
+        browser.until(lambda: composite_size(browser) == [16, 32])
+        assert len(jobs.queued) == 2
+        severe = [entry for entry in browser.log() if entry["level"] == "SEVERE"]
+        assert severe == []  # nothing refused by the content security policy either
+        browser.open("about:blank")
+
+
+def test_a_refusal_is_shown_in_words(
+    browser: Browser, jobs: FakeJobs, settings: ServiceSettings, pictures: tuple[str, str]
+) -> None:
+    jobs.submit_error = QueueFull("1024 jobs are waiting", retry_after_seconds=7)
+    with serving(create_app(settings, jobs)) as url:
+        browser.open(url)
+        choose(browser, pictures)
+        browser.click("#go")
+        browser.until(
+            lambda: (
+                browser.text("#problem")
+                == "The queue is full: 1024 jobs are waiting Try again in 7 s."
+            )
+        )
+        browser.open("about:blank")
+
+
+def test_a_key_is_asked_for_and_sent(
+    browser: Browser, jobs: FakeJobs, pictures: tuple[str, str]
+) -> None:
+    with serving(create_app(ServiceSettings(api_keys=(SecretStr("k"),)), jobs)) as url:
+        browser.open(url)
+        choose(browser, pictures)
+        browser.click("#go")
+        browser.until(lambda: "API key" in browser.text("#problem"))
+        browser.type("#key", "k")
+        browser.click("#go")
+        browser.until(lambda: composite_size(browser) == [8, 16])
+        browser.open("about:blank")
