@@ -24,6 +24,7 @@ from dgnet.worker import worker
 app = typer.Typer(
     name="dgnet",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Synthetic data for person re-identification: the clothes of one picture on the pose and "

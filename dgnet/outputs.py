@@ -62,5 +62,6 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     """Named arrays to an .npz file."""
     file = io.BytesIO()
-    np.savez(file, **arrays)
+    save: Any = np.savez  # typed as if an array could be meant for its other parameters
+    save(file, **arrays)
     write_bytes(path, file.getvalue())

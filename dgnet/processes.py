@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from types import FrameType
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -15,10 +16,10 @@ from dgnet.failures import InputError
 S = TypeVar("S", bound=BaseSettings)
 
 
-def read_settings(kind: type[S], **given: object) -> S:
-    """Settings from the environment, with what the command line gives on top."""
+def read_settings(kind: type[S]) -> S:
+    """Settings from the environment; raises InputError that names a wrong variable."""
     try:
-        return kind(**{name: value for name, value in given.items() if value is not None})
+        return kind()
     except ValidationError as error:
         first = error.errors()[0]
         names = [f"DGNET_{str(part).upper()}" for part in first["loc"][:1]]
@@ -34,4 +35,8 @@ def start_logging() -> None:
 
 def exit_cleanly_while_starting() -> None:
     """SIGTERM before there is anything to finish ends the process with 0."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)

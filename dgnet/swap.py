@@ -32,8 +32,6 @@ from worker.contract import UInt8Array
 if TYPE_CHECKING:
     from torch import Tensor
 
-COMPOSE_BATCH = 32
-
 
 def swap(
     appearance: Annotated[
@@ -104,13 +102,10 @@ def swap_here(
 
     def compose_all(appearance_codes: Tensor, description: str) -> UInt8Array:
         """Composites (R, M, H, W, 3) of R appearance codes with all structures."""
-        rows: list[UInt8Array] = []
-        for row in track(range(len(appearance_codes)), description):
-            batches: list[UInt8Array] = []
-            for start in range(0, len(structures), COMPOSE_BATCH):
-                batch = structure_codes[start : start + COMPOSE_BATCH]
-                batches.append(predictor.compose(appearance_codes[[row] * len(batch)], batch))
-            rows.append(np.concatenate(batches))
+        rows = [
+            predictor.compose(appearance_codes[[row] * len(structures)], structure_codes)
+            for row in track(range(len(appearance_codes)), description)
+        ]
         return np.stack(rows)
 
     if interpolate is None:

@@ -22,14 +22,14 @@ def worker(
     from worker.settings import QueueSettings, WorkerSettings
 
     exit_cleanly_while_starting()
-    settings = read_settings(QueueSettings, redis_url=redis_url)
-    worker_settings = read_settings(WorkerSettings)
-    if settings.redis_url is None:
+    if redis_url is None:
         raise InputError("a worker needs a queue: give --redis-url or set DGNET_REDIS_URL")
     try:
-        connect(settings.redis_url)
+        connect(redis_url)
     except ValueError as error:
-        raise InputError(f"--redis-url {settings.redis_url}: {error}") from error
+        raise InputError(f"cannot use the queue {redis_url}: {error}") from error
+    settings = read_settings(QueueSettings).model_copy(update={"redis_url": redis_url})
+    worker_settings = read_settings(WorkerSettings)
     start_logging()
     predictor = load_predictor(checkpoint, device=device, precision=precision)
     uvloop.run(run_worker(predictor, settings, worker_settings))

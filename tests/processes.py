@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 STOP_SECONDS = 90.0
 
 

@@ -37,10 +37,10 @@ class FakePredictor:
         self.card: dict[str, Any] = {"preset": "fake"}
 
     def appearance_codes(self, images: UInt8Array) -> Tensor:
-        return torch.from_numpy(images).float().mean(dim=(1, 2))  # (B, 3)
+        return torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)
 
     def structure_codes(self, images: UInt8Array) -> Tensor:
-        return torch.from_numpy(images).float()  # (B, H, W, 3)
+        return torch.tensor(images).float()  # (B, H, W, 3)
 
     def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> UInt8Array:
         mixed = (structure_codes + appearance_codes[:, None, None]) / 2

@@ -14,7 +14,7 @@ from model.dgnet import DGNet
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(1904)
+    torch.manual_seed(1904)  # pyright: ignore[reportUnknownMemberType]
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    save_checkpoint(folder, DGNet(preset("small", identities=4, height=64, width=32)))
+    save_checkpoint(folder, DGNet(preset("small", identities=4, height=64, width=48)))
     return folder
