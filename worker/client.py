@@ -12,7 +12,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -315,7 +315,7 @@ class JobClient:
                 answer.set_result(outcome)
 
     @contextlib.contextmanager
-    def _talking(self) -> Iterator[None]:
+    def _talking(self) -> Generator[None]:
         """Around commands on behalf of a request."""
         try:
             yield

@@ -56,6 +56,11 @@ async def flush(redis: Redis) -> None:
     await redis.flushall()  # pyright: ignore[reportUnknownMemberType]
 
 
+async def all_keys(redis: Redis) -> list[bytes]:
+    """Every key of the store."""
+    return cast("list[bytes]", await redis.keys())  # pyright: ignore[reportUnknownMemberType]
+
+
 async def entries(redis: Redis, stream: str) -> list[Entry]:
     """All entries of a stream, oldest first."""
     return cast("list[Entry]", await redis.xrange(stream))
