@@ -2,8 +2,8 @@
 
 Starts a redis-server, `dgnet serve` as front end and a worker with a null model, each a process of
 its own, and loads them from another process at 1 and 32 connections with a JPEG of 14 kB (256 x
-256 pixels). Goal on two cores: 955 requests/s at 32 connections, p95 of 5.5 ms at one.
-Prints a table and writes JSON with the machine and every figure.
+128 pixels, as a person's crop has). Goal on two cores: 955 requests/s at 32 connections, p95 of
+5.5 ms at one. Prints a table and writes JSON with the machine and every figure.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ CASES = (
 
 def sample_jpeg() -> bytes:
     """A smooth picture with noise whose JPEG comes as near to 14 kB as the quality allows."""
-    rows, columns = np.mgrid[0:256, 0:256] / 255.0
+    rows, columns = np.mgrid[0:256, 0:128] / 255.0
     waves = np.stack([rows, columns, (np.sin(rows * 20) + np.cos(columns * 14) + 2) / 4], axis=-1)
-    noise = np.random.default_rng(0).normal(0, 8, (256, 256, 3))
+    noise = np.random.default_rng(0).normal(0, 8, (256, 128, 3))
     image = Image.fromarray((waves * 215 + 20 + noise).clip(0, 255).astype(np.uint8))
 
     def encode(quality: int) -> bytes:
@@ -65,7 +65,7 @@ def sample_jpeg() -> bytes:
         image.save(file, "JPEG", quality=quality)
         return file.getvalue()
 
-    return min((encode(quality) for quality in range(30, 96)), key=_distance_to_goal)
+    return min((encode(quality) for quality in range(30, 100)), key=_distance_to_goal)
 
 
 def _distance_to_goal(data: bytes) -> int:

@@ -90,8 +90,9 @@ async function swap() {
   const gpu = /gpu;dur=([\d.]+)/.exec(response.headers.get("Server-Timing") || "");
   const version = response.headers.get("X-Model-Version");
   element("timing").textContent = gpu
-    ? `Model ${version}, ${Number(gpu[1]).toFixed(0)} ms on the device`
-    : `Model ${version}`;
+    ? `${Number(gpu[1]).toFixed(0)} ms on the device`
+    : "Made by the model";
+  element("timing").title = `Model version ${version}`;
 }
 
 form.addEventListener("submit", async (event) => {
