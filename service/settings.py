@@ -53,7 +53,7 @@ class ServiceSettings(BaseSettings):
     inline_pixels: int = Field(
         default=262_144,
         ge=0,
-        description="Requests with fewer pixels are decoded without a thread: the hop costs more",
+        description="Requests with fewer pixels are decoded on the event loop, without a thread",
     )
 
     png_compress_level: int = Field(

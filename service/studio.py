@@ -1,7 +1,8 @@
 """Prepares pictures and encodes composites without stalling the event loop.
 
-Small work is done at once, because handing a 14 kB picture to a thread costs more than it saves;
-larger work goes to a small pool of threads. Pillow releases the interpreter lock while it works.
+Small work is done at once and waits for no thread; it stalls the loop for about a millisecond.
+Larger work goes to a small pool of threads. Pillow releases the interpreter lock while it works,
+so where one front-end process has cores to spare, `inline_pixels=0` lets it use them.
 """
 
 from __future__ import annotations
