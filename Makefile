@@ -9,6 +9,8 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt --editable
 
+# Programs of the environment, and the redis-server that may lie there, are found first.
+WITH_BIN = PATH="$(CURDIR)/$(BIN):$$PATH"
 PACKAGES := dgnet model worker service tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -24,7 +26,7 @@ serve: $(RUN_STAMP)  ## start the service to stay, at http://127.0.0.1:8000
 	$(BIN)/dgnet serve
 
 test: $(DEV_STAMP)  ## run all tests (PYTEST_ARGS='-k name' to choose)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(WITH_BIN) python -m pytest $(PYTEST_ARGS)
 
 check: $(DEV_STAMP)  ## lint, formatting, types and import rules
 	$(BIN)/ruff check .
@@ -36,8 +38,10 @@ format: $(DEV_STAMP)  ## put sources into the form that `make check` wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV_STAMP)  ## run the benchmarks
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
+bench: $(DEV_STAMP)  ## run the benchmarks, figures go to benchmarks/results/
+	@mkdir -p benchmarks/results
+	$(WITH_BIN) python -m benchmarks.queue --output benchmarks/results/queue.json
+	$(WITH_BIN) python -m benchmarks.http_overhead --json benchmarks/results/http_overhead.json
 
 lock:  ## write constraints.txt anew (needs `uv` on the PATH)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

@@ -42,6 +42,18 @@ def test_every_command_and_option_explains_itself(names: tuple[str, ...]) -> Non
     assert silent == []
 
 
+def test_configuration_page_names_every_variable_of_the_command_line() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    variables = {
+        parameter.envvar
+        for command in COMMANDS.values()
+        for parameter in command.params
+        if parameter.envvar
+    }
+    assert {"DGNET_CHECKPOINT", "DGNET_PORT"} <= variables
+    assert [name for name in sorted(variables) if f"`{name}`" not in page] == []
+
+
 def test_readme_names_every_make_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.house.test_docs import COMMANDS
+
 SAMPLES = Path(__file__).parents[2] / "dgnet" / "samples" / "people" / "query"
 REFUSE_EXTRAS = """
 import sys
@@ -44,11 +46,11 @@ def test_front_end_modules_import_without_the_extras(module: str) -> None:
 def test_help_of_every_command_works_without_the_extras() -> None:
     done = run_without_extras(
         "from dgnet.cli import main\n"
-        "for arguments in ([], ['serve'], ['worker'], ['swap'], ['embed'], ['demo']):\n"
+        f"for names in {[(), *COMMANDS]}:\n"
         "    try:\n"
-        "        main([*arguments, '--help'])\n"
+        "        main([*names, '--help'])\n"
         "    except SystemExit as stop:\n"
-        "        assert not stop.code, (arguments, stop.code)\n"
+        "        assert not stop.code, (names, stop.code)\n"
     )
     assert done.returncode == 0, done.stderr
 
