@@ -6,7 +6,10 @@ A handful of commands over httpx; a browser automation library would be the larg
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -101,7 +104,10 @@ def headless_browser(*, width: int = 1100, height: int = 820) -> Generator[Brows
     """A new browser with an empty profile."""
     port = free_port()
     driver = subprocess.Popen(
-        ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["chromedriver", f"--port={port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
@@ -113,7 +119,9 @@ def headless_browser(*, width: int = 1100, height: int = 820) -> Generator[Brows
             finally:
                 browser.close()
         finally:
-            driver.terminate()
+            # The whole group of ours: a session that did not end well leaves its browser behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGTERM)
             driver.wait(PATIENCE_SECONDS)
 
 
