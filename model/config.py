@@ -16,6 +16,9 @@ PresetName = Literal["paper", "small"]
 STRUCTURE_STRIDE = 4
 """The structure code is this much smaller than the picture, in both directions."""
 
+LARGEST_DILATION = 9
+"""Of the structure encoder's pyramid: reflection padding needs a map larger than this."""
+
 BACKBONE_STRIDE = 16
 """The appearance encoder's map is this much smaller than the picture (last stage without stride)."""
 
@@ -60,10 +63,10 @@ class NetworkConfig:
                 f"backbone is {self.backbone!r}; expected one of {', '.join(get_args(BackboneName))}"
             )
         for name, pixels in (("height", self.height), ("width", self.width)):
-            if pixels < 2 * BACKBONE_STRIDE or pixels % BACKBONE_STRIDE:
+            if pixels <= STRUCTURE_STRIDE * LARGEST_DILATION or pixels % BACKBONE_STRIDE:
                 raise ConfigError(
-                    f"{name} is {pixels}; expected a multiple of {BACKBONE_STRIDE}, "
-                    f"at least {2 * BACKBONE_STRIDE}"
+                    f"{name} is {pixels}; expected a multiple of {BACKBONE_STRIDE} that is larger than "
+                    f"{STRUCTURE_STRIDE * LARGEST_DILATION} (the structure encoder's largest dilation)"
                 )
         if self.height // BACKBONE_STRIDE < self.appearance_parts:
             raise ConfigError(

@@ -31,11 +31,11 @@ def frozen_twin(network: Network, *, batch_statistics: bool) -> Network:
     twin = copy.deepcopy(network, memo)
     twin.eval()
     if batch_statistics:
-        use_batch_statistics(twin)
+        _use_batch_statistics(twin)
     return twin
 
 
-def use_batch_statistics(network: nn.Module) -> None:
+def _use_batch_statistics(network: nn.Module) -> None:
     """Let the batch normalisation inside an evaluating network use each batch's own statistics."""
     for layer in network.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):  # pyright: ignore[reportPrivateUsage]

@@ -29,6 +29,8 @@ class Teacher(nn.Module):
 
     def __init__(self, config: NetworkConfig, *, last_stride: int = 2) -> None:
         super().__init__()
+        self.config = config
+        self.last_stride = last_stride
         self.backbone = build_backbone(config.backbone, last_stride=last_stride)
         self.head = IdentityHead(
             self.backbone.channels, config.head_features, config.identities, dropout=DROPOUT

@@ -51,6 +51,9 @@ class JointConfig:
     """Iteration after which the code and cycle reconstructions and the teacher's loss come in."""
     warmup_rate: float = 0.0005
     """Growth of those four weights per iteration, up to `final_weights`."""
+    warm_identity_generated: bool = False
+    """Let the identity loss on generated pictures come in with the same ramp. An appearance encoder that starts
+    trained gives it over 20 nats on the first pictures, and its gradients drown the reconstructions."""
     generator_learning_rate: float = 1e-4
     discriminator_learning_rate: float = 1e-4
     appearance_learning_rate: float = 0.002
@@ -64,6 +67,9 @@ class JointConfig:
     """The teacher and the frozen copy of E_a normalise by the statistics of each batch."""
     detach_appearance_code: bool = True
     """False is the paper's form: code and cycle losses reach the generated picture through E_a'."""
+    merge_batches: bool = False
+    """One pass of E_a and of the teacher over all batches of a step: faster, but their batch-norm statistics
+    then mix the batches, which the reference keeps apart."""
     random_erasing: float = 0.5
     """Probability with which the identity losses on real pictures see an erased patch."""
 

@@ -22,6 +22,9 @@ def loss_weights(config: JointConfig, iteration: int) -> LossWeights:
         structure_code_reconstruction=min(ramp, final.structure_code_reconstruction),
         cycle_reconstruction=min(ramp, final.cycle_reconstruction),
         primary=min(ramp, final.primary),
+        identity_generated=min(ramp, final.identity_generated)
+        if config.warm_identity_generated
+        else final.identity_generated,
     )
 
 

@@ -19,7 +19,7 @@ from model.appearance_encoder import Identification
 from model.data.pairs import PairBatch
 from model.data.transforms import random_erasing
 from model.dgnet import DGNet
-from model.frozen import frozen_twin, use_batch_statistics
+from model.frozen import frozen_twin
 from model.losses import (
     discriminator_loss,
     fine_loss,
@@ -47,7 +47,8 @@ class Forward:
     self_reconstructions: Tensor  # [G(a_a, s_a), G(a_b, s_b)]
     same_person_reconstructions: Tensor  # [G(a_ta, s_a), G(a_tb, s_b)], t a positive
     generated: Tensor  # [x_b^a, x_a^b]
-    identifications: list[tuple[Identification, Identification]]  # x_a, x_b, positives of a, of b
+    primary: Identification  # of x_a, x_b, the positives of a, of b: (4B, ...)
+    fine: Identification
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +84,7 @@ class JointStep:
         self.config = config
         self.autocast = autocast
         self.device = next(networks.parameters()).device
-        self.teacher = teacher.eval().requires_grad_(False)
-        if config.train_bn:
-            use_batch_statistics(self.teacher)
+        self.frozen_teacher = frozen_twin(teacher, batch_statistics=config.train_bn)
         self.frozen_appearance = frozen_twin(
             networks.appearance_encoder, batch_statistics=config.train_bn
         )
@@ -114,8 +113,8 @@ class JointStep:
         groups = (batch.images_a, batch.images_b, batch.positives_a, batch.positives_b)
         real = torch.cat(groups[:2])
         structure_codes = networks.structure_encoder(real)
-        codes, identifications = self._appearances(groups, draws)
-        styles = networks.style_mlps(torch.cat(codes))  # (4B, ...): a, b, positives of a, of b
+        codes, (primary, fine) = self._appearances(groups, draws)
+        styles = networks.style_mlps(codes)  # (4B, ...): a, b, positives of a, of b
         own, positive = styles.chunk(2)
         style_a, style_b = own.chunk(2)
         structure_a, structure_b = structure_codes.chunk(2)
@@ -127,28 +126,40 @@ class JointStep:
         return Forward(
             real=real,
             structure_codes=structure_codes,
-            appearance_codes=torch.cat(codes[:2]),
+            appearance_codes=codes.chunk(2)[0],
             self_reconstructions=reconstructed,
             same_person_reconstructions=same_person,
             generated=generated,
-            identifications=identifications,
+            primary=primary,
+            fine=fine,
         )
 
     def _appearances(
         self, groups: tuple[Tensor, ...], draws: Draws
-    ) -> tuple[list[Tensor], list[tuple[Identification, Identification]]]:
-        """Codes come from the pictures as they are; identities from pictures with an erased patch."""
+    ) -> tuple[Tensor, list[Identification]]:
+        """Codes come from the pictures as they are; identities from pictures with an erased patch.
+
+        Codes (4B, code) and primary and fine identification, all in the order of `groups`.
+        """
         encoder = self.networks.appearance_encoder
+        batches = self._passes(torch.cat(groups), len(groups))
         if not self.config.random_erasing:
-            outputs = [encoder(images) for images in groups]
-            return [out.codes for out in outputs], [(out.primary, out.fine) for out in outputs]
-        with torch.no_grad():
-            codes = [encoder.codes(images) for images in groups]
-        probability = self.config.random_erasing
-        return codes, [
-            encoder.identify(random_erasing(images, draws.erasing, probability=probability))
-            for images in groups
-        ]
+            outputs = [encoder(images) for images in batches]
+            codes = [output.codes for output in outputs]
+            heads = [(output.primary, output.fine) for output in outputs]
+        else:
+            with torch.no_grad():
+                codes = [encoder.codes(images) for images in batches]
+            probability = self.config.random_erasing
+            heads = [
+                encoder.identify(random_erasing(images, draws.erasing, probability=probability))
+                for images in batches
+            ]
+        return torch.cat(codes), [_joined(head) for head in zip(*heads, strict=True)]
+
+    def _passes(self, images: Tensor, batches: int) -> tuple[Tensor, ...]:
+        """What goes through a batch-normalised network at a time: a batch, or everything."""
+        return (images,) if self.config.merge_batches else images.chunk(batches)
 
     def update_discriminator(self, forward: Forward, weights: LossWeights) -> Losses:
         """D learns to tell real pictures from generated ones."""
@@ -178,15 +189,11 @@ class JointStep:
             "same_person_reconstruction": 2
             * reconstruction_loss(forward.same_person_reconstructions, forward.real),
         }
-        primary, fine = (
-            torch.cat([heads[index].logits for heads in forward.identifications])
-            for index in (0, 1)
-        )  # (4B, I) each: a, b, positives of a, of b
-        on_real, on_positives = primary.chunk(2)
+        on_real, on_positives = forward.primary.logits.chunk(2)
         losses["identity"] = 2 * identity_loss(on_real, labels)
         losses["identity_positive"] = 2 * identity_loss(on_positives, labels)
         if weights.fine:
-            losses["fine_real"] = 2 * identity_loss(fine.chunk(2)[0], labels)
+            losses["fine_real"] = 2 * identity_loss(forward.fine.logits.chunk(2)[0], labels)
         losses |= self._generated_code_losses(forward, labels, weights, draws)
         if weights.primary:
             losses |= self._discriminative_losses(forward, batch)
@@ -196,9 +203,16 @@ class JointStep:
         self, forward: Forward, labels: Tensor, weights: LossWeights, draws: Draws
     ) -> Losses:
         """Re-encode the generated pictures: identity, appearance code, structure code, cycle."""
+        if not (
+            weights.identity_generated
+            or weights.appearance_code_reconstruction
+            or weights.structure_code_reconstruction
+            or weights.cycle_reconstruction
+        ):
+            return {}
         encoded = [
             self.frozen_appearance(half, detach_code=self.config.detach_appearance_code)
-            for half in forward.generated.chunk(2)
+            for half in self._passes(forward.generated, 2)
         ]
         logits = torch.cat([output.primary.logits for output in encoded])
         losses: Losses = {"identity_generated": 2 * identity_loss(logits, labels)}
@@ -227,22 +241,20 @@ class JointStep:
     def _discriminative_losses(self, forward: Forward, batch: PairBatch) -> Losses:
         """What E_a learns from the generated pictures (section 3.2): primary and fine-grained features."""
         generated = forward.generated.detach()
-        primary: list[Tensor] = []
-        fine: list[Tensor] = []
-        pairs = ((batch.labels_a, batch.labels_b), (batch.labels_b, batch.labels_a))
-        for half, (appearance_labels, structure_labels) in zip(
-            generated.chunk(2), pairs, strict=True
-        ):
-            target = apply_label_policy(
-                self.config.label_policy,
-                soft_labels(self.teacher, half),
-                appearance_labels,
-                structure_labels,
-            )
-            by_primary, by_fine = self.networks.appearance_encoder.identify(half)
-            primary.append(primary_loss(by_primary.logits, target))
-            fine.append(fine_loss(by_fine.logits, structure_labels))
-        return {"primary": torch.stack(primary).sum(), "fine": torch.stack(fine).sum()}
+        batches = self._passes(generated, 2)
+        structure_labels = torch.cat([batch.labels_b, batch.labels_a])
+        targets = apply_label_policy(
+            self.config.label_policy,
+            torch.cat([soft_labels(self.frozen_teacher, images) for images in batches]),
+            torch.cat([batch.labels_a, batch.labels_b]),
+            structure_labels,
+        )
+        heads = [self.networks.appearance_encoder.identify(images) for images in batches]
+        primary, fine = (_joined(head) for head in zip(*heads, strict=True))
+        return {
+            "primary": 2 * primary_loss(primary.logits, targets),
+            "fine": 2 * fine_loss(fine.logits, structure_labels),
+        }
 
     @staticmethod
     def weighted_total(losses: Losses, weights: LossWeights) -> Tensor:
@@ -256,6 +268,13 @@ class JointStep:
         return torch.autocast(
             self.device.type, dtype=self.autocast, enabled=self.autocast is not None
         )
+
+
+def _joined(batches: tuple[Identification, ...]) -> Identification:
+    return Identification(
+        torch.cat([batch.features for batch in batches]),
+        torch.cat([batch.logits for batch in batches]),
+    )
 
 
 def gradient_norm(network: nn.Module) -> Tensor:

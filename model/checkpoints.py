@@ -1,0 +1,313 @@
+"""Checkpoints: a folder with one safetensors file and one JSON file; nothing is ever unpickled.
+
+`model.safetensors` holds the tensors of every network it carries, prefixed with the network's name;
+`model.json` says what they are: sizes, training data and its licence, metrics, code version, sha256. A folder is
+written beside its place and renamed, so a reader sees all of it or nothing. Weights may be stored in half precision;
+running statistics always stay float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from model.config import ConfigError, NetworkConfig
+from model.dgnet import DGNet
+from model.files import (
+    TensorFileError,
+    read_tensors,
+    replaced_directory,
+    write_json,
+    write_tensors,
+)
+from model.teacher import Teacher
+
+TENSORS_FILE = "model.safetensors"
+METADATA_FILE = "model.json"
+FORMAT = 1
+
+INFERENCE_NETWORKS = ("appearance_encoder", "structure_encoder", "style_mlps", "decoder")
+"""What a composite takes; discriminator and teacher matter to training alone and may be absent."""
+
+DEFAULT_CHECKPOINT = Path(__file__).parent / "weights" / "small"
+"""The weights that ship with the package."""
+
+
+class CheckpointError(ValueError):
+    """A folder is not a checkpoint, or not one for this use; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What is known of a checkpoint beside its tensors; `model.json` in the same words."""
+
+    config: NetworkConfig
+    networks: tuple[str, ...]
+    """Which networks the file carries: any of DGNet's, and `teacher`."""
+    teacher_last_stride: int = 2
+    training: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Schedule, seeds, hardware: whatever the run wants remembered."""
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Name, size and licence of the training data."""
+    metrics: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Measured figures, as `dgnet evaluate` reports them."""
+    sha256: str = ""
+    """Of `model.safetensors`."""
+    code_version: str = ""
+
+    @property
+    def model_version(self) -> str:
+        """Short name of exactly these weights, for headers and manifests."""
+        return self.sha256[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-safe form."""
+        return {
+            "format": FORMAT,
+            "config": self.config.to_json(),
+            "networks": list(self.networks),
+            "teacher_last_stride": self.teacher_last_stride,
+            "training": self.training,
+            "data": self.data,
+            "metrics": self.metrics,
+            "sha256": self.sha256,
+            "code_version": self.code_version,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Networks rebuilt in float32 on the CPU, with what is known of them.
+
+    A discriminator that `metadata.networks` does not name is untrained.
+    """
+
+    metadata: Metadata
+    networks: DGNet
+    teacher: Teacher | None
+
+
+def code_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return version("dgnet")
+    except PackageNotFoundError:
+        return "uninstalled"
+
+
+def save_checkpoint(
+    directory: Path,
+    networks: DGNet | None,
+    *,
+    parts: Collection[str] | None = None,
+    teacher: Teacher | None = None,
+    half: bool = False,
+    training: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
+) -> Metadata:
+    """Write a checkpoint folder (replacing one that is there) and return its metadata.
+
+    `parts` names the networks to keep, all of them by default. A teacher's own checkpoint has no `networks`.
+    """
+    kept: dict[str, nn.Module] = {}
+    if networks is not None:
+        kept = {
+            name: part
+            for name, part in networks.named_children()
+            if parts is None or name in parts
+        }
+        if unknown := sorted(set(parts or ()) - set(kept)):
+            raise CheckpointError(
+                f"{unknown[0]!r} is none of the networks {', '.join(dict(networks.named_children()))}"
+            )
+    if teacher is not None:
+        kept["teacher"] = teacher
+    config = networks.config if networks is not None else teacher.config if teacher else None
+    if config is None or not kept:
+        raise CheckpointError("nothing to save: give networks, a teacher, or both")
+    if teacher is not None:
+        require_same_kind(teacher, config)
+    tensors = {
+        f"{name}.{key}": tensor
+        for name, part in kept.items()
+        for key, tensor in cast(dict[str, Tensor], part.state_dict()).items()
+    }
+    metadata = Metadata(
+        config=config,
+        networks=tuple(kept),
+        teacher_last_stride=teacher.last_stride if teacher else 2,
+        training=training or {},
+        data=data or {},
+        metrics=metrics or {},
+        code_version=code_version(),
+    )
+    return _write(directory, tensors, metadata, half=half)
+
+
+def pack_checkpoint(source: Path, directory: Path, *, half: bool = True) -> Metadata:
+    """Copy a checkpoint for shipping, its weights in half precision; everything else known of it stays."""
+    metadata = read_metadata(source)
+    return _write(directory, _verified_tensors(source, metadata), metadata, half=half)
+
+
+def update_metrics(directory: Path, metrics: dict[str, Any]) -> Metadata:
+    """Add measured figures to a checkpoint's metadata, replacing those of the same name."""
+    metadata = read_metadata(directory)
+    metadata = replace(metadata, metrics={**metadata.metrics, **metrics})
+    write_json(directory / METADATA_FILE, metadata.to_json())
+    return metadata
+
+
+def require_same_kind(teacher: Teacher, config: NetworkConfig) -> None:
+    """A checkpoint keeps one configuration: raise where the teacher's differs in what shapes a teacher."""
+    for name in ("backbone", "head_features", "identities"):
+        theirs, ours = getattr(teacher.config, name), getattr(config, name)
+        if theirs != ours:
+            raise ConfigError(
+                f"the teacher's {name} is {theirs!r}, the networks' is {ours!r}; expected the same: "
+                f"set the networks' {name} to the teacher's, or train another teacher"
+            )
+
+
+def read_metadata(directory: Path) -> Metadata:
+    """The metadata of a checkpoint folder, without reading its tensors."""
+    path = directory / METADATA_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{directory} is not a checkpoint: it has no {METADATA_FILE}. Expected a folder written "
+            "by `dgnet train` or `dgnet checkpoint import`"
+        )
+    try:
+        values = cast(dict[str, Any], json.loads(path.read_text()))
+        found = values["format"]
+        if found == FORMAT:
+            return Metadata(
+                config=NetworkConfig.from_json(values["config"]),
+                networks=tuple(values["networks"]),
+                teacher_last_stride=values["teacher_last_stride"],
+                training=values["training"],
+                data=values["data"],
+                metrics=values["metrics"],
+                sha256=values["sha256"],
+                code_version=values["code_version"],
+            )
+    except (KeyError, TypeError, ValueError) as error:  # ValueError: JSON, UTF-8 and ConfigError
+        raise CheckpointError(f"{path} is damaged: {error!r}") from error
+    raise CheckpointError(f"{path} has format {found}; this version reads format {FORMAT}")
+
+
+def load_checkpoint(directory: Path) -> Checkpoint:
+    """Rebuild the networks of a checkpoint; every tensor is accounted for."""
+    metadata = read_metadata(directory)
+    if absent := [name for name in INFERENCE_NETWORKS if name not in metadata.networks]:
+        raise CheckpointError(
+            f"{directory} carries {', '.join(metadata.networks)}, but no {', no '.join(absent)}: "
+            "expected a checkpoint of `dgnet train joint` or `dgnet checkpoint import`"
+        )
+    tensors = _verified_tensors(directory, metadata)
+    networks = DGNet(metadata.config)
+    for name, part in networks.named_children():
+        if name in metadata.networks:
+            _fill(part, tensors, name)
+    return Checkpoint(
+        metadata=metadata, networks=networks, teacher=_teacher_from(tensors, metadata)
+    )
+
+
+def load_teacher(directory: Path) -> tuple[Metadata, Teacher]:
+    """The teacher of a checkpoint."""
+    metadata = read_metadata(directory)
+    teacher = _teacher_from(_verified_tensors(directory, metadata), metadata)
+    if teacher is None:
+        raise CheckpointError(
+            f"{directory} carries no teacher, only {', '.join(metadata.networks)}; "
+            "train one with `dgnet train teacher`"
+        )
+    return metadata, teacher
+
+
+def _teacher_from(tensors: Mapping[str, Tensor], metadata: Metadata) -> Teacher | None:
+    if "teacher" not in metadata.networks:
+        return None
+    teacher = Teacher(metadata.config, last_stride=metadata.teacher_last_stride)
+    _fill(teacher, tensors, "teacher")
+    return teacher
+
+
+def _verified_tensors(directory: Path, metadata: Metadata) -> dict[str, Tensor]:
+    path = directory / TENSORS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{directory} is not a whole checkpoint: {TENSORS_FILE} is missing")
+    if (found := _sha256(path)) != metadata.sha256:
+        raise CheckpointError(
+            f"{path} has sha256 {found[:12]}..., {METADATA_FILE} says {metadata.sha256[:12]}...: "
+            "the file was changed or cut short; copy the checkpoint again"
+        )
+    try:
+        tensors = read_tensors(path)
+    except TensorFileError as error:
+        raise CheckpointError(str(error)) from error
+    for name in tensors:
+        if name.partition(".")[0] not in metadata.networks:
+            raise CheckpointError(
+                f"{path} holds {name}, which belongs to none of its networks "
+                f"({', '.join(metadata.networks)})"
+            )
+    return tensors
+
+
+def _fill(part: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Load one network's tensors; a missing, extra or mis-shaped one is named."""
+    prefix = f"{name}."
+    own = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+    wanted = part.state_dict()
+    for key, tensor in wanted.items():
+        if key not in own:
+            raise CheckpointError(f"{prefix}{key} is missing from the checkpoint")
+        if own[key].shape != tensor.shape:
+            raise CheckpointError(
+                f"{prefix}{key} has shape {tuple(own[key].shape)}; expected {tuple(tensor.shape)}"
+            )
+    if extra := sorted(set(own) - set(wanted)):
+        raise CheckpointError(f"{prefix}{extra[0]} is no part of this network")
+    part.load_state_dict(own)  # copies, and widens half precision
+
+
+def _write(
+    directory: Path, tensors: Mapping[str, Tensor], metadata: Metadata, *, half: bool
+) -> Metadata:
+    """A checkpoint folder in its place; returns the metadata with the hash of what was written."""
+    if half:
+        tensors = {name: _narrowed(name, tensor) for name, tensor in tensors.items()}
+    with replaced_directory(directory) as folder:
+        write_tensors(folder / TENSORS_FILE, tensors)
+        metadata = replace(metadata, sha256=_sha256(folder / TENSORS_FILE))
+        write_json(folder / METADATA_FILE, metadata.to_json())
+    return metadata
+
+
+def _narrowed(name: str, tensor: Tensor) -> Tensor:
+    """Half precision for weights; counters and running statistics stay as they are."""
+    if not tensor.is_floating_point() or "running_" in name:
+        return tensor
+    narrow = tensor.to(torch.float16)
+    if bool(tensor.isfinite().all()) and not bool(narrow.isfinite().all()):
+        raise CheckpointError(
+            f"{name} has values up to {tensor.abs().max():.3g}, which half precision cannot hold: "
+            "keep this checkpoint in full precision"
+        )
+    return narrow
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

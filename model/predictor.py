@@ -1,0 +1,211 @@
+"""The one door for inference: uint8 pictures in, uint8 composites and float32 embeddings out.
+
+Codes are computed once and decoded any number of times. Every network runs in evaluation mode and row by row
+independently, so a picture's result does not depend on the batch it happens to be in.
+
+Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pictures are uint8 RGB (B, H, W, 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
+from model.data.transforms import denormalize, normalize
+
+Precision = Literal["fp32", "bf16", "auto"]
+Pixels = NDArray[np.uint8]
+
+MAX_BATCH = 64
+"""Rows sent to the device at once; bounds memory, whatever a caller asks for."""
+
+FINE_WEIGHT = 0.5
+"""Weight of the fine half in the dot product of two embeddings (the authors' beta)."""
+
+
+class PredictorError(ValueError):
+    """Pictures, device or precision that this predictor cannot take; the message says what to change."""
+
+
+class Predictor:
+    """A checkpoint on a device. Thread-safe: nothing is stored between calls."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self.metadata = checkpoint.metadata
+        config = self.metadata.config
+        self.height = config.height
+        self.width = config.width
+        self.embedding_size = 2 * config.head_features
+        self.max_batch = max_batch
+        self.device = choose_device(device)
+        self.autocast = autocast_dtype(precision, self.device)
+        networks = checkpoint.networks.eval().requires_grad_(False)
+        self._networks = networks.to(device=self.device, memory_format=torch.channels_last)  # pyright: ignore[reportUnknownMemberType, reportCallIssue]
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: Path = DEFAULT_CHECKPOINT,
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        max_batch: int = MAX_BATCH,
+    ) -> Predictor:
+        """Read a checkpoint folder; `device` is auto, cpu, cuda or cuda:N."""
+        return cls(
+            load_checkpoint(checkpoint), device=device, precision=precision, max_batch=max_batch
+        )
+
+    @property
+    def model_id(self) -> str:
+        """The preset's name."""
+        return self.metadata.config.preset
+
+    @property
+    def model_version(self) -> str:
+        """First digits of the weights' sha256."""
+        return self.metadata.model_version
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is known of the checkpoint, JSON-safe."""
+        return self.metadata.to_json()
+
+    @property
+    def device_name(self) -> str:
+        """For people and heartbeats."""
+        if self.device.type == "cuda":
+            return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
+        return str(self.device)
+
+    def appearance_codes(self, images: Pixels) -> Tensor:
+        """Appearance codes (B, code), float32, on the device."""
+        return self._rows(self._networks.appearance_encoder.codes, self._checked(images))
+
+    def structure_codes(self, images: Pixels) -> Tensor:
+        """Structure codes (B, C, H / 4, W / 4), float32, on the device."""
+        return self._rows(self._networks.structure_encoder, self._checked(images))
+
+    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> Pixels:
+        """Composites (B, H, W, 3): row i wears appearance i in the pose and scene of structure i."""
+        if len(appearance_codes) != len(structure_codes):
+            raise PredictorError(
+                f"{len(appearance_codes)} appearance codes and {len(structure_codes)} structure "
+                "codes; expected as many of one as of the other"
+            )
+        with self._inference():
+            parts = [
+                denormalize(self._networks.decode(appearance, structure)).cpu()
+                for appearance, structure in zip(
+                    appearance_codes.split(self.max_batch),
+                    structure_codes.split(self.max_batch),
+                    strict=True,
+                )
+            ]
+            return torch.cat(parts).numpy()
+
+    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
+        """Composites of pairs of pictures, row by row."""
+        return self.compose(
+            self.appearance_codes(appearance_images), self.structure_codes(structure_images)
+        )
+
+    def embed(self, images: Pixels) -> NDArray[np.float32]:
+        """Retrieval embeddings (B, D), L2-normalised.
+
+        The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
+        """
+        return self._rows(self.embed_images, self._checked(images)).cpu().numpy()
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
+        encoder = self._networks.appearance_encoder
+        views = [encoder.identify(view) for view in (images, images.flip(3))]
+        halves = [
+            functional.normalize(
+                sum_of_views([functional.normalize(view[head].features) for view in views])
+            )
+            for head in (0, 1)
+        ]
+        return functional.normalize(torch.cat([halves[0], halves[1] * FINE_WEIGHT**0.5], dim=1))
+
+    def _checked(self, images: Pixels) -> Pixels:
+        expected = (self.height, self.width, 3)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
+            raise PredictorError(
+                f"pictures are {images.dtype} {images.shape}; expected uint8 "
+                f"(B, {self.height}, {self.width}, 3)"
+            )
+        if not len(images):
+            raise PredictorError("no picture given; expected at least one")
+        return images
+
+    def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
+        """Apply a network to normalised pictures, `max_batch` rows at a time."""
+        with self._inference():
+            parts: list[Tensor] = []
+            for start in range(0, len(images), self.max_batch):
+                rows = torch.from_numpy(np.ascontiguousarray(images[start : start + self.max_batch]))
+                batch = normalize(rows.to(self.device, non_blocking=True))
+                parts.append(function(batch.to(memory_format=torch.channels_last)).float())
+            return torch.cat(parts)
+
+    def _inference(self) -> _Inference:
+        return _Inference(self.device, self.autocast)
+
+
+class _Inference:
+    """No gradients, and autocast where the precision asks for it."""
+
+    def __init__(self, device: torch.device, autocast: torch.dtype | None) -> None:
+        self._mode = torch.inference_mode()
+        self._autocast = torch.autocast(device.type, dtype=autocast, enabled=autocast is not None)
+
+    def __enter__(self) -> None:
+        self._mode.__enter__()
+        self._autocast.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._autocast.__exit__(*error)
+        self._mode.__exit__(*error)
+
+
+def sum_of_views(views: list[Tensor]) -> Tensor:
+    """Elementwise sum of the features of a picture and of its mirror image."""
+    return torch.stack(views).sum(0)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first CUDA device where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise PredictorError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise PredictorError(f"device is {name!r}, but no CUDA device is visible: use --device cpu")
+    return device
+
+
+def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """`auto` is bf16 where the device computes it faster than float32, which most CPUs do not."""
+    if precision not in ("fp32", "bf16", "auto"):
+        raise PredictorError(f"precision is {precision!r}; expected fp32, bf16 or auto")
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast) else None

@@ -1,0 +1,147 @@
+"""Joint training of DG-Net (paper, section 3.3): the loop around `step`.
+
+Schedule, data order and draws are pure functions of the iteration (see `run`); here they meet, and the run shows
+what it makes: reconstructions and swaps of a fixed batch, every few hundred iterations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from model.backbones import imagenet_efficientnet_lite0
+from model.checkpoints import Metadata, require_same_kind, save_checkpoint
+from model.config import ConfigError, NetworkConfig
+from model.data.pairs import PairBatch, TrainingPictures
+from model.data.transforms import denormalize
+from model.dgnet import DGNet
+from model.evaluation.grids import swap_grid
+from model.teacher import Teacher
+from model.training.config import JointConfig
+from model.training.optimizers import joint_optimizers
+from model.training.run import RunOptions, TrainingState, run_iterations
+from model.training.schedule import (
+    apply_learning_rate_factor,
+    joint_learning_rate_factor,
+    loss_weights,
+)
+from model.training.step import JointStep, draw
+from model.training.teacher import checkpoint_directory
+
+GRID_PICTURES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What the appearance encoder starts from."""
+
+    imagenet: bool = True
+    """ImageNet weights, where the backbone's are at hand."""
+    from_teacher: bool = False
+    """The teacher's backbone, and its head as primary head: a head start for short schedules."""
+
+
+def train_joint(
+    network: NetworkConfig,
+    config: JointConfig,
+    pictures: TrainingPictures,
+    teacher: Teacher,
+    options: RunOptions,
+    *,
+    device: torch.device,
+    start: Start | None = None,
+    autocast: torch.dtype | None = None,
+    data: dict[str, Any] | None = None,
+) -> tuple[DGNet, Metadata]:
+    """Train E_a, E_s, G, the MLPs and D together; writes `options.directory/checkpoint`.
+
+    Raises ConfigError where teacher, networks and data do not count the same identities.
+    """
+    identities = teacher.head.classifier.out_features
+    if not identities == network.identities == len(pictures.persons):
+        raise ConfigError(
+            f"the teacher knows {identities} identities, the networks are set to {network.identities} and the "
+            f"pictures show {len(pictures.persons)}: train the teacher on the same folder"
+        )
+    require_same_kind(teacher, network)
+    torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
+    networks = _started(network, teacher, start or Start())
+    networks = networks.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportUnknownMemberType, reportCallIssue]
+    teacher = teacher.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportUnknownMemberType, reportCallIssue]
+    optimizers = joint_optimizers(networks, config)
+    step = JointStep(networks, teacher, optimizers, config, autocast=autocast)
+    settings = {"network": network.to_json(), "joint": config.to_json()}
+    state = TrainingState(
+        options.directory, {"dgnet": networks}, optimizers.by_name(), settings
+    )
+    shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
+
+    def iterate(iteration: int) -> dict[str, Tensor]:
+        for optimizer in optimizers.by_name().values():
+            apply_learning_rate_factor(optimizer, joint_learning_rate_factor(config, iteration))
+        batch = pictures.pair_batch(iteration, config.batch_size, config.seed)
+        return step(batch, loss_weights(config, iteration), draw(config.seed, iteration))
+
+    def scalars(iteration: int) -> dict[str, float]:
+        weights = loss_weights(config, iteration)
+        return {
+            "schedule/learning_rate_factor": joint_learning_rate_factor(config, iteration),
+            "schedule/primary": weights.primary,
+            "schedule/cycle_reconstruction": weights.cycle_reconstruction,
+        }
+
+    def show(number: int) -> None:
+        folder = options.directory / "grids"
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_grid(networks, shown).save(folder / f"{number:06d}.png")
+
+    run_iterations(
+        options,
+        state,
+        iterations=config.iterations,
+        seed=config.seed,
+        step=iterate,
+        scalars=scalars,
+        show=show,
+    )
+    metadata = save_checkpoint(
+        checkpoint_directory(options.directory),
+        networks,
+        teacher=teacher,
+        training=settings,
+        data=data,
+    )
+    return networks, metadata
+
+
+def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
+    """Every appearance of the batch on every structure; the diagonal is self-reconstruction."""
+    images = batch.images_a
+    rows = images.shape[0]
+    networks.eval()
+    with torch.no_grad():
+        codes = networks.appearance_encoder.codes(images)
+        structures = networks.structure_encoder(images)
+        composites = networks.decode(
+            codes.repeat_interleave(rows, dim=0), structures.repeat(rows, 1, 1, 1)
+        )
+    networks.train()
+    pixels = denormalize(images).cpu().numpy()
+    made = denormalize(composites).cpu().numpy()
+    return swap_grid(pixels, pixels, made.reshape(rows, rows, *made.shape[1:]))
+
+
+def _started(network: NetworkConfig, teacher: Teacher, start: Start) -> DGNet:
+    networks = DGNet(network)
+    encoder = networks.appearance_encoder
+    if start.from_teacher:
+        encoder.backbone.load_state_dict(teacher.backbone.state_dict())
+        encoder.primary.load_state_dict(teacher.head.state_dict())
+        encoder.fine.load_state_dict(teacher.head.state_dict())
+    elif start.imagenet and network.backbone == "efficientnet_lite0":
+        encoder.backbone.load_state_dict(imagenet_efficientnet_lite0())
+    return networks

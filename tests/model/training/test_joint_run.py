@@ -1,0 +1,155 @@
+"""Joint training as a run: what it leaves behind, and that an interrupted run equals an unbroken one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from model.checkpoints import CheckpointError, load_checkpoint
+from model.config import ConfigError, NetworkConfig
+from model.data.pairs import TrainingPictures
+from model.teacher import Teacher
+from model.training.config import JointConfig
+from model.training.joint import train_joint
+from model.training.run import RunOptions, TrainingDiverged
+from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network, write_people
+
+ITERATIONS = 6
+CONFIG = JointConfig(
+    iterations=ITERATIONS,
+    batch_size=2,
+    seed=5,
+    # The ramps start inside the run, one iteration before the interruption below.
+    warmup_start=1,
+    warmup_rate=0.4,
+    milestones=(4,),
+)
+
+
+@pytest.fixture
+def network() -> NetworkConfig:
+    return tiny_network()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> TrainingPictures:
+    return TrainingPictures.load(write_people(tmp_path / "bounding_box_train"), HEIGHT, WIDTH)
+
+
+def _losses(directory: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(directory / "tensorboard"))
+    events.Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+    }
+
+
+def _train(
+    directory: Path,
+    network: NetworkConfig,
+    pictures: TrainingPictures,
+    config: JointConfig = CONFIG,
+    *,
+    resume: bool = False,
+) -> None:
+    torch.manual_seed(11)  # the same teacher, whoever asks
+    teacher = Teacher(network)
+    options = RunOptions(
+        directory=directory,
+        log_every=1,
+        grid_every=3,
+        checkpoint_every=3,
+        resume=resume,
+        progress=False,
+    )
+    train_joint(network, config, pictures, teacher, options, device=torch.device("cpu"))
+
+
+class _Interrupted(Exception):
+    """Stands for a kill."""
+
+
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    tmp_path: Path,
+    network: NetworkConfig,
+    pictures: TrainingPictures,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _train(tmp_path / "whole", network, pictures)
+
+    original = pictures.pair_batch
+
+    def interrupted(position: int, batch_size: int, seed: int):  # noqa: ANN202
+        if position == 5 and batch_size == CONFIG.batch_size:
+            raise _Interrupted
+        return original(position, batch_size, seed)
+
+    monkeypatch.setattr(pictures, "pair_batch", interrupted)
+    with pytest.raises(_Interrupted):
+        _train(tmp_path / "broken", network, pictures)
+    monkeypatch.undo()
+    state = json.loads((tmp_path / "broken" / "state" / "state.json").read_text())
+    assert state["iteration"] == 3
+    _train(tmp_path / "broken", network, pictures, resume=True)
+
+    whole, broken = _losses(tmp_path / "whole"), _losses(tmp_path / "broken")
+    assert [step for step, _ in whole["total"]] == [1, 2, 3, 4, 5, 6]
+    assert {"primary", "fine", "cycle_reconstruction", "discriminator"} <= set(whole)
+    assert broken == whole
+    kept = [load_checkpoint(tmp_path / run / "checkpoint") for run in ("whole", "broken")]
+    for name, tensor in kept[0].networks.state_dict().items():
+        assert torch.equal(tensor, kept[1].networks.state_dict()[name]), name
+    assert kept[0].metadata.sha256 == kept[1].metadata.sha256
+
+
+def test_run_leaves_grids_state_and_a_checkpoint_with_its_teacher(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    _train(tmp_path / "run", network, pictures)
+    assert sorted(path.name for path in (tmp_path / "run" / "grids").iterdir()) == [
+        "000003.png",
+        "000006.png",
+    ]
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint")
+    assert checkpoint.teacher is not None
+    assert checkpoint.metadata.training["joint"]["seed"] == 5
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+
+
+def test_resume_with_other_settings_names_what_changed(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    _train(tmp_path / "run", network, pictures)
+    with pytest.raises(CheckpointError, match=r"other settings \(joint\)"):
+        _train(tmp_path / "run", network, pictures, replace(CONFIG, seed=6), resume=True)
+
+
+def test_run_folder_is_never_overwritten(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    _train(tmp_path / "run", network, pictures)
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        _train(tmp_path / "run", network, pictures)
+
+
+def test_diverging_run_stops_and_says_what_to_do(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    wild = replace(CONFIG, generator_learning_rate=1e30)
+    with pytest.raises(TrainingDiverged, match="not a finite number"):
+        _train(tmp_path / "run", network, pictures, wild)
+
+
+def test_teacher_of_other_people_is_refused(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    options = RunOptions(directory=tmp_path / "run", progress=False)
+    teacher = Teacher(replace(network, identities=PERSONS + 1))
+    with pytest.raises(ConfigError, match="teacher knows 4 identities"):
+        train_joint(network, CONFIG, pictures, teacher, options, device=torch.device("cpu"))
