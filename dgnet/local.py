@@ -24,4 +24,4 @@ def load_predictor(checkpoint: Path | None, *, device: str, precision: Precision
     try:
         return Predictor.load(folder, device=device, precision=precision)
     except (ValueError, OSError) as error:
-        raise InputError(f"cannot load {folder}: {error}") from error
+        raise InputError(str(error)) from error
