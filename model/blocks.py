@@ -2,7 +2,8 @@
 
 Legend: B batch, C channels, H x W pixels. All tensors are (B, C, H, W) unless a comment says else.
 Padding is by reflection and the activation LeakyReLU 0.2 everywhere (paper, appendix: network
-architectures); normalisation statistics are computed in float32 at least, whatever the autocast precision.
+architectures); normalisation statistics are computed in float32 at least, whatever the autocast
+precision.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ def instance_normalize(maps: Tensor) -> Tensor:
 
 
 def adaptive_instance_normalize(maps: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """AdaIN (paper, section 3.1): instance normalisation, then a scale and a shift of its own per row.
+    """AdaIN (paper, section 3.1): instance normalisation, then a scale and a shift of its own per
+    row.
 
-    `scale` and `shift` are (B, C) values, one row for each picture: nothing is stored on a module, so a
-    batch may mix appearances.
+    `scale` and `shift` are (B, C) values, one row for each picture: nothing is stored on a module,
+    so a batch may mix appearances.
     """
     mean, variance = _channel_moments(maps)
     slope = scale[:, :, None, None] * torch.rsqrt(variance + EPSILON)
@@ -50,7 +52,9 @@ def _channel_moments(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class LayerNormalization(nn.Module):
-    """Over all of (C, H, W) per picture: (x - mean) / (unbiased std + 1e-5), then scale and shift per channel."""
+    """Over all of (C, H, W) per picture: (x - mean) / (unbiased std + 1e-5), then scale and shift
+    per channel.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -131,7 +135,9 @@ class ResidualBlock(nn.Module):
 
 
 def initialize_kaiming(module: nn.Module) -> None:
-    """Kaiming normal (fan-in) weights, zero biases, for every convolution and linear layer inside."""
+    """Kaiming normal (fan-in) weights, zero biases, for every convolution and linear layer
+    inside.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, a=0, mode="fan_in")

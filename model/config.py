@@ -1,8 +1,8 @@
 """Sizes of every network, in one frozen object that travels with a checkpoint.
 
-`paper` is the published configuration (CVPR 2019: ResNet-50, 256x128); `small` is meant for CPUs and for
-the weights that ship: 128x64, half the width, a light backbone. A preset is a set of numbers, never a
-copy of code. Impossible combinations fail here, before anything is built.
+`paper` is the published configuration (CVPR 2019: ResNet-50, 256x128); `small` is meant for CPUs
+and for the weights that ship: 128x64, half the width, a light backbone. A preset is a set of
+numbers, never a copy of code. Impossible combinations fail here, before anything is built.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ LARGEST_DILATION = 9
 """Of the structure encoder's pyramid: reflection padding needs a map larger than this."""
 
 BACKBONE_STRIDE = 16
-"""The appearance encoder's map is this much smaller than the picture (last stage without stride)."""
+"""The appearance encoder's map is this much smaller than the picture (last stage without
+stride).
+"""
 
 
 class ConfigError(ValueError):
@@ -60,13 +62,15 @@ class NetworkConfig:
             )
         if self.backbone not in get_args(BackboneName):
             raise ConfigError(
-                f"backbone is {self.backbone!r}; expected one of {', '.join(get_args(BackboneName))}"
+                f"backbone is {self.backbone!r}; expected one of "
+                f"{', '.join(get_args(BackboneName))}"
             )
         for name, pixels in (("height", self.height), ("width", self.width)):
             if pixels <= STRUCTURE_STRIDE * LARGEST_DILATION or pixels % BACKBONE_STRIDE:
                 raise ConfigError(
-                    f"{name} is {pixels}; expected a multiple of {BACKBONE_STRIDE} that is larger than "
-                    f"{STRUCTURE_STRIDE * LARGEST_DILATION} (the structure encoder's largest dilation)"
+                    f"{name} is {pixels}; expected a multiple of {BACKBONE_STRIDE} larger than "
+                    f"{STRUCTURE_STRIDE * LARGEST_DILATION}, which the structure encoder's largest "
+                    "dilation needs"
                 )
         if self.height // BACKBONE_STRIDE < self.appearance_parts:
             raise ConfigError(

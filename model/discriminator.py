@@ -37,7 +37,9 @@ class PatchDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Normalised pictures (B, 3, H, W) to patch scores at scales 1, 1/2, 1/4, ... (a list, finest first)."""
+    """Normalised pictures (B, 3, H, W) to patch scores at scales 1, 1/2, 1/4, ... (a list, finest
+    first).
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

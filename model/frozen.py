@@ -1,8 +1,8 @@
 """Frozen twins: networks that share every weight with an original but never learn.
 
-DG-Net judges generated pictures by frozen copies of E_a, E_s and D: gradients must pass through to the
-picture and stop at the weights. A twin shares the original's storage, so it always holds its present weights
-and no step copies a network.
+DG-Net judges generated pictures by frozen copies of E_a, E_s and D: gradients must pass through to
+the picture and stop at the weights. A twin shares the original's storage, so it always holds its
+present weights and no step copies a network.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def frozen_twin(network: Network, *, batch_statistics: bool) -> Network:
-    """A twin of `network` in evaluation mode, valid until the original moves to another device or dtype.
+    """A twin of `network` in evaluation mode, valid until the original moves to another device or
+    dtype.
 
-    With `batch_statistics` its batch normalisation uses the statistics of the batch (the spec's `train_bn`)
-    without touching the original's running ones; otherwise it shares the running ones.
+    With `batch_statistics` its batch normalisation uses the statistics of the batch (the spec's
+    `train_bn`) without touching the original's running ones; otherwise it shares the running ones.
     """
     # deepcopy keeps what it finds in its memo: here parameters around the same storage.
     memo: dict[int, object] = {

@@ -1,7 +1,7 @@
 """One pure function per loss of DG-Net (paper, section 3; the equation is named at each).
 
-Every function returns a scalar, the mean over its batch. The paper sums over both directions of a pair of
-batches; callers that put both directions (of equal size) into one batch double the mean.
+Every function returns a scalar, the mean over its batch. The paper sums over both directions of a
+pair of batches; callers that put both directions (of equal size) into one batch double the mean.
 
 Legend: B batch, I identities. Targets never carry gradients: they are detached here.
 """
@@ -16,7 +16,9 @@ from torch.nn import functional
 
 
 def reconstruction_loss(generated: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference: pictures (equations 1, 4 and the cycle) and codes (equations 5 and 6)."""
+    """Mean absolute difference: pictures (equations 1, 4 and the cycle) and codes (equations 5 and
+    6).
+    """
     return (generated - target.detach()).abs().mean()
 
 
@@ -26,7 +28,9 @@ def identity_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def primary_loss(logits: Tensor, soft_labels: Tensor) -> Tensor:
-    """KL(teacher || student) (equation 9): summed over classes, mean over the batch, both (B, I)."""
+    """KL(teacher || student) (equation 9): summed over classes, mean over the batch, both (B,
+    I).
+    """
     return functional.kl_div(
         functional.log_softmax(logits, dim=1), soft_labels.detach(), reduction="batchmean"
     )
@@ -43,7 +47,9 @@ def generator_adversarial_loss(fake_scores: Sequence[Tensor]) -> Tensor:
 
 
 def discriminator_loss(fake_scores: Sequence[Tensor], real_scores: Sequence[Tensor]) -> Tensor:
-    """Least squares towards 0 for generated and 1 for real pictures, summed over scales (equation 8)."""
+    """Least squares towards 0 for generated and 1 for real pictures, summed over scales (equation
+    8).
+    """
     return torch.stack(
         [
             fake.square().mean() + (real - 1).square().mean()

@@ -1,7 +1,8 @@
 """The structure encoder E_s (paper, section 3.1 and appendix): a grey picture to a spatial code.
 
-Pose, hair, carried things, position and background survive; colour cannot, because the input is grey.
-Instance normalisation without running statistics makes every picture's code its own, whatever the batch.
+Pose, hair, carried things, position and background survive; colour cannot, because the input is
+grey. Instance normalisation without running statistics makes every picture's code its own, whatever
+the batch.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ class AtrousPyramid(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         branch = outputs // 4
-        self.point = ConvolutionBlock(
-            inputs, branch, 1, normalization="instance", activation=False
-        )
+        self.point = ConvolutionBlock(inputs, branch, 1, normalization="instance", activation=False)
         self.dilated = nn.ModuleList(
             nn.Sequential(
                 ConvolutionBlock(inputs, branch, 1, normalization="instance"),

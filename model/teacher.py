@@ -1,7 +1,7 @@
 """The teacher: a plain Re-ID baseline, and the soft labels it gives to generated pictures.
 
-Paper, section 3.2 (primary feature learning); its sixth label policy, LSRO, is Zheng et al., ICCV 2017. The
-teacher is trained on real pictures only and frozen during joint training.
+Paper, section 3.2 (primary feature learning); its sixth label policy, LSRO, is Zheng et al., ICCV
+2017. The teacher is trained on real pictures only and frozen during joint training.
 
 Legend: B batch, I identities.
 """
@@ -42,7 +42,9 @@ class Teacher(nn.Module):
 
 
 def soft_labels(teacher: nn.Module, images: Tensor) -> Tensor:
-    """Policy 0: mean of the softmax on the pictures and on their mirror images, (B, I); no gradient."""
+    """Policy 0: mean of the softmax on the pictures and on their mirror images, (B, I); no
+    gradient.
+    """
     with torch.no_grad():
         views = (images, images.flip(3))
         return torch.stack([_wide_softmax(teacher(view).logits) for view in views]).mean(0)
@@ -53,8 +55,8 @@ def apply_label_policy(
 ) -> Tensor:
     """Target distribution (B, I) of generated pictures.
 
-    `soft` is policy 0's answer (B, I); labels are (B,) identity indices of the picture that gave the
-    appearance and of the one that gave the structure.
+    `soft` is policy 0's answer (B, I); labels are (B,) identity indices of the picture that gave
+    the appearance and of the one that gave the structure.
     """
     identities = soft.shape[1]
     match policy:
@@ -75,5 +77,7 @@ def apply_label_policy(
 
 
 def _wide_softmax(logits: Tensor) -> Tensor:
-    """Softmax in float32 at least: half precision cannot hold a distribution over hundreds of people."""
+    """Softmax in float32 at least: half precision cannot hold a distribution over hundreds of
+    people.
+    """
     return (logits if logits.dtype == torch.float64 else logits.float()).softmax(1)

@@ -1,7 +1,7 @@
 """Settings of a training run; frozen, because what changes during training is schedule state.
 
-Defaults are the paper's (spec, "Losses of one step" and "Schedule"). `scaled` shortens a schedule and moves
-every milestone and warm-up with it.
+Defaults are the paper's (spec, "Losses of one step" and "Schedule"). `scaled` shortens a schedule
+and moves every milestone and warm-up with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class LossWeights:
     identity_generated: float = 0.5
     primary: float = 2.0
     fine_ratio: float = 0.2
-    """The fine-grained losses weigh this fraction of `primary` (on real pictures and on generated ones)."""
+    """The fine-grained losses weigh this fraction of `primary` (on real pictures and on generated
+    ones).
+    """
     gradient_penalty: float = 0.01
 
     @property
@@ -52,8 +54,9 @@ class JointConfig:
     warmup_rate: float = 0.0005
     """Growth of those four weights per iteration, up to `final_weights`."""
     warm_identity_generated: bool = False
-    """Let the identity loss on generated pictures come in with the same ramp. An appearance encoder that starts
-    trained gives it over 20 nats on the first pictures, and its gradients drown the reconstructions."""
+    """Let the identity loss on generated pictures come in with the same ramp. An appearance encoder
+    that starts trained gives it over 20 nats on the first pictures, and its gradients drown the
+    reconstructions."""
     generator_learning_rate: float = 1e-4
     discriminator_learning_rate: float = 1e-4
     appearance_learning_rate: float = 0.002
@@ -68,16 +71,16 @@ class JointConfig:
     detach_appearance_code: bool = True
     """False is the paper's form: code and cycle losses reach the generated picture through E_a'."""
     merge_batches: bool = False
-    """One pass of E_a and of the teacher over all batches of a step: faster, but their batch-norm statistics
-    then mix the batches, which the reference keeps apart."""
+    """One pass of E_a and of the teacher over all batches of a step: faster, but their batch-norm
+    statistics then mix the batches, which the reference keeps apart."""
     random_erasing: float = 0.5
     """Probability with which the identity losses on real pictures see an erased patch."""
 
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.batch_size < 2:
             raise ConfigError(
-                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at least "
-                "1 and 2 (batch normalisation needs two pictures)"
+                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at "
+                "least 1 and 2 (batch normalisation needs two pictures)"
             )
 
     def scaled(self, iterations: int) -> JointConfig:
@@ -119,8 +122,8 @@ class TeacherConfig:
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.batch_size < 2:
             raise ConfigError(
-                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at least "
-                "1 and 2 (batch normalisation needs two pictures)"
+                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at "
+                "least 1 and 2 (batch normalisation needs two pictures)"
             )
         if self.last_stride not in (1, 2):
             raise ConfigError(f"last_stride is {self.last_stride}; expected 1 or 2")

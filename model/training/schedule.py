@@ -1,6 +1,7 @@
 """Loss weights and learning rates as pure functions of the iteration.
 
-Nothing here has state: a resumed run asks for its iteration and gets what the uninterrupted one had.
+Nothing here has state: a resumed run asks for its iteration and gets what the uninterrupted one
+had.
 """
 
 from __future__ import annotations

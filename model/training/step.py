@@ -1,11 +1,13 @@
-"""One iteration of joint training: forward, discriminator update, generator update (paper, section 3.3).
+"""One iteration of joint training: forward, discriminator update, generator update (paper, section
+3.3).
 
-Networks without batch statistics see both directions in one pass, which changes nothing but the time; every
-batch goes through E_a on its own, because its batch normalisation would mix them. Work whose weight is 0 (before
-the warm-ups) is not done. What the loop owns (schedule, data, checkpoints) is not here.
+Networks without batch statistics see both directions in one pass, which changes nothing but the
+time; every batch goes through E_a on its own, because its batch normalisation would mix them. Work
+whose weight is 0 (before the warm-ups) is not done. What the loop owns (schedule, data,
+checkpoints) is not here.
 
-Legend: directions are laid end to end: "real" holds [x_a, x_b], "generated" holds [x_b^a, x_a^b] (superscript
-appearance, subscript structure), each (2B, 3, H, W).
+Legend: directions are laid end to end: "real" holds [x_a, x_b], "generated" holds [x_b^a, x_a^b]
+(superscript appearance, subscript structure), each (2B, 3, H, W).
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Draws:
     """The random choices of one step."""
 
     encoder_learns: bool
-    """Structure-code reconstruction: true, E_s learns from detached pictures; false, the picture learns."""
+    """Structure-code reconstruction: true, E_s learns from detached pictures; false, the picture
+    learns.
+    """
     erasing: torch.Generator
 
 
@@ -179,7 +183,9 @@ class JointStep:
     def generator_losses(
         self, forward: Forward, batch: PairBatch, weights: LossWeights, draws: Draws
     ) -> Losses:
-        """Every loss that E_s, G, the MLPs and E_a learn from, unweighted, summed over directions."""
+        """Every loss that E_s, G, the MLPs and E_a learn from, unweighted, summed over
+        directions.
+        """
         labels = torch.cat([batch.labels_a, batch.labels_b])
         losses: Losses = {
             "adversarial": 2
@@ -239,7 +245,9 @@ class JointStep:
         return losses
 
     def _discriminative_losses(self, forward: Forward, batch: PairBatch) -> Losses:
-        """What E_a learns from the generated pictures (section 3.2): primary and fine-grained features."""
+        """What E_a learns from the generated pictures (section 3.2): primary and fine-grained
+        features.
+        """
         generated = forward.generated.detach()
         batches = self._passes(generated, 2)
         structure_labels = torch.cat([batch.labels_b, batch.labels_a])
@@ -258,7 +266,9 @@ class JointStep:
 
     @staticmethod
     def weighted_total(losses: Losses, weights: LossWeights) -> Tensor:
-        """The generator's objective; the fine head's loss on real pictures weighs as on generated ones."""
+        """The generator's objective; the fine head's loss on real pictures weighs as on generated
+        ones.
+        """
         weight_of = {
             name: getattr(weights, "fine" if name == "fine_real" else name) for name in losses
         }
@@ -280,4 +290,4 @@ def _joined(batches: tuple[Identification, ...]) -> Identification:
 def gradient_norm(network: nn.Module) -> Tensor:
     """L2 norm over all gradients of a network, for logs and parity tests."""
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
-    return torch.stack([gradient.norm() for gradient in gradients]).norm()
+    return torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()

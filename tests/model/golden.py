@@ -1,7 +1,7 @@
 """The published numbers and the recipe that makes the weights and pictures they belong to.
 
-Recipe: tests/golden/README.md. Every draw comes from numpy's PCG64 seeded with the CRC-32 of a name, so any
-implementation can build the same networks; all arithmetic is float64.
+Recipe: tests/golden/README.md. Every draw comes from numpy's PCG64 seeded with the CRC-32 of a
+name, so any implementation can build the same networks; all arithmetic is float64.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _weight(name: str, shape: tuple[int, ...]) -> Tensor:
         values = n * math.sqrt(1 / math.prod(shape[1:]))
     else:
         values = 0.05 * n
-    return torch.from_numpy(np.asarray(values, dtype=np.float32)).double()
+    return torch.as_tensor(np.asarray(values, dtype=np.float32)).double()
 
 
 def picture(name: str) -> Tensor:
@@ -81,13 +81,15 @@ def picture(name: str) -> Tensor:
     coarse = generator.standard_normal((4, 3, 16, 8))
     offset = generator.standard_normal((4, 3, 1, 1))
     fine = generator.standard_normal((4, 3, 256, 128))
-    return torch.from_numpy(
+    return torch.as_tensor(
         0.7 * np.kron(coarse, np.ones((1, 1, 16, 16))) + 0.7 * offset + 0.2 * fine
     )
 
 
 def networks() -> DGNet:
-    """The paper's networks in float64 with the recipe's weights, read through the published names."""
+    """The paper's networks in float64 with the recipe's weights, read through the published
+    names.
+    """
     built = DGNet(preset("paper", identities=IDENTITIES)).double()
     load_generator(built, published_tensors("gen"))
     load_appearance_encoder(built.appearance_encoder, published_tensors("id"))

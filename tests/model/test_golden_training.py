@@ -37,7 +37,9 @@ class Step:
                 layer.p = 0.0
         config = JointConfig(batch_size=4, random_erasing=0.0)
         self.weights = replace(LossWeights(), **COLD) if case == "step_cold" else LossWeights()
-        self.draws = Draws(encoder_learns=case != "step_warm_encoder_fixed", erasing=torch.Generator())
+        self.draws = Draws(
+            encoder_learns=case != "step_warm_encoder_fixed", erasing=torch.Generator()
+        )
         self.networks = networks
         self.step = JointStep(
             networks, golden.teacher(), joint_optimizers(networks, config), config
@@ -60,12 +62,12 @@ def after(case: str) -> dict[str, Any]:
     losses = run.step(run.batch, run.weights, run.draws)
 
     def update_norm(*parts: str) -> float:
-        moved = [
-            (weight.detach() - before[name]).norm()
+        squares = [
+            (weight.detach() - before[name]).square().sum()
             for name, weight in run.networks.named_parameters()
             if name.startswith(parts)
         ]
-        return float(torch.stack(moved).norm())
+        return float(torch.stack(squares).sum().sqrt())
 
     return {
         "losses": _published_losses(losses, run.weights),
