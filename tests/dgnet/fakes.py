@@ -8,8 +8,9 @@ Legend: B pictures, H x W pixels.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from torch import Tensor
 from dgnet import local
 from dgnet.cli import main
 from worker.contract import Float32Array, UInt8Array
+
+BROKEN: Final = "TEST_BROKEN_PREDICTOR"
+"""With this variable set, `python -m tests.dgnet.fakes` has a device that does not compute."""
 
 
 class FakePredictor:
@@ -56,11 +60,24 @@ class FakePredictor:
         return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
+class BrokenPredictor(FakePredictor):
+    """A device that does not compute."""
+
+    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> UInt8Array:
+        raise RuntimeError("no kernel image is available")
+
+
+def load_broken(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+    """Stands for `dgnet.local.load_predictor` on a machine with an unfit device."""
+    return BrokenPredictor()
+
+
 def load_fake(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
     """Stands for `dgnet.local.load_predictor`."""
     return FakePredictor()
 
 
 if __name__ == "__main__":
-    local.load_predictor = load_fake  # pyright: ignore[reportAttributeAccessIssue]
+    load = load_broken if BROKEN in os.environ else load_fake
+    local.load_predictor = load  # pyright: ignore[reportAttributeAccessIssue]
     main()

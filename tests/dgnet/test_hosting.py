@@ -13,6 +13,7 @@ import pytest
 from dgnet.failures import CommandError
 from dgnet.hosting import listen
 from tests.dgnet.conftest import FAKES
+from tests.dgnet.fakes import BROKEN
 from tests.processes import STOP_SECONDS, command, readiness, service, wait_until_ready
 from tests.redis_server import RedisServer
 
@@ -50,6 +51,14 @@ def test_front_end_and_worker_meet_at_redis_and_stop_with_exit_code_0(
             assert answer.status == 200
         front_end.terminate()
         assert front_end.wait(STOP_SECONDS) == 0
+
+
+def test_an_unfit_device_ends_the_service_with_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BROKEN, "1")
+    with service(module=FAKES) as (process, _):
+        assert process.wait(STOP_SECONDS) == 1
 
 
 def test_a_port_in_use_is_told_at_once() -> None:

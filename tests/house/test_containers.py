@@ -11,6 +11,8 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from worker.settings import WorkerSettings
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
@@ -116,10 +118,9 @@ def test_the_worker_reserves_a_gpu_and_the_cpu_override_takes_it_back() -> None:
     assert override == {"environment": {"DGNET_DEVICE": "cpu"}, "deploy": "RESET"}
 
 
-def test_workers_get_longer_to_stop_than_they_take() -> None:
-    from worker.settings import WorkerSettings
-
-    grace = compose("docker-compose.yml")["services"]["worker"]["stop_grace_period"]
+@pytest.mark.parametrize("name", ["service", "worker"])
+def test_processes_get_longer_to_stop_than_they_take(name: str) -> None:
+    grace = compose("docker-compose.yml")["services"][name]["stop_grace_period"]
     assert int(grace.removesuffix("s")) > WorkerSettings.model_fields["shutdown_seconds"].default
 
 
