@@ -1,12 +1,16 @@
-"""The decoder G and the MLPs that turn an appearance code into AdaIN parameters (paper, section 3.1).
+"""The decoder G and the MLPs that turn an appearance code into AdaIN parameters (paper, section
+3.1).
 
 The parameters ("style") are plain values handed to `decode`, never stored on a module: decoding is
-re-entrant, one batch may mix appearances, and a style computed once serves any number of composites.
+re-entrant, one batch may mix appearances, and a style computed once serves any number of
+composites.
 
 Legend: B batch, K residual blocks (= appearance parts), C decoder channels, H x W pixels.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +38,8 @@ def style_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class StyleMLPs(nn.Module):
-    """Appearance code (B, code) to style (B, K, 2 layers, 2, C), the last pair being scale and shift.
+    """Appearance code (B, code) to style (B, K, 2 layers, 2, C), the last pair being scale and
+    shift.
 
     The code is cut into K consecutive parts; part k drives both AdaIN layers of residual block k.
     """
@@ -51,6 +56,14 @@ class StyleMLPs(nn.Module):
             style_mlp(part, config.mlp_features, 2 * self.channels) for _ in range(self.parts)
         )
         initialize_kaiming(self)
+
+    def start_gently(self) -> None:
+        """Shrink the last layers so that scales start near 1 and shifts near 0, whatever the code."""
+        for mlps, bias in ((self.scales, 1.0), (self.shifts, 0.0)):
+            for mlp in mlps:
+                last = cast(nn.Linear, cast(nn.Sequential, mlp)[-1])
+                nn.init.normal_(last.weight, std=0.1 * last.in_features**-0.5)
+                nn.init.constant_(last.bias, bias)
 
     def forward(self, appearance_codes: Tensor) -> Tensor:
         parts = appearance_codes.chunk(self.parts, dim=1)

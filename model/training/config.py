@@ -38,6 +38,27 @@ class LossWeights:
         """Weight of the fine head's losses."""
         return self.fine_ratio * self.primary
 
+    @property
+    def use_generated(self) -> bool:
+        """Whether any loss looks at pictures with one person's appearance and another's
+        structure.
+        """
+        return any(
+            (
+                self.adversarial,
+                self.appearance_code_reconstruction,
+                self.structure_code_reconstruction,
+                self.cycle_reconstruction,
+                self.identity_generated,
+                self.primary,
+            )
+        )
+
+    @property
+    def use_identities(self) -> bool:
+        """Whether the appearance encoder learns."""
+        return any((self.identity, self.identity_positive, self.primary))
+
 
 @dataclass(frozen=True, kw_only=True)
 class JointConfig:
@@ -53,11 +74,18 @@ class JointConfig:
     """Iteration after which the code and cycle reconstructions and the teacher's loss come in."""
     warmup_rate: float = 0.0005
     """Growth of those four weights per iteration, up to `final_weights`."""
-    warm_identity_generated: bool = False
-    """Let the identity loss on generated pictures come in with the same ramp. An appearance encoder
-    that starts trained gives it over 20 nats on the first pictures, and its gradients drown the
-    reconstructions."""
+    reconstruction_first: bool = False
+    """Until `warmup_start` train the two reconstructions alone, on a still appearance encoder; then
+    everything else comes in with the ramp. For short schedules that start from a trained encoder:
+    such iterations cost a third, and the identity loss on generated pictures, over 20 nats at
+    first, does not drown the reconstructions."""
     generator_learning_rate: float = 1e-4
+    generator_momentum: float = 0.0
+    """The first beta of the generator's Adam."""
+    style_learning_rate: float | None = None
+    """Of the MLPs that make AdaIN parameters; None is the generator's. With a larger generator rate
+    theirs must stay small: one step of Adam moves all their outputs together, and scales that run
+    away drown the appearance."""
     discriminator_learning_rate: float = 1e-4
     appearance_learning_rate: float = 0.002
     head_learning_rate: float = 0.02
@@ -127,6 +155,16 @@ class TeacherConfig:
             )
         if self.last_stride not in (1, 2):
             raise ConfigError(f"last_stride is {self.last_stride}; expected 1 or 2")
+
+    def scaled(self, iterations: int) -> TeacherConfig:
+        """The same schedule in another number of iterations: warm-up and milestone move along."""
+        factor = iterations / self.iterations
+        return replace(
+            self,
+            iterations=iterations,
+            warmup_iterations=round(self.warmup_iterations * factor),
+            milestone=round(self.milestone * factor),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form for the run folder and the checkpoint."""

@@ -1,7 +1,8 @@
 """Joint training of DG-Net (paper, section 3.3): the loop around `step`.
 
-Schedule, data order and draws are pure functions of the iteration (see `run`); here they meet, and the run shows
-what it makes: reconstructions and swaps of a fixed batch, every few hundred iterations.
+Schedule, data order and draws are pure functions of the iteration (see `run`); here they meet, and
+the run shows what it makes: reconstructions and swaps of a fixed batch, every few hundred
+iterations.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from model.checkpoints import Metadata, require_same_kind, save_checkpoint
 from model.config import ConfigError, NetworkConfig
 from model.data.pairs import PairBatch, TrainingPictures
 from model.data.transforms import denormalize
+from model.devices import placed
 from model.dgnet import DGNet
 from model.evaluation.grids import swap_grid
 from model.teacher import Teacher
@@ -42,7 +44,9 @@ class Start:
     imagenet: bool = True
     """ImageNet weights, where the backbone's are at hand."""
     from_teacher: bool = False
-    """The teacher's backbone, and its head as primary head: a head start for short schedules."""
+    """The teacher's backbone, and its head as both heads: a head start for short schedules."""
+    gentle_styles: bool = False
+    """AdaIN scales start near 1 and shifts near 0, instead of where Kaiming weights put them."""
 
 
 def train_joint(
@@ -64,20 +68,19 @@ def train_joint(
     identities = teacher.head.classifier.out_features
     if not identities == network.identities == len(pictures.persons):
         raise ConfigError(
-            f"the teacher knows {identities} identities, the networks are set to {network.identities} and the "
-            f"pictures show {len(pictures.persons)}: train the teacher on the same folder"
+            f"the teacher knows {identities} identities, the networks are set to "
+            f"{network.identities} and the pictures show {len(pictures.persons)}: train the "
+            "teacher on the same folder"
         )
     require_same_kind(teacher, network)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     networks = _started(network, teacher, start or Start())
-    networks = networks.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportUnknownMemberType, reportCallIssue]
-    teacher = teacher.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportUnknownMemberType, reportCallIssue]
+    networks = placed(networks, device)
+    teacher = placed(teacher, device)
     optimizers = joint_optimizers(networks, config)
     step = JointStep(networks, teacher, optimizers, config, autocast=autocast)
     settings = {"network": network.to_json(), "joint": config.to_json()}
-    state = TrainingState(
-        options.directory, {"dgnet": networks}, optimizers.by_name(), settings
-    )
+    state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
 
     def iterate(iteration: int) -> dict[str, Tensor]:
@@ -144,4 +147,6 @@ def _started(network: NetworkConfig, teacher: Teacher, start: Start) -> DGNet:
         encoder.fine.load_state_dict(teacher.head.state_dict())
     elif start.imagenet and network.backbone == "efficientnet_lite0":
         encoder.backbone.load_state_dict(imagenet_efficientnet_lite0())
+    if start.gentle_styles:
+        networks.style_mlps.start_gently()
     return networks

@@ -6,7 +6,7 @@ Every group remembers its `initial_lr`, which the schedule scales.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
@@ -38,14 +38,16 @@ class JointOptimizers:
 
 def joint_optimizers(networks: DGNet, config: JointConfig) -> JointOptimizers:
     """Adam for generator and discriminator, Nesterov SGD for the appearance encoder."""
-    generator = nn.ModuleList(
-        [networks.structure_encoder, networks.decoder, networks.style_mlps]
-    ).parameters()
+    generator_rate = config.generator_learning_rate
+    generator = [
+        _group(networks.structure_encoder, generator_rate),
+        _group(networks.decoder, generator_rate),
+        _group(networks.style_mlps, config.style_learning_rate or generator_rate),
+    ]
     return JointOptimizers(
-        generator=_adam(generator, config.generator_learning_rate, config.weight_decay),
+        generator=_adam(generator, config.weight_decay, momentum=config.generator_momentum),
         discriminator=_adam(
-            networks.discriminator.parameters(),
-            config.discriminator_learning_rate,
+            [_group(networks.discriminator, config.discriminator_learning_rate)],
             config.weight_decay,
         ),
         appearance=_nesterov(
@@ -73,22 +75,20 @@ def _heads(encoder: AppearanceEncoder) -> nn.Module:
     return nn.ModuleList([encoder.primary, encoder.fine])
 
 
-def _adam(parameters: object, learning_rate: float, weight_decay: float) -> Adam:
-    optimizer = Adam(
-        parameters,  # pyright: ignore[reportArgumentType]
-        lr=learning_rate,
-        betas=(0.0, 0.999),
-        weight_decay=weight_decay,
-    )
-    return _remember(optimizer)
+def _group(network: nn.Module, learning_rate: float) -> dict[str, Any]:
+    return {"params": list(network.parameters()), "lr": learning_rate}
+
+
+def _adam(groups: list[dict[str, Any]], weight_decay: float, *, momentum: float = 0.0) -> Adam:
+    return _remember(Adam(groups, betas=(momentum, 0.999), weight_decay=weight_decay))
 
 
 def _nesterov(
     backbone: nn.Module, heads: nn.Module, backbone_rate: float, head_rate: float, decay: float
 ) -> SGD:
     groups = [
-        {"params": list(backbone.parameters()), "lr": backbone_rate},
-        {"params": list(heads.parameters()), "lr": head_rate},
+        _group(backbone, backbone_rate),
+        _group(heads, head_rate),
     ]
     return _remember(SGD(groups, momentum=0.9, nesterov=True, weight_decay=decay))
 

@@ -1,7 +1,8 @@
 """What every training run needs around its iterations: state on disk, progress, scalars, a guard.
 
-The state of a run is its tensors (networks, optimisers) and its iteration. Schedules, data order and random draws are
-pure functions of the iteration, so nothing else has to be kept for a resumed run to equal an uninterrupted one.
+The state of a run is its tensors (networks, optimisers) and its iteration. Schedules, data order
+and random draws are pure functions of the iteration, so nothing else has to be kept for a resumed
+run to equal an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ HEADLINE = {
 """Losses that the progress bar shows, with the names that fit there; a run shows those it has."""
 
 SMOOTHING = 0.8
-"""Weight of the past in what the progress bar shows: a loss of 8 pictures jumps from step to step."""
+"""Weight of the past in what the progress bar shows: losses of a few pictures jump."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -74,7 +75,7 @@ class TrainingState:
         self.config = cast(dict[str, Any], json.loads(json.dumps(config)))
 
     def save(self, iteration: int) -> None:
-        """`iteration` is the number of iterations done. Atomic: a kill leaves the old state or the new."""
+        """After `iteration` iterations. Atomic: a kill leaves the old state or the new."""
         tensors = {
             f"network.{name}.{key}": tensor
             for name, network in self.networks.items()
@@ -137,15 +138,15 @@ def run_iterations(
 ) -> None:
     """Run `step(iteration)` until `iterations` are done, from the saved state when resuming.
 
-    `scalars` adds schedule state to TensorBoard; `show` draws a grid. Dropout and everything else that draws from
-    torch's global generator is seeded anew for each iteration.
+    `scalars` adds schedule state to TensorBoard; `show` draws a grid. Dropout and everything else
+    that draws from torch's global generator is seeded anew for each iteration.
     """
     if not options.resume and (options.directory / STATE_FOLDER).exists():
         raise CheckpointError(
             f"{options.directory} already holds a run: resume it, or choose another folder"
         )
     done = state.restore() if options.resume else 0
-    # Scalars of iterations that ran after the last saved state are drawn again: hide the first ones.
+    # Scalars of iterations after the last saved state are drawn again: hide the first ones.
     writer = SummaryWriter(str(options.directory / "tensorboard"), purge_step=done + 1)
     report = _Report(options, done, iterations)
     try:
@@ -176,7 +177,7 @@ def saved_iterations(directory: Path) -> int:
 
 
 def _seed_dropout(seed: int) -> None:
-    """What `torch.manual_seed` does, without the list it grows where CUDA is built in but not in use."""
+    """`torch.manual_seed` without the list that it grows where CUDA is built in but unused."""
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
@@ -204,16 +205,14 @@ class _Report:
             if name in values:
                 past = self.smoothed.get(short, values[name])
                 self.smoothed[short] = SMOOTHING * past + (1 - SMOOTHING) * values[name]
-        self.bar.set_postfix(
-            {name: f"{value:.3f}" for name, value in self.smoothed.items()}, refresh=False
-        )
+        shown = " ".join(f"{name} {value:.3f}" for name, value in self.smoothed.items())
+        self.bar.set_postfix_str(shown, refresh=False)
 
 
 def _guard(losses: Mapping[str, float], iteration: int) -> None:
     bad = [name for name, value in losses.items() if not math.isfinite(value)]
     if bad:
         raise TrainingDiverged(
-            f"iteration {iteration}: {', '.join(bad)} is not a finite number. Lower the learning rates, "
-            "or train in float32, and resume from the last checkpoint"
+            f"iteration {iteration}: {', '.join(bad)} is not a finite number. Lower the learning "
+            "rates, or train in float32, and resume from the last checkpoint"
         )
-

@@ -12,21 +12,29 @@ from torch.optim import Optimizer
 
 from model.training.config import JointConfig, LossWeights, TeacherConfig
 
+WARMED = (
+    "appearance_code_reconstruction",
+    "structure_code_reconstruction",
+    "cycle_reconstruction",
+    "primary",
+)
+"""Losses that the spec's schedule ramps up."""
+
+WARMED_AFTER_RECONSTRUCTION = ("adversarial", "identity_generated")
+"""Losses that look at swapped pictures, ramped too where reconstruction is trained first."""
+
 
 def loss_weights(config: JointConfig, iteration: int) -> LossWeights:
     """Weights at an iteration (counted from 0): the warm-up ramps of the spec's schedule."""
-    ramp = max(0, iteration - config.warmup_start) * config.warmup_rate
+    grown = max(0, iteration - config.warmup_start) * config.warmup_rate
+    names = WARMED
+    if config.reconstruction_first:
+        names += WARMED_AFTER_RECONSTRUCTION
     final = config.final_weights
-    return replace(
-        final,
-        appearance_code_reconstruction=min(ramp, final.appearance_code_reconstruction),
-        structure_code_reconstruction=min(ramp, final.structure_code_reconstruction),
-        cycle_reconstruction=min(ramp, final.cycle_reconstruction),
-        primary=min(ramp, final.primary),
-        identity_generated=min(ramp, final.identity_generated)
-        if config.warm_identity_generated
-        else final.identity_generated,
-    )
+    weights = replace(final, **{name: min(grown, getattr(final, name)) for name in names})
+    if config.reconstruction_first and not grown:
+        weights = replace(weights, identity=0.0, identity_positive=0.0)
+    return weights
 
 
 def joint_learning_rate_factor(config: JointConfig, iteration: int) -> float:

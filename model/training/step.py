@@ -48,7 +48,7 @@ class Forward:
     appearance_codes: Tensor  # [a_a, a_b]
     self_reconstructions: Tensor  # [G(a_a, s_a), G(a_b, s_b)]
     same_person_reconstructions: Tensor  # [G(a_ta, s_a), G(a_tb, s_b)], t a positive
-    generated: Tensor  # [x_b^a, x_a^b]
+    generated: Tensor  # [x_b^a, x_a^b]; no rows where no loss looks at them
     primary: Identification  # of x_a, x_b, the positives of a, of b: (4B, ...)
     fine: Identification
 
@@ -98,8 +98,8 @@ class JointStep:
     def __call__(self, batch: PairBatch, weights: LossWeights, draws: Draws) -> Losses:
         """Update every network once; returns the losses of the step."""
         with self._precision():
-            forward = self.forward(batch, draws)
-            adversary = self.update_discriminator(forward, weights)
+            forward = self.forward(batch, weights, draws)
+            adversary = self.update_discriminator(forward, weights) if weights.adversarial else {}
             losses = self.generator_losses(forward, batch, weights, draws)
             total = self.weighted_total(losses, weights)
         self.optimizers.generator.zero_grad()
@@ -111,22 +111,24 @@ class JointStep:
             name: loss.detach() for name, loss in {**losses, **adversary, "total": total}.items()
         }
 
-    def forward(self, batch: PairBatch, draws: Draws) -> Forward:
+    def forward(self, batch: PairBatch, weights: LossWeights, draws: Draws) -> Forward:
         """Encode, decode in all six combinations, identify the real pictures."""
         networks = self.networks
         groups = (batch.images_a, batch.images_b, batch.positives_a, batch.positives_b)
         real = torch.cat(groups[:2])
         structure_codes = networks.structure_encoder(real)
-        codes, (primary, fine) = self._appearances(groups, draws)
+        codes, (primary, fine) = self._appearances(groups, weights, draws)
         styles = networks.style_mlps(codes)  # (4B, ...): a, b, positives of a, of b
         own, positive = styles.chunk(2)
         style_a, style_b = own.chunk(2)
         structure_a, structure_b = structure_codes.chunk(2)
-        decoded = networks.decoder(
-            torch.cat([structure_codes, structure_codes, structure_b, structure_a]),
-            torch.cat([own, positive, style_a, style_b]),
-        )
-        reconstructed, same_person, generated = decoded.chunk(3)
+        structures, wanted = [structure_codes, structure_codes], [own, positive]
+        if weights.use_generated:
+            structures += [structure_b, structure_a]
+            wanted += [style_a, style_b]
+        decoded = networks.decoder(torch.cat(structures), torch.cat(wanted))
+        pictures = len(real)
+        reconstructed, same_person, generated = decoded.tensor_split((pictures, 2 * pictures))
         return Forward(
             real=real,
             structure_codes=structure_codes,
@@ -139,7 +141,7 @@ class JointStep:
         )
 
     def _appearances(
-        self, groups: tuple[Tensor, ...], draws: Draws
+        self, groups: tuple[Tensor, ...], weights: LossWeights, draws: Draws
     ) -> tuple[Tensor, list[Identification]]:
         """Codes come from the pictures as they are; identities from pictures with an erased patch.
 
@@ -147,7 +149,9 @@ class JointStep:
         """
         encoder = self.networks.appearance_encoder
         batches = self._passes(torch.cat(groups), len(groups))
-        if not self.config.random_erasing:
+        if not weights.use_identities:
+            encoder = self.frozen_appearance  # stands still: no gradients to keep, no statistics
+        if not (weights.use_identities and self.config.random_erasing):
             outputs = [encoder(images) for images in batches]
             codes = [output.codes for output in outputs]
             heads = [(output.primary, output.fine) for output in outputs]
@@ -188,16 +192,18 @@ class JointStep:
         """
         labels = torch.cat([batch.labels_a, batch.labels_b])
         losses: Losses = {
-            "adversarial": 2
-            * generator_adversarial_loss(self.frozen_discriminator(forward.generated)),
             "self_reconstruction": 2
             * reconstruction_loss(forward.self_reconstructions, forward.real),
             "same_person_reconstruction": 2
             * reconstruction_loss(forward.same_person_reconstructions, forward.real),
         }
-        on_real, on_positives = forward.primary.logits.chunk(2)
-        losses["identity"] = 2 * identity_loss(on_real, labels)
-        losses["identity_positive"] = 2 * identity_loss(on_positives, labels)
+        if weights.adversarial:
+            scores = self.frozen_discriminator(forward.generated)
+            losses["adversarial"] = 2 * generator_adversarial_loss(scores)
+        if weights.use_identities:
+            on_real, on_positives = forward.primary.logits.chunk(2)
+            losses["identity"] = 2 * identity_loss(on_real, labels)
+            losses["identity_positive"] = 2 * identity_loss(on_positives, labels)
         if weights.fine:
             losses["fine_real"] = 2 * identity_loss(forward.fine.logits.chunk(2)[0], labels)
         losses |= self._generated_code_losses(forward, labels, weights, draws)

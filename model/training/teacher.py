@@ -1,6 +1,8 @@
-"""Training of the teacher: the plain Re-ID baseline that labels generated pictures (spec, "Teacher").
+"""Training of the teacher: the plain Re-ID baseline that labels generated pictures (spec,
+"Teacher").
 
-Identification loss on real pictures with flip and pad-and-crop; everything about the run's state is `run`'s.
+Identification loss on real pictures with flip and pad-and-crop; everything about the run's state is
+`run`'s.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from model.checkpoints import Metadata, save_checkpoint
 from model.config import NetworkConfig
 from model.data.pairs import TrainingPictures
 from model.data.transforms import random_erasing
+from model.devices import placed
 from model.teacher import Teacher
 from model.training.config import TeacherConfig
 from model.training.optimizers import teacher_optimizer
@@ -34,12 +37,14 @@ def train_teacher(
     imagenet: bool = True,
     data: dict[str, Any] | None = None,
 ) -> tuple[Teacher, Metadata]:
-    """Train from ImageNet weights where the backbone's are at hand; writes `options.directory/checkpoint`."""
+    """Train from ImageNet weights where the backbone's are at hand; writes
+    `options.directory/checkpoint`.
+    """
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     teacher = Teacher(network, last_stride=config.last_stride)
     if imagenet and network.backbone == "efficientnet_lite0":
         teacher.backbone.load_state_dict(imagenet_efficientnet_lite0())
-    teacher = teacher.to(device=device, memory_format=torch.channels_last).train()  # pyright: ignore[reportUnknownMemberType, reportCallIssue]
+    teacher = placed(teacher, device).train()
     optimizer = teacher_optimizer(teacher, config)
     settings = {"network": network.to_json(), "teacher": config.to_json()}
     state = TrainingState(options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings)

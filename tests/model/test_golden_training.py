@@ -111,7 +111,7 @@ def _published_losses(losses: Losses, weights: LossWeights) -> dict[str, float]:
 def test_training_forward_pass_equals_the_published_numbers() -> None:
     run = Step("step_cold")
     with torch.no_grad():
-        forward = run.step.forward(run.batch, run.draws)
+        forward = run.step.forward(run.batch, run.weights, run.draws)
     for name, output in _published_outputs(forward).items():
         stored = golden.activations()[f"training.{name}"]
         statistics: dict[str, Any] = golden.numbers()["statistics"][f"training.{name}"]
