@@ -1,9 +1,9 @@
 """Checkpoints: a folder with one safetensors file and one JSON file; nothing is ever unpickled.
 
 `model.safetensors` holds the tensors of every network it carries, prefixed with the network's name;
-`model.json` says what they are: sizes, training data and its licence, metrics, code version, sha256. A folder is
-written beside its place and renamed, so a reader sees all of it or nothing. Weights may be stored in half precision;
-running statistics always stay float32.
+`model.json` says what they are: sizes, training data and its licence, metrics, code version,
+sha256. A folder is written beside its place and renamed, so a reader sees all of it or nothing.
+Weights may be stored in half precision; running statistics always stay float32.
 """
 
 from __future__ import annotations
@@ -116,18 +116,18 @@ def save_checkpoint(
 ) -> Metadata:
     """Write a checkpoint folder (replacing one that is there) and return its metadata.
 
-    `parts` names the networks to keep, all of them by default. A teacher's own checkpoint has no `networks`.
+    `parts` names the networks to keep, all of them by default. A teacher's own checkpoint has no
+    `networks`.
     """
     kept: dict[str, nn.Module] = {}
     if networks is not None:
         kept = {
-            name: part
-            for name, part in networks.named_children()
-            if parts is None or name in parts
+            name: part for name, part in networks.named_children() if parts is None or name in parts
         }
         if unknown := sorted(set(parts or ()) - set(kept)):
             raise CheckpointError(
-                f"{unknown[0]!r} is none of the networks {', '.join(dict(networks.named_children()))}"
+                f"{unknown[0]!r} is none of the networks; expected some of "
+                f"{', '.join(dict(networks.named_children()))}"
             )
     if teacher is not None:
         kept["teacher"] = teacher
@@ -154,7 +154,7 @@ def save_checkpoint(
 
 
 def pack_checkpoint(source: Path, directory: Path, *, half: bool = True) -> Metadata:
-    """Copy a checkpoint for shipping, its weights in half precision; everything else known of it stays."""
+    """Copy a checkpoint for shipping, weights in half precision; what is known of it stays."""
     metadata = read_metadata(source)
     return _write(directory, _verified_tensors(source, metadata), metadata, half=half)
 
@@ -168,13 +168,13 @@ def update_metrics(directory: Path, metrics: dict[str, Any]) -> Metadata:
 
 
 def require_same_kind(teacher: Teacher, config: NetworkConfig) -> None:
-    """A checkpoint keeps one configuration: raise where the teacher's differs in what shapes a teacher."""
+    """Raise where a teacher was built from sizes that `config`, a checkpoint's only one, lacks."""
     for name in ("backbone", "head_features", "identities"):
         theirs, ours = getattr(teacher.config, name), getattr(config, name)
         if theirs != ours:
             raise ConfigError(
-                f"the teacher's {name} is {theirs!r}, the networks' is {ours!r}; expected the same: "
-                f"set the networks' {name} to the teacher's, or train another teacher"
+                f"the teacher's {name} is {theirs!r}, the networks' is {ours!r}; expected the "
+                f"same: set the networks' {name} to the teacher's, or train another teacher"
             )
 
 
@@ -183,8 +183,8 @@ def read_metadata(directory: Path) -> Metadata:
     path = directory / METADATA_FILE
     if not path.is_file():
         raise CheckpointError(
-            f"{directory} is not a checkpoint: it has no {METADATA_FILE}. Expected a folder written "
-            "by `dgnet train` or `dgnet checkpoint import`"
+            f"{directory} is not a checkpoint: it has no {METADATA_FILE}. Expected a folder "
+            "written by `dgnet train` or `dgnet checkpoint import`"
         )
     try:
         values = cast(dict[str, Any], json.loads(path.read_text()))

@@ -1,18 +1,21 @@
-"""Joint training as a run: what it leaves behind, and that an interrupted run equals an unbroken one."""
+"""Joint training as a run: what it leaves, and that a resumed run equals an unbroken one."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing import (  # pyright: ignore[reportMissingTypeStubs]
+    event_accumulator,
+)
 
 from model.checkpoints import CheckpointError, load_checkpoint
 from model.config import ConfigError, NetworkConfig
-from model.data.pairs import TrainingPictures
+from model.data.pairs import PairBatch, TrainingPictures
 from model.teacher import Teacher
 from model.training.config import JointConfig
 from model.training.joint import train_joint
@@ -42,7 +45,8 @@ def pictures(tmp_path: Path) -> TrainingPictures:
 
 
 def _losses(directory: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(directory / "tensorboard"))
+    # The package has no annotations.
+    events = cast(Any, event_accumulator).EventAccumulator(str(directory / "tensorboard"))
     events.Reload()
     return {
         tag: [(event.step, event.value) for event in events.Scalars(tag)]
@@ -58,7 +62,8 @@ def _train(
     *,
     resume: bool = False,
 ) -> None:
-    torch.manual_seed(11)  # the same teacher, whoever asks
+    # The same teacher, whoever asks.
+    torch.manual_seed(11)  # pyright: ignore[reportUnknownMemberType]
     teacher = Teacher(network)
     options = RunOptions(
         directory=directory,
@@ -85,7 +90,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
     original = pictures.pair_batch
 
-    def interrupted(position: int, batch_size: int, seed: int):  # noqa: ANN202
+    def interrupted(position: int, batch_size: int, seed: int) -> PairBatch:
         if position == 5 and batch_size == CONFIG.batch_size:
             raise _Interrupted
         return original(position, batch_size, seed)
