@@ -1,8 +1,8 @@
 """Where each tensor of a published checkpoint lives in our networks.
 
-The published release keeps a file for each part: generator (E_s, G, MLPs), appearance encoder with both heads,
-discriminator, teacher. Every key is accounted for: it maps to one of ours, or it is named here as
-unused by design; a missing, extra or mis-shaped tensor is an error that names it.
+The published release keeps a file for each part: generator (E_s, G, MLPs), appearance encoder with
+both heads, discriminator, teacher. Every key is accounted for: it maps to one of ours, or it is
+named here as unused by design; a missing, extra or mis-shaped tensor is an error that names it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.teacher import Teacher
 
 UNUSED = re.compile(
     r"model\.fc\.(weight|bias)"  # ImageNet's classifier, replaced by the identity heads
-    r"|dec\.model\.1\..*\.norm\.running_(mean|var)"  # AdaIN normalises by the picture's own statistics
+    r"|dec\.model\.1\..*\.norm\.running_(mean|var)"  # AdaIN keeps no running statistics
 )
 
 
@@ -70,9 +70,7 @@ def _generator_modules() -> dict[str, str]:
         for layer in range(4)
     }
     for block in range(4):
-        modules |= _residual_modules(
-            f"{encoder}.{4 + block}", f"enc_content.model.4.model.{block}"
-        )
+        modules |= _residual_modules(f"{encoder}.{4 + block}", f"enc_content.model.4.model.{block}")
         for half, name in enumerate(("first", "second")):
             modules[f"decoder.residual_blocks.{block}.{name}.convolution"] = (
                 f"dec.model.1.model.{block}.model.{half}.conv"
@@ -129,8 +127,9 @@ def _load(network: nn.Module, published: Mapping[str, Tensor], modules: dict[str
             )
         state[name] = tensor
     if left:
+        more = f" and {len(left) - 1} more are" if len(left) > 1 else " is"
         raise PublishedCheckpointError(
-            f"{min(left)} and {len(left) - 1} more tensors are no part of this network"
+            f"{min(left)}{more} no part of this network: is the file another part of the release?"
         )
     network.load_state_dict(state)
 
