@@ -93,6 +93,7 @@ def test_a_predictor_that_swaps_scores_near_the_top(people: Path, triples: Path)
     assert report.swaps.ssim_margin == pytest.approx(
         report.swaps.ssim_structure - report.swaps.ssim_other
     )
+    assert report.truth is not None
     assert report.truth.triples == 3
     assert report.truth.composite.changed_ratio < 0.1
     assert report.retrieval.dgnet_convention.rank_1 == 1
@@ -103,6 +104,7 @@ def test_copying_the_structure_picture_is_told_apart(people: Path, triples: Path
     report = evaluate_checkpoint(CopyingStructure(), people, triples, CONFIG)
     assert report.swaps.nearer_to_appearance == 0
     assert report.swaps.ssim_structure == pytest.approx(1)
+    assert report.truth is not None
     assert report.truth.composite == report.truth.copy_of_structure
     assert report.truth.copy_of_structure.changed_ratio == 1
     assert report.truth.copy_of_structure.outside_error == 0
@@ -132,6 +134,14 @@ def test_a_report_is_json_and_a_table_that_names_figures_and_goals(
         "-" * (len(table[0].split("|")[2])),
         "100.0%",
     ]
+
+
+def test_people_without_true_triples_are_measured_all_the_same(people: Path) -> None:
+    report = evaluate_checkpoint(Recoloring(), people, None, CONFIG)
+    assert report.truth is None
+    assert report.to_json()["truth"] is None
+    assert "(c)" not in report.to_table()
+    assert "(d) rank-1" in report.to_table()
 
 
 def test_pairs_cross_identities_and_the_other_structure_shows_somebody_else() -> None:

@@ -1,0 +1,334 @@
+"""`dgnet train`: the teacher on real pictures, then DG-Net with the teacher's labels.
+
+Options name what most runs change; `--set` reaches every other field of the network and of the
+schedule. A run folder holds everything of a run; the same command with `--resume` carries on.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dgnet.failures import CommandError, InputError, needs_extra
+from dgnet.options import DeviceOption, Precision, PrecisionOption
+from dgnet.overrides import apply_overrides, split_overrides
+from model.config import BackboneName, ConfigError, PresetName, preset
+
+if TYPE_CHECKING:
+    import torch
+
+    from model.checkpoints import Metadata
+    from model.data.pairs import TrainingPictures
+    from model.training.run import RunOptions
+
+app = typer.Typer(no_args_is_help=True, help="Train on your own pictures.")
+
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Pictures in Market-1501 naming: a folder, or one that has bounding_box_train.",
+    ),
+]
+RunOption = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="RUN", help="Run folder: state, grids, TensorBoard, checkpoint."
+    ),
+]
+IterationsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Length; warm-ups and milestones of the full schedule move along."),
+]
+BatchOption = Annotated[int | None, typer.Option("--batch-size", min=2, help="Pictures a batch.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Carry on from the run folder's last saved state.")
+]
+LogOption = Annotated[int, typer.Option(min=1, help="Iterations between logged losses.")]
+SaveOption = Annotated[int, typer.Option(min=1, help="Iterations between saved states.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other field of the network or the schedule; repeat for more.",
+    ),
+]
+DataNameOption = Annotated[
+    str | None, typer.Option(help="Name of the data set in the model card; the folder's if absent.")
+]
+DataLicenseOption = Annotated[
+    str, typer.Option(help="License of the pictures, for the model card.")
+]
+
+
+@app.command("teacher")
+def train_teacher_command(
+    data: DataArgument,
+    output: RunOption,
+    preset_name: Annotated[
+        PresetName, typer.Option("--preset", help="Sizes of the networks.")
+    ] = "small",
+    backbone: Annotated[
+        BackboneName | None, typer.Option(help="Feature extractor; the preset's if absent.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels; the preset's if absent.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels; the preset's if absent.")] = None,
+    start: Annotated[
+        Literal["imagenet", "scratch"],
+        typer.Option(help="Weights to start from; imagenet for efficientnet_lite0 only."),
+    ] = "imagenet",
+    iterations: IterationsOption = None,
+    batch_size: BatchOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    resume: ResumeOption = False,
+    log_every: LogOption = 10,
+    checkpoint_every: SaveOption = 500,
+    settings: SetOption = None,
+    data_name: DataNameOption = None,
+    data_license: DataLicenseOption = "not stated",
+) -> None:
+    """Train the Re-ID baseline that will label generated pictures."""
+    with needs_extra("train"):
+        from model.training.config import TeacherConfig
+        from model.training.teacher import checkpoint_directory, train_teacher
+    with _wrong_input():
+        sizes = {"backbone": backbone, "height": height, "width": width}
+        # The pictures, read below at these sizes, tell how many identities there are.
+        network = preset(preset_name, identities=2, **_given(sizes))
+        config = TeacherConfig()
+        if iterations is not None:
+            config = config.scaled(iterations)
+        config = replace(config, seed=seed, **_given({"batch_size": batch_size}))
+        of_network, of_config = split_overrides(
+            settings or [], network, config, fixed=("identities", "preset")
+        )
+        network = apply_overrides(network, of_network)
+        config = apply_overrides(config, of_config)
+        _require_imagenet(start, network.backbone)
+        place, autocast = _device(device, precision)
+        pictures = _pictures(data, network.height, network.width, place)
+        network = replace(network, identities=len(pictures.persons))
+    options = _run_options(output, log_every, sys.maxsize, checkpoint_every, resume=resume)
+    with _interruptible(output):
+        _, metadata = train_teacher(
+            network,
+            config,
+            pictures,
+            options,
+            device=place,
+            autocast=autocast,
+            imagenet=start == "imagenet",
+            data=_data_card(data, pictures, data_name, data_license),
+        )
+    _say_done(checkpoint_directory(output), metadata)
+
+
+@app.command("joint")
+def train_joint_command(
+    data: DataArgument,
+    output: RunOption,
+    teacher: Annotated[
+        Path,
+        typer.Option(
+            metavar="CHECKPOINT", help="Of `dgnet train teacher`; the networks take its sizes."
+        ),
+    ],
+    start: Annotated[
+        Literal["imagenet", "teacher", "scratch"],
+        typer.Option(
+            help="What the appearance encoder starts from; imagenet for efficientnet_lite0 only."
+        ),
+    ] = "imagenet",
+    label_policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Labels of generated pictures: soft, pseudo, appearance, uniform, two_labels.",
+        ),
+    ] = None,
+    merge_batches: Annotated[
+        bool,
+        typer.Option(
+            "--merge-batches",
+            help="One pass of the appearance encoder over all batches of a step: faster, and its "
+            "batch statistics mix them.",
+        ),
+    ] = False,
+    paper_gradient: Annotated[
+        bool,
+        typer.Option(
+            "--paper-gradient",
+            help="Let code and cycle losses reach generated pictures through the appearance code, "
+            "as in the paper; the authors' release detaches it.",
+        ),
+    ] = False,
+    iterations: IterationsOption = None,
+    batch_size: BatchOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    resume: ResumeOption = False,
+    log_every: LogOption = 10,
+    grid_every: Annotated[int, typer.Option(min=1, help="Iterations between grids.")] = 500,
+    checkpoint_every: SaveOption = 500,
+    settings: SetOption = None,
+    data_name: DataNameOption = None,
+    data_license: DataLicenseOption = "not stated",
+) -> None:
+    """Train DG-Net: encoders, decoder and discriminator together."""
+    with needs_extra("train"):
+        from model.checkpoints import load_teacher
+        from model.training.config import JointConfig
+        from model.training.joint import Start, checkpoint_directory, train_joint
+    with _wrong_input():
+        known, teacher_network = load_teacher(teacher)
+        network, config = known.config, JointConfig()
+        if iterations is not None:
+            config = config.scaled(iterations)
+        config = replace(
+            config,
+            seed=seed,
+            merge_batches=merge_batches,
+            detach_appearance_code=not paper_gradient,
+            **_given({"batch_size": batch_size}),
+        )
+        if label_policy is not None:
+            config = apply_overrides(config, [f"label_policy={label_policy}"])
+        of_network, of_config = split_overrides(
+            settings or [],
+            network,
+            config,
+            fixed=("identities", "preset", "backbone", "head_features"),
+        )
+        network = apply_overrides(network, of_network)
+        config = apply_overrides(config, of_config)
+        _require_imagenet(start, network.backbone)
+        place, autocast = _device(device, precision)
+        pictures = _pictures(data, network.height, network.width, place)
+    options = _run_options(output, log_every, grid_every, checkpoint_every, resume=resume)
+    with _interruptible(output):
+        _, metadata = train_joint(
+            network,
+            config,
+            pictures,
+            teacher_network,
+            options,
+            device=place,
+            start=Start(imagenet=start == "imagenet", from_teacher=start == "teacher"),
+            autocast=autocast,
+            data=_data_card(data, pictures, data_name, data_license),
+        )
+    _say_done(checkpoint_directory(output), metadata)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _require_imagenet(start: str, backbone: BackboneName) -> None:
+    if start == "imagenet" and backbone != "efficientnet_lite0":
+        raise InputError(
+            f"ImageNet weights are at hand for efficientnet_lite0, not for {backbone}: give "
+            "--start scratch, or for joint training --start teacher"
+        )
+
+
+def _device(device: str, precision: Precision) -> tuple[torch.device, torch.dtype | None]:
+    import torch
+
+    from model.predictor import autocast_dtype, choose_device
+
+    place = choose_device(device)
+    if place.type == "cpu":
+        # Training leaves values too small for normal numbers, which CPUs compute far slower.
+        torch.set_flush_denormal(True)
+    return place, autocast_dtype(precision, place)
+
+
+def _pictures(data: Path, height: int, width: int, device: torch.device) -> TrainingPictures:
+    from model.data.market1501 import TRAIN_SPLIT
+    from model.data.pairs import TrainingPictures
+
+    split = data / TRAIN_SPLIT
+    return TrainingPictures.load(split if split.is_dir() else data, height, width, device=device)
+
+
+def _run_options(
+    output: Path, log_every: int, grid_every: int, checkpoint_every: int, *, resume: bool
+) -> RunOptions:
+    from model.training.run import RunOptions
+
+    return RunOptions(
+        directory=output,
+        log_every=log_every,
+        grid_every=grid_every,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+        # A bar for people, lines for log files.
+        progress=sys.stderr.isatty(),
+    )
+
+
+def _data_card(
+    data: Path, pictures: TrainingPictures, name: str | None, license_text: str
+) -> dict[str, Any]:
+    return {
+        "name": name or data.resolve().name,
+        "persons": len(pictures.persons),
+        "pictures": len(pictures),
+        "license": license_text,
+    }
+
+
+@contextmanager
+def _wrong_input() -> Generator[None]:
+    """Data, checkpoints and settings that cannot be used are the user's to change."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+@contextmanager
+def _interruptible(run: Path) -> Generator[None]:
+    """SIGTERM and Ctrl-C end a run with what to do next; its last saved state stays."""
+    from model.checkpoints import CheckpointError
+    from model.training.run import TrainingDiverged, saved_iterations
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = saved_iterations(run)
+        next_step = (
+            f"the state after iteration {done} is kept: run the same command with --resume"
+            if done
+            else "no state was saved yet: run the same command again"
+        )
+        raise CommandError(f"training in {run} was interrupted; {next_step}") from None
+    except (CheckpointError, ConfigError) as error:
+        raise InputError(str(error)) from error
+    except TrainingDiverged as error:
+        raise CommandError(str(error)) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say_done(checkpoint: Path, metadata: Metadata) -> None:
+    typer.echo(f"wrote {checkpoint} (version {metadata.model_version})")
