@@ -17,6 +17,7 @@ from dgnet.outputs import write_bytes
 app = typer.Typer(no_args_is_help=True, help="Measure a checkpoint.")
 
 
+# With a callback even a lone command keeps its name: `dgnet evaluate composites`.
 @app.callback()
 def evaluate() -> None:
     """Measure a checkpoint on people it never saw."""
