@@ -1,9 +1,11 @@
 """The one door for inference: uint8 pictures in, uint8 composites and float32 embeddings out.
 
-Codes are computed once and decoded any number of times. Every network runs in evaluation mode and row by row
-independently, so a picture's result does not depend on the batch it happens to be in.
+Codes are computed once and decoded any number of times. Every network runs in evaluation mode and
+row by row independently, so a picture's result does not depend on the batch it happens to be in.
+What the networks compute is in their own modules, how it is made cheap in `model.inference`.
 
-Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pictures are uint8 RGB (B, H, W, 3).
+Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pictures are uint8 RGB
+(B, H, W, 3).
 """
 
 from __future__ import annotations
@@ -19,20 +21,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
+from model.config import NetworkConfig
 from model.data.transforms import denormalize, normalize
+from model.inference.prepare import inference_copy
 
 Precision = Literal["fp32", "bf16", "auto"]
 Pixels = NDArray[np.uint8]
 
-MAX_BATCH = 64
-"""Rows sent to the device at once; bounds memory, whatever a caller asks for."""
+DEVICES = "auto, cpu, cuda or cuda:N"
+
+CUDA_MAX_BATCH = 64
+
+CPU_MAP_BYTES = 8 * 2**20
+"""Of the decoder's largest map on a CPU: 16 rows of the small preset, 2 of the paper's.
+
+Measured (docs/benchmarks.md): more rows gain nothing, and maps beyond 32 MiB, which the C library
+gives back to the system after every layer, take up to 30 times as long to fill.
+"""
 
 FINE_WEIGHT = 0.5
 """Weight of the fine half in the dot product of two embeddings (the authors' beta)."""
 
 
 class PredictorError(ValueError):
-    """Pictures, device or precision that this predictor cannot take; the message says what to change."""
+    """Pictures, device or precision that cannot be taken; the message says what to change."""
 
 
 class Predictor:
@@ -44,18 +56,20 @@ class Predictor:
         *,
         device: str = "auto",
         precision: Precision = "auto",
-        max_batch: int = MAX_BATCH,
+        max_batch: int | None = None,
     ) -> None:
+        """`max_batch` bounds the rows on the device at once; the default suits the device."""
         self.metadata = checkpoint.metadata
         config = self.metadata.config
         self.height = config.height
         self.width = config.width
         self.embedding_size = 2 * config.head_features
-        self.max_batch = max_batch
         self.device = choose_device(device)
+        self.max_batch = _default_max_batch(config, self.device) if max_batch is None else max_batch
+        if self.max_batch < 1:
+            raise PredictorError(f"max_batch is {max_batch}; expected at least 1")
         self.autocast = autocast_dtype(precision, self.device)
-        networks = checkpoint.networks.eval().requires_grad_(False)
-        self._networks = networks.to(device=self.device, memory_format=torch.channels_last)  # pyright: ignore[reportUnknownMemberType, reportCallIssue]
+        self._networks = inference_copy(checkpoint.networks, self.device)
 
     @classmethod
     def load(
@@ -64,7 +78,7 @@ class Predictor:
         *,
         device: str = "auto",
         precision: Precision = "auto",
-        max_batch: int = MAX_BATCH,
+        max_batch: int | None = None,
     ) -> Predictor:
         """Read a checkpoint folder; `device` is auto, cpu, cuda or cuda:N."""
         return cls(
@@ -102,18 +116,20 @@ class Predictor:
         return self._rows(self._networks.structure_encoder, self._checked(images))
 
     def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> Pixels:
-        """Composites (B, H, W, 3): row i wears appearance i in the pose and scene of structure i."""
+        """Composites (B, H, W, 3): row i wears appearance i in pose and scene of structure i."""
         if len(appearance_codes) != len(structure_codes):
             raise PredictorError(
                 f"{len(appearance_codes)} appearance codes and {len(structure_codes)} structure "
                 "codes; expected as many of one as of the other"
             )
+        if not len(appearance_codes):
+            raise PredictorError("no code given; expected at least one")
         with self._inference():
             parts = [
                 denormalize(self._networks.decode(appearance, structure)).cpu()
                 for appearance, structure in zip(
-                    appearance_codes.split(self.max_batch),
-                    structure_codes.split(self.max_batch),
+                    torch.split(appearance_codes, self.max_batch),
+                    torch.split(structure_codes, self.max_batch),
                     strict=True,
                 )
             ]
@@ -160,8 +176,9 @@ class Predictor:
         with self._inference():
             parts: list[Tensor] = []
             for start in range(0, len(images), self.max_batch):
-                rows = torch.from_numpy(np.ascontiguousarray(images[start : start + self.max_batch]))
-                batch = normalize(rows.to(self.device, non_blocking=True))
+                rows = np.ascontiguousarray(images[start : start + self.max_batch])
+                pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
+                batch = normalize(pixels.to(self.device, non_blocking=True))
                 parts.append(function(batch.to(memory_format=torch.channels_last)).float())
             return torch.cat(parts)
 
@@ -197,10 +214,22 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise PredictorError(f"device is {name!r}; expected auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise PredictorError(f"device is {name!r}, but no CUDA device is visible: use --device cpu")
+        raise PredictorError(f"device is {name!r}; expected {DEVICES}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise PredictorError(f"device is {name!r}; expected {DEVICES}")
+    visible = torch.cuda.device_count()
+    if device.type == "cuda" and not 0 <= (device.index or 0) < visible:
+        raise PredictorError(
+            f"device is {name!r}, but {visible} CUDA devices are visible: use another one or cpu"
+        )
     return device
+
+
+def _default_max_batch(config: NetworkConfig, device: torch.device) -> int:
+    if device.type == "cuda":
+        return CUDA_MAX_BATCH
+    # Full size, a quarter of the decoder's channels, four bytes each.
+    return max(1, CPU_MAP_BYTES // (config.height * config.width * config.decoder_channels))
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:

@@ -1,0 +1,227 @@
+"""The predictor's promises: a picture's result is its own, in whatever batch, order or thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoints import Checkpoint, Metadata
+from model.dgnet import DGNet
+from model.predictor import Pixels, Precision, Predictor, PredictorError
+from tests.model.tiny import HEIGHT, WIDTH, tiny_network
+
+PICTURES = 32
+
+
+def build(
+    *, device: str = "cpu", precision: Precision = "fp32", max_batch: int | None = None
+) -> Predictor:
+    """The same untrained networks every time, with styles that differ between appearances."""
+    torch.manual_seed(7)  # pyright: ignore[reportUnknownMemberType]
+    config = tiny_network()
+    networks = DGNet(config)
+    metadata = Metadata(config=config, networks=tuple(dict(networks.named_children())))
+    return Predictor(
+        Checkpoint(metadata=metadata, networks=networks, teacher=None),
+        device=device,
+        precision=precision,
+        max_batch=max_batch,
+    )
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return build()
+
+
+@pytest.fixture(scope="module")
+def appearances() -> Pixels:
+    return np.random.default_rng(1).integers(0, 256, (PICTURES, HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def structures() -> Pixels:
+    return np.random.default_rng(2).integers(0, 256, (PICTURES, HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def alone(predictor: Predictor, appearances: Pixels, structures: Pixels) -> Pixels:
+    """Every composite computed in a batch of its own."""
+    return np.concatenate(
+        [
+            predictor.swap(appearances[row : row + 1], structures[row : row + 1])
+            for row in range(PICTURES)
+        ]
+    )
+
+
+def _largest_difference(ours: Pixels, theirs: Pixels) -> int:
+    return int(np.abs(ours.astype(int) - theirs).max())
+
+
+def test_a_swap_gives_pictures_of_the_model_size(alone: Pixels) -> None:
+    assert alone.dtype == np.uint8
+    assert alone.shape == (PICTURES, HEIGHT, WIDTH, 3)
+    assert alone.std() > 10  # not a constant that every comparison below would pass
+
+
+@pytest.mark.parametrize("rows", [1, 3, 32])
+def test_a_composite_is_the_same_whatever_batch_it_is_in(
+    predictor: Predictor, appearances: Pixels, structures: Pixels, alone: Pixels, rows: int
+) -> None:
+    composites = np.concatenate(
+        [
+            predictor.swap(appearances[start : start + rows], structures[start : start + rows])
+            for start in range(0, PICTURES, rows)
+        ]
+    )
+    assert _largest_difference(composites, alone) <= 1
+
+
+def test_a_composite_is_the_same_in_whatever_order(
+    predictor: Predictor, appearances: Pixels, structures: Pixels, alone: Pixels
+) -> None:
+    order = np.random.default_rng(3).permutation(PICTURES)
+    composites = predictor.swap(appearances[order], structures[order])
+    assert _largest_difference(composites, alone[order]) <= 1
+
+
+@pytest.mark.parametrize("max_batch", [1, 5, 64])
+def test_max_batch_bounds_the_device_and_changes_no_result(
+    appearances: Pixels, structures: Pixels, alone: Pixels, max_batch: int
+) -> None:
+    composites = build(max_batch=max_batch).swap(appearances, structures)
+    assert _largest_difference(composites, alone) <= 1
+
+
+def test_no_batch_on_the_device_is_larger_than_max_batch(
+    appearances: Pixels, structures: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    decode = DGNet.decode
+
+    def recording(self: DGNet, codes: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        seen.append(len(maps))
+        return decode(self, codes, maps)
+
+    monkeypatch.setattr(DGNet, "decode", recording)
+    build(max_batch=5).swap(appearances[:12], structures[:12])
+    assert seen == [5, 5, 2]
+
+
+def test_the_default_batch_keeps_the_largest_map_small(predictor: Predictor) -> None:
+    # 64 x 48 pixels, 8 / 4 channels, 4 bytes: 24 KiB a row; 8 MiB hold 341 of them.
+    assert predictor.max_batch == 341
+
+
+def test_codes_computed_once_compose_what_swap_gives(
+    predictor: Predictor, appearances: Pixels, structures: Pixels
+) -> None:
+    codes = predictor.appearance_codes(appearances[:2])
+    maps = predictor.structure_codes(structures[:3])
+    grid = predictor.compose(codes.repeat_interleave(3, dim=0), maps.repeat(2, 1, 1, 1))
+    for row, (appearance, structure) in enumerate((a, s) for a in (0, 1) for s in (0, 1, 2)):
+        swapped = predictor.swap(
+            appearances[appearance : appearance + 1], structures[structure : structure + 1]
+        )
+        assert _largest_difference(grid[row], swapped[0]) <= 1
+
+
+def test_every_row_wears_its_own_appearance(
+    predictor: Predictor, appearances: Pixels, structures: Pixels
+) -> None:
+    contrast = appearances[:3].copy()
+    contrast[1] //= 4
+    contrast[2, ..., 0] = 255
+    composites = predictor.swap(contrast, np.repeat(structures[:1], 3, axis=0)).astype(int)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(composites[one] - composites[other]).mean() > 1
+
+
+def test_two_threads_at_once_get_what_each_gets_alone(
+    predictor: Predictor, appearances: Pixels, structures: Pixels, alone: Pixels
+) -> None:
+    halves = [slice(0, 16), slice(16, 32)] * 4
+
+    def swap(half: slice) -> Pixels:
+        return predictor.swap(appearances[half], structures[half])
+
+    with ThreadPoolExecutor(2) as threads:
+        composites = list(threads.map(swap, halves))
+    for half, result in zip(halves, composites, strict=True):
+        assert _largest_difference(result, alone[half]) <= 1
+
+
+def test_bf16_stays_close_to_float32(
+    appearances: Pixels, structures: Pixels, alone: Pixels
+) -> None:
+    composites = build(precision="bf16").swap(appearances, structures)
+    assert np.abs(composites.astype(int) - alone).mean() <= 2
+
+
+@pytest.mark.parametrize("rows", [1, 3, 32])
+def test_embeddings_have_unit_length_and_ignore_their_batch(
+    predictor: Predictor, appearances: Pixels, rows: int
+) -> None:
+    whole = predictor.embed(appearances)
+    assert whole.dtype == np.float32
+    assert whole.shape == (PICTURES, predictor.embedding_size)
+    np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, rtol=1e-6)
+    parts = [
+        predictor.embed(appearances[start : start + rows]) for start in range(0, PICTURES, rows)
+    ]
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=0, atol=1e-5)
+
+
+def test_a_picture_and_its_mirror_image_have_one_embedding(
+    predictor: Predictor, appearances: Pixels
+) -> None:
+    mirrored = np.flip(appearances[:4], axis=2)
+    np.testing.assert_allclose(
+        predictor.embed(mirrored), predictor.embed(appearances[:4]), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((1, HEIGHT, WIDTH, 3), np.float32), r"float32 \(1, 64, 48, 3\)"),
+        (np.zeros((HEIGHT, WIDTH, 3), np.uint8), r"uint8 \(64, 48, 3\)"),
+        (np.zeros((1, WIDTH, HEIGHT, 3), np.uint8), r"uint8 \(1, 48, 64, 3\)"),
+        (np.zeros((1, HEIGHT, WIDTH, 4), np.uint8), r"uint8 \(1, 64, 48, 4\)"),
+        (np.zeros((0, HEIGHT, WIDTH, 3), np.uint8), "no picture given"),
+    ],
+    ids=["floats", "no-batch", "turned", "alpha", "empty"],
+)
+def test_other_pictures_are_refused_with_what_arrived(
+    predictor: Predictor, images: Pixels, message: str
+) -> None:
+    for call in (predictor.appearance_codes, predictor.structure_codes, predictor.embed):
+        with pytest.raises(PredictorError, match=f"{message}.*expected"):
+            call(images)
+
+
+def test_codes_that_do_not_pair_up_are_refused(
+    predictor: Predictor, appearances: Pixels, structures: Pixels
+) -> None:
+    with pytest.raises(PredictorError, match="2 appearance codes and 3 structure codes"):
+        predictor.swap(appearances[:2], structures[:3])
+    codes, maps = predictor.appearance_codes(appearances[:1]), predictor.structure_codes(structures)
+    with pytest.raises(PredictorError, match="no code given"):
+        predictor.compose(codes[:0], maps[:0])
+
+
+@pytest.mark.parametrize("device", ["tpu9", "gpu", "meta", "cuda:999"])
+def test_a_device_that_is_not_there_is_refused_by_name(device: str) -> None:
+    with pytest.raises(PredictorError, match=f"device is '{device}'"):
+        build(device=device)
+
+
+def test_an_unknown_precision_and_a_batch_of_nothing_are_refused() -> None:
+    with pytest.raises(PredictorError, match="precision is 'fp8'; expected fp32, bf16 or auto"):
+        build(precision="fp8")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(PredictorError, match="max_batch is 0; expected at least 1"):
+        build(max_batch=0)
