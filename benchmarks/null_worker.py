@@ -6,11 +6,11 @@ What remains is the path around the model: HTTP, decoding, queue, batching, enco
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 
 import numpy as np
+import uvloop
 
 from worker.contract import Float32Array, UInt8Array
 from worker.main import run_worker
@@ -36,4 +36,4 @@ class NullPredictor:
 
 if __name__ == "__main__":
     predictor = NullPredictor(int(sys.argv[1]), int(sys.argv[2]))
-    asyncio.run(run_worker(predictor, QueueSettings(), WorkerSettings()))
+    uvloop.run(run_worker(predictor, QueueSettings(), WorkerSettings()))

@@ -1,8 +1,8 @@
 """The front end's side of the queue: submits jobs and waits for their results.
 
-One client per process. However many requests wait, they share one connection that reads the
-process's reply stream. The stream only wakes: the result itself is read from the job's record,
-which is also polled slowly, so a lost wake-up delays a request by `poll_seconds` at most.
+One client per process. However many requests wait, they share one subscription to the process's
+reply channel, which brings the outcomes themselves. A channel may lose a message; the job's record
+does not, and is polled slowly: a lost reply delays a request by `poll_seconds` at most.
 """
 
 from __future__ import annotations
@@ -12,21 +12,28 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
-from worker.codec import Kind, Outcome, decode_outcome, decode_worker, encode_job, kind_of
+from worker.codec import (
+    Kind,
+    Outcome,
+    decode_outcome,
+    decode_worker,
+    encode_job,
+    kind_of,
+    split_reply,
+)
 from worker.combining import Combiner
 from worker.connection import (
-    BLOCK_SECONDS,
     REDIS_ERRORS,
     connect,
     run_script,
-    stream_entries,
     unavailable,
 )
 from worker.contract import Job, JobStatus, Lane, Result, WorkerInfo
@@ -41,7 +48,7 @@ from worker.errors import (
 )
 from worker.keys import GROUP, LANES, Keys
 from worker.rate import RateMeter
-from worker.scripts import SUBMIT
+from worker.scripts import COLLECT, SUBMIT
 from worker.settings import QueueSettings
 from worker.tasks import cancel_and_wait
 
@@ -49,9 +56,12 @@ _log = logging.getLogger(__name__)
 
 _MAX_SUBMIT_BATCH = 64
 _MAX_FETCH_BATCH = 256
-# Own jobs not yet announced as finished; beyond this a wait costs one extra read.
+# Own jobs without a reply so far; beyond this a wait costs one extra read.
 _MAX_UNANSWERED = 16_384
+# Replies that came before anybody waited; beyond this, too, a wait costs one extra read.
+_MAX_EARLY = 64
 _LONGEST_BACKOFF_SECONDS = 1.0
+_SILENCE_SECONDS = 5.0  # after this a subscription is asked whether it lives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +79,15 @@ class JobClient:
         self._redis = redis
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
-        self._reply_stream = self._keys.replies(secrets.token_urlsafe(9))
+        self._reply_channel = self._keys.replies(secrets.token_urlsafe(9))
         self._submissions: Combiner[_Submission, QueueFull | None] = Combiner(
             self._submit_batch, max_items=_MAX_SUBMIT_BATCH
         )
         self._rates = {lane: RateMeter() for lane in LANES}
         self._waiting: dict[str, list[asyncio.Future[Outcome]]] = {}
-        self._unanswered: dict[str, None] = {}  # own jobs whose wake-up has not come, oldest first
+        self._unanswered: dict[str, None] = {}  # own jobs without a reply so far, oldest first
+        self._early: dict[str, bytes] = {}  # outcomes that nobody has waited for yet, oldest first
+        self._collected: list[str] = []  # records whose outcome a waiter has
         self._due: set[str] = set()  # waiting jobs whose record is to be read
         self._something_due = asyncio.Event()
         self._down_since: float | None = None
@@ -105,8 +117,7 @@ class JobClient:
         await cancel_and_wait(self._tasks)
         self._tasks = []
         self._fail_waiting(QueueUnavailable("the front end is shutting down; try again shortly"))
-        with contextlib.suppress(*REDIS_ERRORS):
-            await self._redis.delete(self._reply_stream)
+        await self._let_go_of_collected()
         if self._owns_connections:
             await self._redis.aclose()
 
@@ -142,8 +153,11 @@ class JobClient:
             raise unavailable(ConnectionError())
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job_id, []).append(answer)
-        if job_id not in self._unanswered:  # finished already, or another process's job
-            self._look_at([job_id])
+        if (early := self._early.pop(job_id, None)) is not None:
+            self._deliver(job_id, early)
+        elif job_id not in self._unanswered:  # finished long ago, or another process's job
+            self._due.add(job_id)
+            self._something_due.set()
         try:
             async with asyncio.timeout(timeout_seconds):
                 outcome = await answer
@@ -178,13 +192,18 @@ class JobClient:
 
     async def workers(self) -> list[WorkerInfo]:
         """Heartbeats of live workers, at most `workers_cache_seconds` old."""
-        async with self._workers_lock:
-            now = time.monotonic()
-            if now - self._workers_read_at >= self._settings.workers_cache_seconds:
-                with self._talking():
-                    self._workers = await self._read_workers()
-                self._workers_read_at = now
-            return list(self._workers)
+        if not self._knows_workers():
+            async with self._workers_lock:
+                if not self._knows_workers():  # nobody asked while we waited
+                    asked_at = time.monotonic()
+                    with self._talking():
+                        self._workers = await self._read_workers()
+                    self._workers_read_at = asked_at
+        return list(self._workers)
+
+    def _knows_workers(self) -> bool:
+        age = time.monotonic() - self._workers_read_at
+        return age < self._settings.workers_cache_seconds
 
     async def depth(self, lane: Lane) -> int:
         """Unfinished jobs in a lane, waiting or running."""
@@ -193,7 +212,7 @@ class JobClient:
 
     async def _submit_batch(self, batch: Sequence[_Submission]) -> Sequence[QueueFull | None]:
         """One answer for each job: None if it is queued."""
-        for submission in batch:  # before it is sent: its wake-up may be faster than our answer
+        for submission in batch:  # before it is sent: its reply may be faster than our answer
             self._unanswered[submission.job_id] = None
         while len(self._unanswered) > _MAX_UNANSWERED:
             del self._unanswered[next(iter(self._unanswered))]
@@ -205,7 +224,7 @@ class JobClient:
         arguments: list[str | bytes | int] = [
             *(self._settings.lane_depth(lane) for lane in LANES),
             self._settings.job_ttl_seconds,
-            self._reply_stream,
+            self._reply_channel,
         ]
         for submission in batch:
             arguments += [
@@ -235,38 +254,59 @@ class JobClient:
         )
 
     async def _listen(self) -> None:
-        """Reads the reply stream for ever and marks the jobs it names as due."""
-        position = "0"  # the stream is this process's own, so nothing in it is old
+        """Subscribes to the replies, for ever."""
         backoff = 0.0
         while True:
             try:
-                reply = await self._redis.xread(
-                    {self._reply_stream: position},
-                    count=_MAX_FETCH_BATCH,
-                    # After an outage the first answer should come at once.
-                    block=int(BLOCK_SECONDS * 1000) if self._down_since is None else None,
-                )
+                async with self._subscription() as subscription:
+                    await subscription.subscribe(self._reply_channel)
+                    async for kind, data in _heard(subscription):
+                        backoff = 0.0
+                        self._mark_up()
+                        if kind == "message":
+                            self._take_reply(data)
+                        elif kind == "subscribe":
+                            self._miss_nothing()
             except REDIS_ERRORS as error:
                 self._mark_down(error)
                 backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2 or 0.05)
                 await asyncio.sleep(backoff)
-                continue
-            backoff = 0.0
-            self._mark_up()
-            for _, (entry_id, fields) in stream_entries(reply):
-                position = entry_id.decode()
-                self._look_at(fields.get(b"jobs", b"").decode().split())
 
-    def _look_at(self, job_ids: Sequence[str]) -> None:
-        for job_id in job_ids:
+    def _subscription(self) -> PubSub:
+        return self._redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
+
+    def _miss_nothing(self) -> None:
+        """Looks at all records: replies may have gone out before the subscription."""
+        self._unanswered.clear()
+        self._due.update(self._waiting)
+        self._something_due.set()
+
+    def _take_reply(self, reply: bytes) -> None:
+        try:
+            outcomes = split_reply(reply)
+        except BadJob as error:  # anybody may publish; the records have the truth
+            _log.warning("%s", error)
+            return
+        for job_id, outcome in outcomes:
+            is_own = job_id in self._unanswered
             self._unanswered.pop(job_id, None)
             if job_id in self._waiting:
-                self._due.add(job_id)
-        if self._due:
-            self._something_due.set()
+                self._deliver(job_id, outcome)
+            elif is_own:
+                self._early[job_id] = outcome
+                if len(self._early) > _MAX_EARLY:
+                    del self._early[next(iter(self._early))]
+
+    def _deliver(self, job_id: str, outcome: bytes) -> None:
+        """Gives an encoded outcome to who waits for it."""
+        try:
+            self._resolve(job_id, decode_outcome(outcome))
+        except BadJob as error:
+            self._resolve(job_id, error)
+        self._collected.append(self._keys.record(job_id))
 
     async def _collect(self) -> None:
-        """Reads the records of due jobs and wakes who waits for them, for ever."""
+        """Reads the records of due jobs, for ever, and now and then of all that wait."""
         next_poll = time.monotonic() + self._settings.poll_seconds
         while True:
             with contextlib.suppress(TimeoutError):
@@ -277,6 +317,7 @@ class JobClient:
             self._something_due.clear()
             if time.monotonic() >= next_poll:
                 self._due.update(self._waiting)
+                await self._let_go_of_collected()
                 next_poll = time.monotonic() + self._settings.poll_seconds
             while self._due:
                 batch = [self._due.pop() for _ in range(min(len(self._due), _MAX_FETCH_BATCH))]
@@ -289,21 +330,23 @@ class JobClient:
     async def _fetch(self, job_ids: Sequence[str]) -> None:
         keys = [self._keys.record(job_id) for job_id in job_ids]
         records = cast("list[bytes | None]", await self._redis.mget(keys))
-        collected: list[str] = []
-        for job_id, key, record in zip(job_ids, keys, records, strict=True):
+        for job_id, record in zip(job_ids, records, strict=True):
             if record is None:
                 self._resolve(job_id, _unknown(job_id))
             elif record.startswith(b"c"):
-                try:
-                    self._resolve(job_id, decode_outcome(record[1:]))
-                except BadJob as error:
-                    self._resolve(job_id, error)
-                collected.append(key)
-        if collected:
-            pipeline = self._redis.pipeline(transaction=False)
-            for key in collected:
-                pipeline.expire(key, self._settings.collected_ttl_seconds)
-            await pipeline.execute()
+                self._unanswered.pop(job_id, None)
+                self._deliver(job_id, record[1:])
+
+    async def _let_go_of_collected(self) -> None:
+        """Lets the records of collected jobs end soon; if Redis is away they end by themselves."""
+        collected, self._collected = self._collected, []
+        for start in range(0, len(collected), _MAX_FETCH_BATCH):
+            keys = collected[start : start + _MAX_FETCH_BATCH]
+            try:
+                await run_script(self._redis, COLLECT, keys, [self._settings.collected_ttl_seconds])
+            except REDIS_ERRORS as error:
+                _log.warning("%d collected results stay for their whole time: %r", len(keys), error)
+                return
 
     def _resolve(self, job_id: str, outcome: Outcome | JobError) -> None:
         for answer in self._waiting.pop(job_id, []):
@@ -384,6 +427,23 @@ class JobClient:
                 with contextlib.suppress(BadJob):  # a worker of another release
                     alive.append(decode_worker(heartbeat))
         return alive
+
+
+async def _heard(subscription: PubSub) -> AsyncIterator[tuple[str, bytes]]:
+    """(type, data) of what arrives on a subscription; raises if it has died in silence."""
+    was_silent = False
+    while True:
+        message = cast(
+            "dict[str, Any] | None", await subscription.get_message(timeout=_SILENCE_SECONDS)
+        )
+        if message is not None:
+            was_silent = False
+            yield message["type"], message["data"]
+        elif was_silent:
+            raise ConnectionError(f"no answer to a ping for {_SILENCE_SECONDS:g} s")
+        else:
+            was_silent = True
+            await subscription.ping()  # pyright: ignore[reportUnknownMemberType]
 
 
 def _open_kind(record: bytes) -> Kind:

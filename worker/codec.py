@@ -128,6 +128,25 @@ def decode_outcome(data: bytes) -> Outcome:
     )
 
 
+def split_reply(reply: bytes) -> list[tuple[str, bytes]]:
+    """(job id, encoded outcome) of each job that a reply tells of; see FINISH in scripts.py."""
+    jobs: list[tuple[str, bytes]] = []
+    position = 0
+    try:
+        while position < len(reply):
+            first = reply.index(b" ", position)
+            second = reply.index(b" ", first + 1)
+            id_end = second + 1 + int(reply[position:first])
+            end = id_end + int(reply[first + 1 : second])
+            if not second < id_end < end <= len(reply):
+                raise ValueError("a length is wrong")
+            jobs.append((reply[second + 1 : id_end].decode(), reply[id_end:end]))
+            position = end
+    except ValueError as error:
+        raise BadJob(f"a reply of {len(reply)} bytes cannot be read: {error}") from error
+    return jobs
+
+
 def encode_worker(worker: WorkerInfo) -> bytes:
     model = worker.model
     return _pack(

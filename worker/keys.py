@@ -29,7 +29,7 @@ class Keys:
         return f"{self.prefix}:job:{job_id}"
 
     def replies(self, client_id: str) -> str:
-        """Stream that wakes one front-end process."""
+        """Channel on which one front-end process hears the outcomes of its jobs."""
         return f"{self.prefix}:replies:{client_id}"
 
     @property

@@ -26,7 +26,6 @@ from worker.settings import QueueSettings
 _log = logging.getLogger(__name__)
 
 _MAX_FINISH_BATCH = 64
-_REPLY_STREAM_LENGTH = 10_000  # wake-ups that a stalled front end can catch up with
 _DEAD_LETTERS_LENGTH = 1_000
 
 
@@ -38,7 +37,7 @@ class Claim:
     entry_id: str
     job_id: str
     kind: Kind
-    reply_stream: str
+    reply_channel: str
     payload: bytes
 
     @property
@@ -87,16 +86,12 @@ class LeasedQueue:
                     raise
 
     async def claim(self, count: int) -> list[Claim]:
-        """Up to `count` messages at once, the small lane's first; does not wait."""
-        claims: list[Claim] = []
-        for lane in LANES:
-            if len(claims) < count:
-                claims += await self._read([lane], count - len(claims), block_seconds=None)
-        return claims
+        """Up to `count` messages of the small lane at once; does not wait."""
+        return await self._read(LANES[:1], count, None)
 
-    async def wait_and_claim(self, block_seconds: float) -> list[Claim]:
-        """The next message of either lane, as soon as there is one; none when time runs out."""
-        return await self._read(LANES, 1, block_seconds)
+    async def wait_and_claim(self, count: int, block_seconds: float) -> list[Claim]:
+        """Up to `count` messages of each lane, as soon as there is one; none when time runs out."""
+        return await self._read(LANES, count, block_seconds)
 
     async def abandoned(self, lane: Lane, count: int) -> list[Abandoned]:
         """Messages that nobody has renewed for a lease, oldest first."""
@@ -192,16 +187,16 @@ class LeasedQueue:
         arguments: list[str | bytes | int] = [
             GROUP,
             self._settings.result_ttl_seconds,
-            _REPLY_STREAM_LENGTH,
             _DEAD_LETTERS_LENGTH,
         ]
         for finish in batch:
             claim = finish.claim
-            keys += [self._keys.record(claim.job_id), claim.reply_stream]
+            keys.append(self._keys.record(claim.job_id))
             arguments += [
                 LANES.index(claim.lane) + 1,
                 claim.entry_id,
                 claim.job_id,
+                claim.reply_channel,
                 finish.outcome,
                 finish.dead_reason,
             ]
@@ -216,6 +211,6 @@ def _claim_of(lane: Lane, entry: Entry) -> Claim:
         entry_id=entry_id.decode(),
         job_id=fields.get(b"job", b"").decode(errors="replace"),
         kind="embed" if fields.get(b"kind") == b"embed" else "swap",
-        reply_stream=fields.get(b"reply", b"").decode(errors="replace"),
+        reply_channel=fields.get(b"reply", b"").decode(errors="replace"),
         payload=fields.get(b"data", b""),
     )

@@ -28,7 +28,7 @@ from worker.device import DeviceThread
 from worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
 from worker.heartbeat import Heartbeat
 from worker.keys import LANES
-from worker.leases import Abandoned, LeasedQueue
+from worker.leases import Abandoned, Claim, LeasedQueue
 from worker.settings import QueueSettings, WorkerSettings
 from worker.tasks import cancel_and_wait
 
@@ -82,6 +82,7 @@ class Worker:
         )
         self._stop_by: float | None = None  # deadline by the monotonic clock, once stopping
         self._groups_exist = False
+        self._lanes_seem_empty = False  # the last claim got less than it asked for
         # A tenth of a lease: what is lost is back within 1.1 leases.
         self._take_over_seconds = settings.lease_seconds / 10
         self._next_take_over = 0.0
@@ -148,12 +149,20 @@ class Worker:
         if time.monotonic() >= self._next_forget:
             await self._queue.forget_consumers(_FORGET_CONSUMERS_SECONDS)
             self._next_forget = time.monotonic() + _FORGET_CONSUMERS_SECONDS
-        await self._attempts.wait_below(self._capacity)
+        if len(self._attempts) >= self._capacity:
+            self._lanes_seem_empty = False
+            await self._attempts.wait_below(self._capacity)
         if self._stopping:
             return
-        claims = await self._queue.claim(self._capacity - len(self._attempts))
+        free = self._capacity - len(self._attempts)
+        claims: list[Claim] = []
+        if not self._lanes_seem_empty:  # then the order of the lanes matters
+            claims = await self._queue.claim(free)
         if not claims:
-            claims = await self._queue.wait_and_claim(min(BLOCK_SECONDS, self._take_over_seconds))
+            claims = await self._queue.wait_and_claim(
+                free, min(BLOCK_SECONDS, self._take_over_seconds)
+            )
+        self._lanes_seem_empty = len(claims) < free
         for claim in claims:
             self._attempts.begin(claim)
 

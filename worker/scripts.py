@@ -1,6 +1,6 @@
-"""The two atomic steps of the queue, as Lua: jobs enter, jobs leave.
+"""The atomic steps of the queue, as Lua: jobs enter, jobs leave.
 
-Both take a batch, because a round trip costs more than a job. They travel as EVAL with their full
+All take a batch, because a round trip costs more than a job. They travel as EVAL with their full
 text: it is small beside a picture, and a restarted Redis needs nothing loaded first.
 
 A job's record is a string. Open: `o<lane index> <kind> <stream entry>`. Closed: `c<outcome>`.
@@ -10,7 +10,7 @@ Only an open record can be closed: that is what makes results exactly-once.
 from __future__ import annotations
 
 # KEYS  small lane, bulk lane, small finished, bulk finished, then each job's record
-# ARGV  small bound, bulk bound, seconds to keep a job, reply stream,
+# ARGV  small bound, bulk bound, seconds to keep a job, reply channel,
 #       then for each job: lane index (1 or 2), job id, kind, payload
 # Returns {small depth, bulk depth, small finished, bulk finished, then 1 (entered) or 0 (full)}.
 # A record that exists means that this is a retry of a submission whose answer was lost.
@@ -39,23 +39,23 @@ answer[1], answer[2] = depth[1], depth[2]
 return answer
 """
 
-# KEYS  small lane, bulk lane, small finished, bulk finished, dead letters,
-#       then for each job: record, reply stream
-# ARGV  group, seconds to keep results, bound of a reply stream, bound of the dead letters,
-#       then for each job: lane index, entry, job id, outcome, reason to dead-letter or ''
+# KEYS  small lane, bulk lane, small finished, bulk finished, dead letters, then each job's record
+# ARGV  group, seconds to keep results, bound of the dead letters,
+#       then for each job: lane index, entry, job id, reply channel, outcome,
+#       reason to dead-letter or ''
 # Returns how many results were published.
-# A wake-up is protected by pcall: a message may name any key as its reply stream.
+# What is published on a channel is `<bytes of id> <bytes of outcome> <id><outcome>`, job after job.
 # Deleting happens whoever holds the lease: an answered job must not be delivered again.
 FINISH = """
-local published, wake = 0, {}
-for i = 1, (#KEYS - 5) / 2 do
-  local a, record, reply = 4 + (i - 1) * 5, KEYS[4 + 2 * i], KEYS[5 + 2 * i]
-  local lane, entry = tonumber(ARGV[a + 1]), ARGV[a + 2]
-  if ARGV[a + 5] ~= '' then
+local published, replies = 0, {}
+for i = 1, #KEYS - 5 do
+  local a, record = 3 + (i - 1) * 6, KEYS[5 + i]
+  local lane, entry, outcome = tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 5]
+  if ARGV[a + 6] ~= '' then
     local found = redis.call('XRANGE', KEYS[lane], entry, entry)
     if found[1] then
-      redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*',
-                 'reason', ARGV[a + 5], unpack(found[1][2]))
+      redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*',
+                 'reason', ARGV[a + 6], unpack(found[1][2]))
     end
   end
   redis.call('XACK', KEYS[lane], ARGV[1], entry)
@@ -63,16 +63,24 @@ for i = 1, (#KEYS - 5) / 2 do
     redis.call('INCR', KEYS[2 + lane])
   end
   if redis.call('GETRANGE', record, 0, 0) == 'o' then
-    redis.call('SET', record, 'c' .. ARGV[a + 4], 'EX', ARGV[2])
+    redis.call('SET', record, 'c' .. outcome, 'EX', ARGV[2])
     published = published + 1
-    wake[reply] = (wake[reply] and wake[reply] .. ' ' or '') .. ARGV[a + 3]
+    local reply = replies[ARGV[a + 4]] or {}
+    reply[#reply + 1] = #ARGV[a + 3] .. ' ' .. #outcome .. ' ' .. ARGV[a + 3]
+    reply[#reply + 1] = outcome
+    replies[ARGV[a + 4]] = reply
   end
 end
-for reply, jobs in pairs(wake) do
-  redis.pcall('XADD', reply, 'MAXLEN', '~', ARGV[3], '*', 'jobs', jobs)
-  redis.pcall('EXPIRE', reply, ARGV[2])
+for channel, reply in pairs(replies) do
+  redis.call('PUBLISH', channel, table.concat(reply))
 end
 return published
+"""
+
+# KEYS  records of jobs whose waiters have their results
+# ARGV  seconds to keep them
+COLLECT = """
+for i = 1, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[1]) end
 """
 
 # KEYS  a lane

@@ -66,6 +66,11 @@ async def entries(redis: Redis, stream: str) -> list[Entry]:
     return cast("list[Entry]", await redis.xrange(stream))
 
 
+async def listened(redis: Redis) -> list[bytes]:
+    """Channels that somebody has subscribed to."""
+    return cast("list[bytes]", await redis.pubsub_channels())  # pyright: ignore[reportUnknownMemberType]
+
+
 async def ready_workers(client: JobClient) -> int:
     return sum(worker.ready for worker in await client.workers())
 

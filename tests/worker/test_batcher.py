@@ -7,10 +7,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.worker.fakes import FakePredictor, OutOfMemoryError
 from worker.batcher import DeviceBroken, MicroBatcher, Served
+from worker.contract import Float32Array, UInt8Array
 from worker.device import DeviceThread
 from worker.handlers import CanaryFailed, is_out_of_memory, run_canary
 
@@ -116,3 +118,12 @@ def test_canary_tells_what_the_device_said() -> None:
     predictor.broken = True
     with pytest.raises(CanaryFailed, match="fell off the bus"):
         run_canary(predictor)
+
+
+def test_canary_refuses_embeddings_that_are_not_numbers() -> None:
+    class NotANumber(FakePredictor):
+        def embed(self, images: UInt8Array) -> Float32Array:
+            return super().embed(images) * np.float32("nan")
+
+    with pytest.raises(CanaryFailed, match="not finite"):
+        run_canary(NotANumber())

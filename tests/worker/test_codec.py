@@ -20,6 +20,7 @@ from worker.codec import (
     encode_job,
     encode_outcome,
     encode_worker,
+    split_reply,
 )
 from worker.contract import (
     EmbedJob,
@@ -109,3 +110,25 @@ def test_what_is_no_job_is_refused_with_a_reason(data: bytes, reason: str) -> No
 def test_any_bytes_are_a_job_or_a_bad_job(data: bytes) -> None:
     with pytest.raises(BadJob):
         decode_job(data)
+
+
+def test_reply_tells_of_several_jobs() -> None:
+    assert split_reply(b"1 2 a{}3 1 b c!") == [("a", b"{}"), ("b c", b"!")]
+
+
+@pytest.mark.parametrize(
+    "reply", [b"1 2 a{", b"1 2", b"x 2 a{}", b"1 2 a{} ", b"0 0 ", b"-1 2 a{}"]
+)
+def test_reply_that_is_cut_off_or_garbage_is_refused(reply: bytes) -> None:
+    with pytest.raises(BadJob, match="cannot be read"):
+        split_reply(reply)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_reply_or_are_refused(reply: bytes) -> None:
+    try:
+        jobs = split_reply(reply)
+    except BadJob:
+        return
+    assert sum(len(job_id) + len(outcome) for job_id, outcome in jobs) <= len(reply)

@@ -20,6 +20,7 @@ from tests.worker.harness import (
     WorkerProcess,
     entries,
     flush,
+    listened,
     queue_settings,
     ready_workers,
     running_worker,
@@ -210,6 +211,29 @@ async def test_queued_work_survives_a_killed_redis(durable_server: RedisServer) 
         for job in jobs:
             assert await client.wait(job, timeout_seconds=60)
         assert await client.depth("small") == 0
+
+
+async def test_cut_reply_connection_is_renewed_and_misses_nothing(server: RedisServer) -> None:
+    settings = queue_settings(poll_seconds=60)  # polling shall not help
+    predictor = FakePredictor(open_gate=False)
+    async with (
+        redis_of(server) as redis,
+        worker_on(server, predictor, settings),
+        client_of(server, settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        jobs = [await client.submit(swap_job()) for _ in range(2)]
+        early = asyncio.create_task(client.wait(jobs[0], timeout_seconds=30))
+        await until(lambda: _is_listened(redis))
+        await redis.client_kill_filter(_type="pubsub")  # pyright: ignore[reportUnknownMemberType]
+        predictor.gate.set()  # the reply may go out before the new subscription
+        assert await early
+        assert await client.wait(jobs[1], timeout_seconds=30)
+        assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
+
+
+async def _is_listened(redis: Redis) -> bool:
+    return len(await listened(redis)) == 1
 
 
 async def test_emptied_redis_gets_its_groups_back(server: RedisServer) -> None:

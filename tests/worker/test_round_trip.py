@@ -20,6 +20,7 @@ from tests.worker.fakes import (
 from tests.worker.harness import (
     Connect,
     entries,
+    listened,
     queue_settings,
     ready_workers,
     running_client,
@@ -223,7 +224,7 @@ async def test_unknown_job_is_told_at_once(connect: Connect) -> None:
             await client.status("nobody")
 
 
-async def test_lost_wake_up_does_not_hang_a_request(connect: Connect) -> None:
+async def test_lost_reply_does_not_hang_a_request(connect: Connect) -> None:
     settings = queue_settings()
     redis, keys = connect(), Keys(settings.key_prefix)
     predictor = FakePredictor(open_gate=False)
@@ -235,11 +236,26 @@ async def test_lost_wake_up_does_not_hang_a_request(connect: Connect) -> None:
         job_id = await client.submit(swap_job())
         waiting = asyncio.create_task(client.wait(job_id, timeout_seconds=60))
         await until(lambda: _running(client, [job_id]))
-        # The record is closed as a worker would, but the wake-up never comes.
+        # The record is closed as a worker would, but the reply never comes.
         outcome = encode_outcome(Outcome(kind="swap", error=JobFailed("told by the record")))
         await redis.set(keys.record(job_id), b"c" + outcome)
         with pytest.raises(JobFailed, match="told by the record"):
             await waiting
+
+
+async def test_garbage_among_the_replies_harms_nobody(connect: Connect) -> None:
+    settings = queue_settings(poll_seconds=60)
+    redis = connect()
+    async with (
+        running_worker(connect(), FakePredictor(), settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        (channel,) = await listened(redis)
+        for reply in (b"", b"garbage", b"6 4 nobodyjunk"):
+            await redis.publish(channel, reply)  # pyright: ignore[reportUnknownMemberType]
+        job_id = await client.submit(swap_job())
+        assert await client.wait(job_id, timeout_seconds=30)
 
 
 async def _ready(client: JobClient) -> bool:
