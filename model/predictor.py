@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.appearance_encoder import AppearanceEncoder
 from model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from model.config import NetworkConfig
 from model.data.transforms import denormalize, normalize
@@ -150,15 +151,7 @@ class Predictor:
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
-        encoder = self._networks.appearance_encoder
-        views = [encoder.identify(view) for view in (images, images.flip(3))]
-        halves = [
-            functional.normalize(
-                sum_of_views([functional.normalize(view[head].features) for view in views])
-            )
-            for head in (0, 1)
-        ]
-        return functional.normalize(torch.cat([halves[0], halves[1] * FINE_WEIGHT**0.5], dim=1))
+        return retrieval_embeddings(self._networks.appearance_encoder, images)
 
     def _checked(self, images: Pixels) -> Pixels:
         expected = (self.height, self.width, 3)
@@ -202,9 +195,17 @@ class _Inference:
         self._mode.__exit__(*error)
 
 
-def sum_of_views(views: list[Tensor]) -> Tensor:
-    """Elementwise sum of the features of a picture and of its mirror image."""
-    return torch.stack(views).sum(0)
+def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:
+    """Embeddings (B, D) of normalised images (B, 3, H, W); each adds up a picture and its mirror
+    image.
+    """
+    views = [encoder.identify(view) for view in (images, images.flip(3))]
+    halves: list[Tensor] = []
+    for head in (0, 1):
+        features = [functional.normalize(view[head].features) for view in views]
+        halves.append(functional.normalize(features[0] + features[1]))
+    primary, fine = halves
+    return functional.normalize(torch.cat([primary, fine * FINE_WEIGHT**0.5], dim=1))
 
 
 def choose_device(name: str) -> torch.device:
