@@ -25,6 +25,9 @@ from model.blocks import (
 )
 from model.config import NetworkConfig
 
+GENTLE_GAIN = 0.3
+"""Of the last layers in `start_gently`, where Kaiming's is 1.4."""
+
 
 def style_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Three linear layers with LeakyReLU between them."""
@@ -58,11 +61,11 @@ class StyleMLPs(nn.Module):
         initialize_kaiming(self)
 
     def start_gently(self) -> None:
-        """Shrink the last layers so that scales start near 1 and shifts near 0, whatever the code."""
+        """Let scales start around 1 and shifts around 0, both varying with the code by about half."""
         for mlps, bias in ((self.scales, 1.0), (self.shifts, 0.0)):
             for mlp in mlps:
                 last = cast(nn.Linear, cast(nn.Sequential, mlp)[-1])
-                nn.init.normal_(last.weight, std=0.1 * last.in_features**-0.5)
+                nn.init.normal_(last.weight, std=GENTLE_GAIN * last.in_features**-0.5)
                 nn.init.constant_(last.bias, bias)
 
     def forward(self, appearance_codes: Tensor) -> Tensor:

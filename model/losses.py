@@ -1,4 +1,4 @@
-"""One pure function per loss of DG-Net (paper, section 3; the equation is named at each).
+"""One pure function per loss of DG-Net (paper, section 3; its symbol is named at each).
 
 Every function returns a scalar, the mean over its batch. The paper sums over both directions of a
 pair of batches; callers that put both directions (of equal size) into one batch double the mean.
@@ -16,40 +16,36 @@ from torch.nn import functional
 
 
 def reconstruction_loss(generated: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference: pictures (equations 1, 4 and the cycle) and codes (equations 5 and
-    6).
+    """Mean absolute difference: of pictures (L_recon^img1, L_recon^img2, the cycle) and of codes
+    (L_recon^code1, L_recon^code2).
     """
     return (generated - target.detach()).abs().mean()
 
 
 def identity_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy (equations 2 and 7) of logits (B, I) against identity indices (B,)."""
+    """Cross entropy (L_id^s, L_id^c) of logits (B, I) against identity indices (B,)."""
     return functional.cross_entropy(logits, labels)
 
 
 def primary_loss(logits: Tensor, soft_labels: Tensor) -> Tensor:
-    """KL(teacher || student) (equation 9): summed over classes, mean over the batch, both (B,
-    I).
-    """
+    """KL(teacher || student) (L_prim): summed over classes, mean over the batch, both (B, I)."""
     return functional.kl_div(
         functional.log_softmax(logits, dim=1), soft_labels.detach(), reduction="batchmean"
     )
 
 
 def fine_loss(logits: Tensor, structure_labels: Tensor) -> Tensor:
-    """Cross entropy against the person who gave the *structure* (equation 10)."""
+    """Cross entropy against the person who gave the *structure* (L_fine)."""
     return functional.cross_entropy(logits, structure_labels)
 
 
 def generator_adversarial_loss(fake_scores: Sequence[Tensor]) -> Tensor:
-    """Least squares, doubled, summed over scales (equation 8, in the released form)."""
+    """Least squares, doubled, summed over scales (L_adv, in the released form)."""
     return torch.stack([2 * (scores - 1).square().mean() for scores in fake_scores]).sum()
 
 
 def discriminator_loss(fake_scores: Sequence[Tensor], real_scores: Sequence[Tensor]) -> Tensor:
-    """Least squares towards 0 for generated and 1 for real pictures, summed over scales (equation
-    8).
-    """
+    """Least squares towards 0 for generated and 1 for real pictures, summed over scales (L_adv)."""
     return torch.stack(
         [
             fake.square().mean() + (real - 1).square().mean()
