@@ -73,6 +73,7 @@ def create_app(settings: ServiceSettings, job_client: Jobs) -> FastAPI:
     app.add_middleware(
         BodyLimitMiddleware,
         max_body_bytes=settings.max_body_bytes,
+        max_held_bytes=settings.max_held_bytes,
         retry_after_seconds=retry_after_seconds,
     )
     if settings.api_keys:
@@ -80,7 +81,10 @@ def create_app(settings: ServiceSettings, job_client: Jobs) -> FastAPI:
             AuthMiddleware, api_keys=settings.api_keys, retry_after_seconds=retry_after_seconds
         )
     app.add_middleware(
-        ContextMiddleware, metrics=desk.metrics, retry_after_seconds=retry_after_seconds
+        ContextMiddleware,
+        metrics=desk.metrics,
+        log_all=settings.access_log == "all",
+        retry_after_seconds=retry_after_seconds,
     )
     return app
 

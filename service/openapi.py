@@ -12,6 +12,7 @@ from service.problems import (
     BODY_TOO_LARGE,
     INTERNAL_ERROR,
     JOB_KINDS,
+    OVERLOADED,
     PROBLEM_MEDIA_TYPE,
     TYPE_PREFIX,
     UNAUTHORIZED,
@@ -35,17 +36,20 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "index": {"type": "integer", "description": "Position of the picture that is at fault"},
     },
 }
-QUEUE_KINDS = tuple(
-    JOB_KINDS[code]
-    for code in (
-        "queue-full",
-        "queue-unavailable",
-        "no-worker",
-        "worker-too-slow",
-        "job-failed",
-        "bad-job",
-        "poison-job",
-    )
+QUEUE_KINDS = (
+    OVERLOADED,
+    *(
+        JOB_KINDS[code]
+        for code in (
+            "queue-full",
+            "queue-unavailable",
+            "no-worker",
+            "worker-too-slow",
+            "job-failed",
+            "bad-job",
+            "poison-job",
+        )
+    ),
 )
 
 

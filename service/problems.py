@@ -51,6 +51,7 @@ DAMAGED_PICTURE = ProblemKind("damaged-picture", 422, "The picture is truncated 
 PICTURE_DIMENSIONS = ProblemKind("picture-dimensions", 422, "The picture has too many pixels")
 ANIMATED_PICTURE = ProblemKind("animated-picture", 422, "Animated pictures are not accepted")
 NO_USABLE_PICTURE = ProblemKind("no-usable-picture", 422, "No picture of the request is usable")
+OVERLOADED = ProblemKind("overloaded", 503, "Too many requests at once")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "The server failed")
 
 _JOB_TITLES = {
@@ -88,6 +89,7 @@ KINDS: dict[str, ProblemKind] = {
         PICTURE_DIMENSIONS,
         ANIMATED_PICTURE,
         NO_USABLE_PICTURE,
+        OVERLOADED,
         INTERNAL_ERROR,
         *JOB_KINDS.values(),
     )

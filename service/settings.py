@@ -6,7 +6,7 @@ Nothing is read at import: `ServiceSettings()` reads the environment once and is
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -25,6 +25,11 @@ class ServiceSettings(BaseSettings):
 
     max_body_bytes: int = Field(
         default=10 * MEBIBYTE, ge=1024, description="Largest request body, counted while streaming"
+    )
+    max_held_bytes: int = Field(
+        default=256 * MEBIBYTE,
+        ge=1024,
+        description="Bytes of request bodies in memory at once before answers turn 503",
     )
     max_picture_bytes: int = Field(
         default=5 * MEBIBYTE, ge=128, description="Largest encoded picture"
@@ -62,6 +67,11 @@ class ServiceSettings(BaseSettings):
     jpeg_quality: int = Field(default=95, ge=1, le=100, description="Quality of JPEG answers")
     webp_quality: int = Field(default=90, ge=1, le=100, description="Quality of WebP answers")
 
+    access_log: Literal["all", "errors"] = Field(
+        default="errors",
+        description="Which requests get a log line: `all`, or `errors` (status 400 and above)",
+    )
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
@@ -75,5 +85,10 @@ class ServiceSettings(BaseSettings):
             raise ValueError(
                 f"max_picture_bytes ({self.max_picture_bytes}) exceeds max_body_bytes "
                 f"({self.max_body_bytes}): no such picture could arrive; raise DGNET_MAX_BODY_BYTES"
+            )
+        if self.max_body_bytes > self.max_held_bytes:
+            raise ValueError(
+                f"max_body_bytes ({self.max_body_bytes}) exceeds max_held_bytes "
+                f"({self.max_held_bytes}): no such body could arrive; raise DGNET_MAX_HELD_BYTES"
             )
         return self

@@ -1,31 +1,45 @@
 """Bounds request bodies: early by Content-Length, else by counting the bytes as they stream in.
 
 A body that was never announced, or announced smaller than it is, is refused at the first chunk
-over the limit; nothing more of it is kept.
+over the limit; nothing more of it is kept. All bodies together are bounded, too: a request keeps
+its body until it is answered, so slow workers or many uploads at once would fill the memory.
 """
 
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import BODY_TOO_LARGE, Problem, problem_response
+from service.problems import BODY_TOO_LARGE, OVERLOADED, Problem, problem_response
 
 
 class BodyLimitMiddleware:
-    """Raises the 413 from within `receive`, where the route that reads the body turns it over."""
+    """Raises the 413 or 503 within `receive`, where the route that reads the body turns it over."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, retry_after_seconds: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        max_held_bytes: int,
+        retry_after_seconds: float,
+    ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0  # of all requests that are not answered yet
         self._retry_after_seconds = retry_after_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = _content_length(scope)
-        if announced is not None and announced > self._max_body_bytes:
-            problem = self._problem(f"announces {announced} bytes")
+        announced = _content_length(scope) or 0
+        problem = None
+        if announced > self._max_body_bytes:
+            problem = self._too_large(f"announces {announced} bytes")
+        elif announced and self._held_bytes + announced > self._max_held_bytes:
+            problem = self._overloaded()
+        if problem is not None:
             response = problem_response(
                 problem, scope, retry_after_seconds=self._retry_after_seconds
             )
@@ -37,14 +51,28 @@ class BodyLimitMiddleware:
             nonlocal received
             message = await receive()
             if message["type"] == "http.request":
-                received += len(message.get("body", b""))
+                size = len(message.get("body", b""))
+                received += size
+                self._held_bytes += size
                 if received > self._max_body_bytes:
-                    raise self._problem(f"has sent {received} bytes and goes on")
+                    raise self._too_large(f"has sent {received} bytes and goes on")
+                if self._held_bytes > self._max_held_bytes:
+                    raise self._overloaded()
             return message
 
-        await self._app(scope, counting_receive, send)
+        try:
+            await self._app(scope, counting_receive, send)
+        finally:
+            self._held_bytes -= received
 
-    def _problem(self, what: str) -> Problem:
+    def _overloaded(self) -> Problem:
+        return Problem(
+            OVERLOADED,
+            f"Requests that wait for their answers hold {self._held_bytes} bytes already; together "
+            f"at most {self._max_held_bytes} are kept. Try again shortly.",
+        )
+
+    def _too_large(self, what: str) -> Problem:
         return Problem(
             BODY_TOO_LARGE,
             f"The request body {what}; at most {self._max_body_bytes} are accepted. "

@@ -1,5 +1,6 @@
-"""Gives every request an id, one access-log line, its metrics, and an answer when all else fails.
+"""Gives every request an id, its metrics, a log line, and an answer when all else fails.
 
+Unless all requests are to be logged, only failed ones are: a line costs as much as parsing a form.
 The log names method, path, status and time; never bodies, query strings or keys.
 """
 
@@ -26,9 +27,12 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; only logs and metrics ever s
 class ContextMiddleware:
     """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, retry_after_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, log_all: bool, retry_after_seconds: float
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._log_all = log_all
         self._retry_after_seconds = retry_after_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +75,8 @@ class ContextMiddleware:
         route = getattr(scope.get("route"), "path", None) or "unmatched"
         method = scope["method"] if route != "unmatched" else "any"
         self._metrics.observe(method=method, route=route, status=status, seconds=seconds)
+        if not self._log_all and status < 400:
+            return
         access_log.info(
             "request_id=%s method=%s path=%r status=%d ms=%.1f",
             scope["request_id"],

@@ -44,12 +44,13 @@ from service.problems import (
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
+from service.routes.plain import PlainRoute
 from service.schemas import EmbeddingsRequest, EmbeddingsView
 from service.studio import Source
 from worker.contract import EmbedJob, EmbedResult, Float32Array, ModelInfo
 from worker.errors import JobFailed
 
-router = APIRouter(tags=["embeddings"])
+router = APIRouter(tags=["embeddings"], route_class=PlainRoute)
 OFFERED = ("application/json", NPY_MEDIA_TYPE)
 FILES_PART = "files"
 EncodingFormat = Literal["float", "base64"]

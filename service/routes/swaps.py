@@ -37,12 +37,13 @@ from service.problems import (
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
+from service.routes.plain import PlainRoute
 from service.schemas import JobView
 from service.studio import Source
 from worker.contract import SwapJob, SwapResult
 from worker.errors import JobFailed, WaitTimeout
 
-router = APIRouter(tags=["swaps"])
+router = APIRouter(tags=["swaps"], route_class=PlainRoute)
 ROLES = ("appearance", "structure")
 
 

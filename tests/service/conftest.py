@@ -21,7 +21,9 @@ def jobs() -> FakeJobs:
 
 @pytest.fixture
 def settings() -> ServiceSettings:
-    return ServiceSettings(max_body_bytes=200_000, max_picture_bytes=100_000, max_pictures=4)
+    return ServiceSettings(
+        max_body_bytes=200_000, max_picture_bytes=100_000, max_pictures=4, access_log="all"
+    )
 
 
 @pytest.fixture

@@ -118,6 +118,11 @@ def test_a_picture_limit_above_the_body_limit_is_refused_at_construction() -> No
         ServiceSettings(max_body_bytes=1024, max_picture_bytes=2048)
 
 
+def test_a_body_limit_above_that_of_all_bodies_is_refused_at_construction() -> None:
+    with pytest.raises(ValidationError, match="DGNET_MAX_HELD_BYTES"):
+        ServiceSettings(max_held_bytes=2048, max_body_bytes=4096, max_picture_bytes=1024)
+
+
 async def test_the_app_starts_and_closes_its_queue_client(app: FastAPI, jobs: FakeJobs) -> None:
     async with app.router.lifespan_context(app):
         assert jobs.started
@@ -177,6 +182,18 @@ async def test_the_access_log_names_the_request_and_nothing_private(
     line = record.getMessage()
     assert line.startswith("request_id=abc method=GET path='/v1/models' status=200 ms=")
     assert "secret" not in line
+
+
+async def test_only_failed_requests_are_logged_by_default(
+    jobs: FakeJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="dgnet.access")
+    transport = httpx.ASGITransport(app=create_app(ServiceSettings(), jobs))
+    async with httpx.AsyncClient(transport=transport, base_url="http://dgnet") as http:
+        await http.get("/livez")
+        await http.get("/nowhere")
+    lines = [r.getMessage() for r in caplog.records if r.name == "dgnet.access"]
+    assert [line.split("path=")[1].split()[0] for line in lines] == ["'/nowhere'"]
 
 
 async def test_models_are_what_live_workers_announce(
