@@ -61,7 +61,7 @@ class StyleMLPs(nn.Module):
         initialize_kaiming(self)
 
     def start_gently(self) -> None:
-        """Let scales start around 1 and shifts around 0, both varying with the code by about half."""
+        """Let scales start around 1 and shifts around 0, each varying with the code by a half."""
         for mlps, bias in ((self.scales, 1.0), (self.shifts, 0.0)):
             for mlp in mlps:
                 last = cast(nn.Linear, cast(nn.Sequential, mlp)[-1])

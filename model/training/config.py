@@ -82,6 +82,10 @@ class JointConfig:
     generator_learning_rate: float = 1e-4
     generator_momentum: float = 0.0
     """The first beta of the generator's Adam."""
+    gentle_styles: bool = False
+    """Let AdaIN scales start around 1 and shifts around 0 instead of where Kaiming weights put
+    them.
+    """
     style_learning_rate: float | None = None
     """Of the MLPs that make AdaIN parameters; None is the generator's. With a larger generator rate
     theirs must stay small: one step of Adam moves all their outputs together, and scales that run

@@ -7,7 +7,7 @@ iterations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -45,8 +45,6 @@ class Start:
     """ImageNet weights, where the backbone's are at hand."""
     from_teacher: bool = False
     """The teacher's backbone, and its head as both heads: a head start for short schedules."""
-    gentle_styles: bool = False
-    """AdaIN scales start near 1 and shifts near 0, instead of where Kaiming weights put them."""
 
 
 def train_joint(
@@ -74,12 +72,15 @@ def train_joint(
         )
     require_same_kind(teacher, network)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
-    networks = _started(network, teacher, start or Start())
+    start = start or Start()
+    networks = _started(network, teacher, start)
+    if config.gentle_styles:
+        networks.style_mlps.start_gently()
     networks = placed(networks, device)
     teacher = placed(teacher, device)
     optimizers = joint_optimizers(networks, config)
     step = JointStep(networks, teacher, optimizers, config, autocast=autocast)
-    settings = {"network": network.to_json(), "joint": config.to_json()}
+    settings = {"network": network.to_json(), "joint": config.to_json(), "start": asdict(start)}
     state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
 
@@ -147,6 +148,4 @@ def _started(network: NetworkConfig, teacher: Teacher, start: Start) -> DGNet:
         encoder.fine.load_state_dict(teacher.head.state_dict())
     elif start.imagenet and network.backbone == "efficientnet_lite0":
         encoder.backbone.load_state_dict(imagenet_efficientnet_lite0())
-    if start.gentle_styles:
-        networks.style_mlps.start_gently()
     return networks
