@@ -27,7 +27,7 @@ from worker.codec import (
     decode_worker,
     encode_job,
     kind_of,
-    split_reply,
+    split_closed_record,
 )
 from worker.combining import Combiner
 from worker.connection import (
@@ -86,7 +86,7 @@ class JobClient:
         self._rates = {lane: RateMeter() for lane in LANES}
         self._waiting: dict[str, list[asyncio.Future[Outcome]]] = {}
         self._unanswered: dict[str, None] = {}  # own jobs without a reply so far, oldest first
-        self._early: dict[str, bytes] = {}  # outcomes that nobody has waited for yet, oldest first
+        self._early: dict[str, bytes] = {}  # replies that nobody has waited for yet, oldest first
         self._collected: list[str] = []  # records whose outcome a waiter has
         self._due: set[str] = set()  # waiting jobs whose record is to be read
         self._something_due = asyncio.Event()
@@ -180,7 +180,7 @@ class JobClient:
             return JobStatus(
                 job_id=job_id, kind=_open_kind(record), state="running" if running else "queued"
             )
-        outcome = decode_outcome(record[1:])
+        outcome = decode_outcome(split_closed_record(record)[1])
         return JobStatus(
             job_id=job_id,
             kind=outcome.kind,
@@ -281,26 +281,25 @@ class JobClient:
         self._due.update(self._waiting)
         self._something_due.set()
 
-    def _take_reply(self, reply: bytes) -> None:
+    def _take_reply(self, record: bytes) -> None:
         try:
-            outcomes = split_reply(reply)
+            job_id, _ = split_closed_record(record)
         except BadJob as error:  # anybody may publish; the records have the truth
             _log.warning("%s", error)
             return
-        for job_id, outcome in outcomes:
-            is_own = job_id in self._unanswered
-            self._unanswered.pop(job_id, None)
-            if job_id in self._waiting:
-                self._deliver(job_id, outcome)
-            elif is_own:
-                self._early[job_id] = outcome
-                if len(self._early) > _MAX_EARLY:
-                    del self._early[next(iter(self._early))]
+        is_own = job_id in self._unanswered
+        self._unanswered.pop(job_id, None)
+        if job_id in self._waiting:
+            self._deliver(job_id, record)
+        elif is_own:
+            self._early[job_id] = record
+            if len(self._early) > _MAX_EARLY:
+                del self._early[next(iter(self._early))]
 
-    def _deliver(self, job_id: str, outcome: bytes) -> None:
-        """Gives an encoded outcome to who waits for it."""
+    def _deliver(self, job_id: str, record: bytes) -> None:
+        """Gives the outcome in a closed record to who waits for it."""
         try:
-            self._resolve(job_id, decode_outcome(outcome))
+            self._resolve(job_id, decode_outcome(split_closed_record(record)[1]))
         except BadJob as error:
             self._resolve(job_id, error)
         self._collected.append(self._keys.record(job_id))
@@ -335,7 +334,7 @@ class JobClient:
                 self._resolve(job_id, _unknown(job_id))
             elif record.startswith(b"c"):
                 self._unanswered.pop(job_id, None)
-                self._deliver(job_id, record[1:])
+                self._deliver(job_id, record)
 
     async def _let_go_of_collected(self) -> None:
         """Lets the records of collected jobs end soon; if Redis is away they end by themselves."""

@@ -128,23 +128,17 @@ def decode_outcome(data: bytes) -> Outcome:
     )
 
 
-def split_reply(reply: bytes) -> list[tuple[str, bytes]]:
-    """(job id, encoded outcome) of each job that a reply tells of; see FINISH in scripts.py."""
-    jobs: list[tuple[str, bytes]] = []
-    position = 0
-    try:
-        while position < len(reply):
-            first = reply.index(b" ", position)
-            second = reply.index(b" ", first + 1)
-            id_end = second + 1 + int(reply[position:first])
-            end = id_end + int(reply[first + 1 : second])
-            if not second < id_end < end <= len(reply):
-                raise ValueError("a length is wrong")
-            jobs.append((reply[second + 1 : id_end].decode(), reply[id_end:end]))
-            position = end
-    except ValueError as error:
-        raise BadJob(f"a reply of {len(reply)} bytes cannot be read: {error}") from error
-    return jobs
+def encode_closed_record(job_id: str, outcome: Outcome) -> bytes:
+    """What a finished job's record holds, and what its waiters are sent."""
+    return b"c%b %b" % (job_id.encode(), encode_outcome(outcome))
+
+
+def split_closed_record(record: bytes) -> tuple[str, bytes]:
+    """Job id and encoded outcome; raises BadJob for whatever is not a closed record."""
+    end = record.find(b" ")
+    if not record.startswith(b"c") or end < 0:
+        raise BadJob(f"{len(record)} bytes that begin with {record[:8]!r} are no closed record")
+    return record[1:end].decode(errors="replace"), record[end + 1 :]
 
 
 def encode_worker(worker: WorkerInfo) -> bytes:

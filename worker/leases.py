@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redis.typing import StreamIdT
 
-from worker.codec import Kind, Outcome, encode_outcome
+from worker.codec import Kind, Outcome, encode_closed_record
 from worker.combining import Combiner
 from worker.connection import Entry, run_script, stream_entries
 from worker.contract import Lane
@@ -58,7 +58,7 @@ class Abandoned:
 @dataclass(frozen=True, kw_only=True)
 class _Finish:
     claim: Claim
-    outcome: bytes
+    closed_record: bytes
     dead_reason: str
 
 
@@ -139,7 +139,11 @@ class LeasedQueue:
         With a `dead_reason` the message is kept among the dead letters. May be repeated.
         """
         await self._finishes(
-            _Finish(claim=claim, outcome=encode_outcome(outcome), dead_reason=dead_reason)
+            _Finish(
+                claim=claim,
+                closed_record=encode_closed_record(claim.job_id, outcome),
+                dead_reason=dead_reason,
+            )
         )
 
     async def forget_consumers(self, gone_seconds: float) -> None:
@@ -195,9 +199,8 @@ class LeasedQueue:
             arguments += [
                 LANES.index(claim.lane) + 1,
                 claim.entry_id,
-                claim.job_id,
                 claim.reply_channel,
-                finish.outcome,
+                finish.closed_record,
                 finish.dead_reason,
             ]
         await run_script(self._redis, FINISH, keys, arguments)

@@ -3,7 +3,7 @@
 All take a batch, because a round trip costs more than a job. They travel as EVAL with their full
 text: it is small beside a picture, and a restarted Redis needs nothing loaded first.
 
-A job's record is a string. Open: `o<lane index> <kind> <stream entry>`. Closed: `c<outcome>`.
+A job's record is a string. Open: `o<lane index> <kind> <stream entry>`. Closed: `c<id> <outcome>`.
 Only an open record can be closed: that is what makes results exactly-once.
 """
 
@@ -41,21 +41,21 @@ return answer
 
 # KEYS  small lane, bulk lane, small finished, bulk finished, dead letters, then each job's record
 # ARGV  group, seconds to keep results, bound of the dead letters,
-#       then for each job: lane index, entry, job id, reply channel, outcome,
+#       then for each job: lane index, entry, reply channel, closed record,
 #       reason to dead-letter or ''
-# Returns how many results were published.
-# What is published on a channel is `<bytes of id> <bytes of outcome> <id><outcome>`, job after job.
+# Returns how many results were published. Published are the records as they come: to put strings of
+# pictures together costs Lua more than everything else here.
 # Deleting happens whoever holds the lease: an answered job must not be delivered again.
 FINISH = """
-local published, replies = 0, {}
+local published = 0
 for i = 1, #KEYS - 5 do
-  local a, record = 3 + (i - 1) * 6, KEYS[5 + i]
-  local lane, entry, outcome = tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 5]
-  if ARGV[a + 6] ~= '' then
+  local a, record = 3 + (i - 1) * 5, KEYS[5 + i]
+  local lane, entry = tonumber(ARGV[a + 1]), ARGV[a + 2]
+  if ARGV[a + 5] ~= '' then
     local found = redis.call('XRANGE', KEYS[lane], entry, entry)
     if found[1] then
       redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*',
-                 'reason', ARGV[a + 6], unpack(found[1][2]))
+                 'reason', ARGV[a + 5], unpack(found[1][2]))
     end
   end
   redis.call('XACK', KEYS[lane], ARGV[1], entry)
@@ -63,16 +63,10 @@ for i = 1, #KEYS - 5 do
     redis.call('INCR', KEYS[2 + lane])
   end
   if redis.call('GETRANGE', record, 0, 0) == 'o' then
-    redis.call('SET', record, 'c' .. outcome, 'EX', ARGV[2])
+    redis.call('SET', record, ARGV[a + 4], 'EX', ARGV[2])
     published = published + 1
-    local reply = replies[ARGV[a + 4]] or {}
-    reply[#reply + 1] = #ARGV[a + 3] .. ' ' .. #outcome .. ' ' .. ARGV[a + 3]
-    reply[#reply + 1] = outcome
-    replies[ARGV[a + 4]] = reply
+    redis.call('PUBLISH', ARGV[a + 3], ARGV[a + 4])
   end
-end
-for channel, reply in pairs(replies) do
-  redis.call('PUBLISH', channel, table.concat(reply))
 end
 return published
 """

@@ -17,10 +17,11 @@ from worker.codec import (
     decode_job,
     decode_outcome,
     decode_worker,
+    encode_closed_record,
     encode_job,
     encode_outcome,
     encode_worker,
-    split_reply,
+    split_closed_record,
 )
 from worker.contract import (
     EmbedJob,
@@ -112,23 +113,13 @@ def test_any_bytes_are_a_job_or_a_bad_job(data: bytes) -> None:
         decode_job(data)
 
 
-def test_reply_tells_of_several_jobs() -> None:
-    assert split_reply(b"1 2 a{}3 1 b c!") == [("a", b"{}"), ("b c", b"!")]
+def test_closed_record_has_job_id_and_outcome() -> None:
+    outcome = Outcome(kind="swap", error=PoisonJob("three times"))
+    record = encode_closed_record("a-b", outcome)
+    assert split_closed_record(record) == ("a-b", encode_outcome(outcome))
 
 
-@pytest.mark.parametrize(
-    "reply", [b"1 2 a{", b"1 2", b"x 2 a{}", b"1 2 a{} ", b"0 0 ", b"-1 2 a{}"]
-)
-def test_reply_that_is_cut_off_or_garbage_is_refused(reply: bytes) -> None:
-    with pytest.raises(BadJob, match="cannot be read"):
-        split_reply(reply)
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=40))
-def test_any_bytes_are_a_reply_or_are_refused(reply: bytes) -> None:
-    try:
-        jobs = split_reply(reply)
-    except BadJob:
-        return
-    assert sum(len(job_id) + len(outcome) for job_id, outcome in jobs) <= len(reply)
+@pytest.mark.parametrize("record", [b"", b"c", b"cabc", b"o1 swap 0-1", b"garbage "])
+def test_what_is_no_closed_record_is_refused(record: bytes) -> None:
+    with pytest.raises(BadJob, match="no closed record"):
+        split_closed_record(record)

@@ -28,7 +28,7 @@ from tests.worker.harness import (
     until,
 )
 from worker.client import JobClient
-from worker.codec import Outcome, encode_outcome
+from worker.codec import Outcome, encode_closed_record
 from worker.contract import EmbedResult, SwapJob, SwapResult
 from worker.errors import BadJob, JobFailed, UnknownJob, WaitTimeout
 from worker.keys import Keys
@@ -237,8 +237,8 @@ async def test_lost_reply_does_not_hang_a_request(connect: Connect) -> None:
         waiting = asyncio.create_task(client.wait(job_id, timeout_seconds=60))
         await until(lambda: _running(client, [job_id]))
         # The record is closed as a worker would, but the reply never comes.
-        outcome = encode_outcome(Outcome(kind="swap", error=JobFailed("told by the record")))
-        await redis.set(keys.record(job_id), b"c" + outcome)
+        outcome = Outcome(kind="swap", error=JobFailed("told by the record"))
+        await redis.set(keys.record(job_id), encode_closed_record(job_id, outcome))
         with pytest.raises(JobFailed, match="told by the record"):
             await waiting
 
@@ -252,7 +252,7 @@ async def test_garbage_among_the_replies_harms_nobody(connect: Connect) -> None:
     ):
         await until(lambda: _ready(client))
         (channel,) = await listened(redis)
-        for reply in (b"", b"garbage", b"6 4 nobodyjunk"):
+        for reply in (b"", b"garbage", b"cnobody junk"):
             await redis.publish(channel, reply)  # pyright: ignore[reportUnknownMemberType]
         job_id = await client.submit(swap_job())
         assert await client.wait(job_id, timeout_seconds=30)
