@@ -39,6 +39,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Tensors to a safetensors file, wherever they live and however they are laid out."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     safetensors.save_file(plain, path)  # pyright: ignore[reportUnknownMemberType]
+    path.chmod(0o644)  # the library writes 0600, which a container's own user could not read
 
 
 def write_json(path: Path, values: object) -> None:
