@@ -124,4 +124,4 @@ async def host_all(listener: socket.socket, predictor: Predictor) -> None:
         await server.run_until_signal(listener)
     finally:
         worker.stop()
-    await working
+        await working
