@@ -109,11 +109,7 @@ class JointConfig:
     """Probability with which the identity losses on real pictures see an erased patch."""
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.batch_size < 2:
-            raise ConfigError(
-                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at "
-                "least 1 and 2 (batch normalisation needs two pictures)"
-            )
+        _require_work(self.iterations, self.batch_size)
 
     def scaled(self, iterations: int) -> JointConfig:
         """The same schedule in another number of iterations: warm-ups and milestones move along."""
@@ -152,11 +148,7 @@ class TeacherConfig:
     """Stride of the last stage of the backbone."""
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.batch_size < 2:
-            raise ConfigError(
-                f"iterations is {self.iterations} and batch_size {self.batch_size}; expected at "
-                "least 1 and 2 (batch normalisation needs two pictures)"
-            )
+        _require_work(self.iterations, self.batch_size)
         if self.last_stride not in (1, 2):
             raise ConfigError(f"last_stride is {self.last_stride}; expected 1 or 2")
 
@@ -173,3 +165,11 @@ class TeacherConfig:
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form for the run folder and the checkpoint."""
         return asdict(self)
+
+
+def _require_work(iterations: int, batch_size: int) -> None:
+    if iterations < 1 or batch_size < 2:
+        raise ConfigError(
+            f"iterations is {iterations} and batch_size {batch_size}; expected at "
+            "least 1 and 2 (batch normalisation needs two pictures)"
+        )

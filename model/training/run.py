@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from model.checkpoints import CheckpointError
 from model.files import read_tensors, replaced_directory, write_json, write_tensors
+from model.training.schedule import iteration_seed
 
 STATE_FOLDER = "state"
 STATE_TENSORS = "state.safetensors"
@@ -151,7 +152,7 @@ def run_iterations(
     report = _Report(options, done, iterations)
     try:
         for iteration in range(done, iterations):
-            _seed_dropout(seed * 1_000_003 + iteration)
+            _seed_dropout(iteration_seed(seed, iteration))
             losses = step(iteration)
             number = iteration + 1
             report.bar.update()

@@ -53,3 +53,8 @@ def apply_learning_rate_factor(optimizer: Optimizer, factor: float) -> None:
     """Set every group to its initial learning rate times `factor`."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
+
+
+def iteration_seed(seed: int, iteration: int) -> int:
+    """Seed of everything that an iteration draws, so that a resumed run draws the same."""
+    return seed * 1_000_003 + iteration

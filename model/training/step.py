@@ -34,6 +34,7 @@ from model.losses import (
 from model.teacher import Teacher, apply_label_policy, soft_labels
 from model.training.config import JointConfig, LossWeights
 from model.training.optimizers import JointOptimizers
+from model.training.schedule import iteration_seed
 
 Losses = dict[str, Tensor]
 """Unweighted losses by name, plus the weighted `total`; scalars, detached."""
@@ -66,7 +67,7 @@ class Draws:
 
 def draw(seed: int, iteration: int) -> Draws:
     """The choices of an iteration, a pure function of its number: a resumed run draws the same."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + iteration)
+    generator = torch.Generator().manual_seed(iteration_seed(seed, iteration))
     encoder_learns = bool(torch.rand((), generator=generator) < 0.5)
     return Draws(encoder_learns=encoder_learns, erasing=generator)
 

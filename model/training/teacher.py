@@ -23,7 +23,11 @@ from model.teacher import Teacher
 from model.training.config import TeacherConfig
 from model.training.optimizers import teacher_optimizer
 from model.training.run import RunOptions, TrainingState, run_iterations
-from model.training.schedule import apply_learning_rate_factor, teacher_learning_rate_factor
+from model.training.schedule import (
+    apply_learning_rate_factor,
+    iteration_seed,
+    teacher_learning_rate_factor,
+)
 
 
 def train_teacher(
@@ -54,7 +58,7 @@ def train_teacher(
         batch = pictures.picture_batch(iteration, config.batch_size, config.seed)
         images = batch.images
         if config.random_erasing:
-            draws = torch.Generator().manual_seed(config.seed * 1_000_003 + iteration)
+            draws = torch.Generator().manual_seed(iteration_seed(config.seed, iteration))
             images = random_erasing(images, draws, probability=config.random_erasing)
         with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
             logits = teacher(images.to(memory_format=torch.channels_last)).logits
