@@ -167,7 +167,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each measurement")
-    parser.add_argument("--workers", type=int, default=1, help="front-end processes")
+    parser.add_argument("--workers", type=int, default=2, help="front-end processes")
     parser.add_argument("--height", type=int, default=128, help="the model's height in pixels")
     parser.add_argument("--width", type=int, default=64, help="the model's width in pixels")
     parser.add_argument("--json", type=Path, help="where to write the figures")

@@ -151,6 +151,14 @@ def train_joint_command(
             help="What the appearance encoder starts from; imagenet for efficientnet_lite0 only."
         ),
     ] = "imagenet",
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TRIPLES",
+            help="Composites whose true picture is known, of rendered people: NNNN_appearance_PPPP,"
+            " NNNN_structure_PPPP and NNNN_truth_PPPP.",
+        ),
+    ] = None,
     label_policy: Annotated[
         str | None,
         typer.Option(
@@ -190,6 +198,7 @@ def train_joint_command(
     """Train DG-Net: encoders, decoder and discriminator together."""
     with needs_extra("train"):
         from model.checkpoints import load_teacher
+        from model.data.truth_batches import TruthTriples
         from model.training.config import JointConfig
         from model.training.joint import Start, checkpoint_directory, train_joint
     with _wrong_input():
@@ -217,6 +226,8 @@ def train_joint_command(
         _require_imagenet(start, network.backbone)
         place, autocast = _device(device, precision)
         pictures = _pictures(data, network.height, network.width, place)
+        sizes = {"height": network.height, "width": network.width}
+        triples = TruthTriples(truth, **sizes, device=place) if truth else None
     options = _run_options(output, log_every, grid_every, checkpoint_every, resume=resume)
     with _interruptible(output):
         _, metadata = train_joint(
@@ -228,7 +239,11 @@ def train_joint_command(
             device=place,
             start=Start(imagenet=start == "imagenet", from_teacher=start == "teacher"),
             autocast=autocast,
-            data=_data_card(data, pictures, data_name, data_license),
+            data={
+                **_data_card(data, pictures, data_name, data_license),
+                "true_composites": len(triples) if triples else 0,
+            },
+            truth=triples,
         )
     _say_done(checkpoint_directory(output), metadata)
 

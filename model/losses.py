@@ -22,6 +22,11 @@ def reconstruction_loss(generated: Tensor, target: Tensor) -> Tensor:
     return (generated - target.detach()).abs().mean()
 
 
+def squared_reconstruction_loss(generated: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference: not the paper's, for the first phase of a short schedule."""
+    return (generated - target.detach()).square().mean()
+
+
 def identity_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy (L_id^s, L_id^c) of logits (B, I) against identity indices (B,)."""
     return functional.cross_entropy(logits, labels)

@@ -1,16 +1,11 @@
 """Batches for the teacher and for joint training: pure functions of (pictures, seed, position).
 
-Batch k is computed from k alone: the epoch's permutation and the augmentation draws come from
-generators seeded with (seed, stream, k), so a resumed run asks for its next position and gets what
-an uninterrupted run would have got; no loader state exists. Joint training draws two batches a and
-b of different people and, for each picture, a positive (another picture of the same person; itself
-if there is none). Random erasing is left to the training step, which needs both kinds.
+Joint training draws two batches a and b of different people and, for each picture, a positive
+(another picture of the same person; itself if there is none). Random erasing is left to the
+training step, which needs both kinds.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import IntEnum
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
 from model.data.market1501 import DatasetError, PersonIndex, Picture, read_split
-from model.data.transforms import crop_padding, decode_picture, flip_pad_crop, normalize
+from model.data.transforms import crop_padding
 
 # The 12,936 training pictures of Market-1501 at 256x128 take 1.3 GB.
 DEFAULT_MEMORY_LIMIT_BYTES = 4 * 2**30
-
-# Decoding releases the interpreter lock; more threads than this gain nothing on small pictures.
-_DECODING_THREADS = 4
-
-
-class _Stream(IntEnum):
-    """Keeps random draws of different purpose apart: each has its own seeds."""
-
-    ORDER_A = 0
-    ORDER_B = 1
-    PAIR = 2
-    ORDER_SINGLE = 3
-    SINGLE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +108,10 @@ class TrainingPictures:
 
     def pair_batch(self, position: int, batch_size: int, seed: int) -> PairBatch:
         """Batch number `position` (0, 1, ...) of joint training under `seed`."""
-        random = _generator(seed, _Stream.PAIR, position)
-        rows_a = self._rows(_Stream.ORDER_A, position, batch_size, seed)
+        random = draws(seed, Stream.PAIR, position)
+        rows_a = self._rows(Stream.ORDER_A, position, batch_size, seed)
         rows_b = self._other_persons(
-            self._rows(_Stream.ORDER_B, position, batch_size, seed), rows_a, random
+            self._rows(Stream.ORDER_B, position, batch_size, seed), rows_a, random
         )
         groups = (rows_a, rows_b, self._positives(rows_a, random), self._positives(rows_b, random))
         images_a, images_b, positives_a, positives_b = self._augmented(
@@ -145,21 +128,12 @@ class TrainingPictures:
 
     def picture_batch(self, position: int, batch_size: int, seed: int) -> PictureBatch:
         """Batch number `position` (0, 1, ...) of single pictures under `seed`."""
-        rows = self._rows(_Stream.ORDER_SINGLE, position, batch_size, seed)
-        images = self._augmented(rows, _generator(seed, _Stream.SINGLE, position))
+        rows = self._rows(Stream.ORDER_SINGLE, position, batch_size, seed)
+        images = self._augmented(rows, draws(seed, Stream.SINGLE, position))
         return PictureBatch(images=images, labels=self._labels_of(rows))
 
-    def _rows(
-        self, stream: _Stream, position: int, batch_size: int, seed: int
-    ) -> NDArray[np.int64]:
-        """Rows position*B .. (position+1)*B of endless shuffled epochs laid end to end."""
-        draws = np.arange(position * batch_size, (position + 1) * batch_size)
-        epochs, offsets = np.divmod(draws, len(self))
-        order = [
-            _permutation(seed, stream, int(epoch), len(self))[offset]
-            for epoch, offset in zip(epochs, offsets, strict=True)
-        ]
-        return np.array(order, dtype=np.int64)
+    def _rows(self, stream: Stream, position: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+        return shuffled_rows(stream, position, batch_size, seed, len(self))
 
     def _other_persons(
         self, rows: NDArray[np.int64], avoid: NDArray[np.int64], random: np.random.Generator
@@ -179,39 +153,15 @@ class TrainingPictures:
         return np.where(counts > 1, others + (others >= rows), rows)
 
     def _augmented(self, rows: NDArray[np.int64], random: np.random.Generator) -> Tensor:
-        flips = random.random(len(rows)) < 0.5
-        corners = random.integers(0, 2 * self._padding + 1, size=(2, len(rows)))
+        augmentation = Augmentation.draw(len(rows), self._padding, random)
         pixels = self._decode(rows) if self._decoded is None else self._decoded[rows]
-        cropped = flip_pad_crop(
-            pixels.to(self._device),
-            flips=torch.as_tensor(flips).to(self._device),
-            tops=torch.as_tensor(corners[0]).to(self._device),
-            lefts=torch.as_tensor(corners[1]).to(self._device),
-            padding=self._padding,
-        )
-        return normalize(cropped)
+        return augmentation.images(pixels, self._device)
 
     def _decode(self, rows: NDArray[np.int64]) -> Tensor:
         """uint8 (len(rows), H, W, 3) on the CPU."""
-        pixels = np.empty((len(rows), self.height, self.width, 3), dtype=np.uint8)
-
-        def decode(target: int) -> None:
-            path = self.pictures[int(rows[target])].path
-            pixels[target] = decode_picture(path, self.height, self.width)
-
-        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-            list(pool.map(decode, range(len(rows))))
-        return torch.as_tensor(pixels)
+        return decode_pictures(
+            [self.pictures[int(row)].path for row in rows], self.height, self.width
+        )
 
     def _labels_of(self, rows: NDArray[np.int64]) -> Tensor:
         return torch.as_tensor(self._labels[rows]).to(self._device)
-
-
-def _generator(seed: int, stream: _Stream, position: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, stream, position])))
-
-
-# A batch touches one or two epochs of each order; a handful of cached ones covers a run.
-@lru_cache(maxsize=8)
-def _permutation(seed: int, stream: _Stream, epoch: int, count: int) -> NDArray[np.int64]:
-    return _generator(seed, stream, epoch).permutation(count)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, DatasetError, Picture, read_split
 from model.data.transforms import decode_picture
+from model.data.triples import read_triples
 from model.evaluation.measures import (
     Embeddings,
     Pixels,
@@ -25,7 +26,6 @@ from model.evaluation.measures import (
     truth_errors,
 )
 from model.evaluation.retrieval import RetrievalResult, RetrievalSet, evaluate_retrieval
-from model.evaluation.truth import read_triples
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 

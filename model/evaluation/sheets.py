@@ -12,10 +12,10 @@ from PIL import Image
 
 from model.data.market1501 import QUERY_SPLIT, Picture, read_split
 from model.data.transforms import decode_picture
+from model.data.triples import read_triples
 from model.evaluation.composites import Predictor
 from model.evaluation.grids import swap_grid, triples_sheet
 from model.evaluation.measures import Pixels
-from model.evaluation.truth import read_triples
 
 TRIPLES = 12
 PEOPLE = 6

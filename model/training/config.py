@@ -27,6 +27,8 @@ class LossWeights:
     identity_positive: float = 1.0
     identity_generated: float = 0.5
     primary: float = 2.0
+    truth: float = 10.0
+    """Of composites whose truth is known; rendered people alone have them. Not in the paper."""
     fine_ratio: float = 0.2
     """The fine-grained losses weigh this fraction of `primary` (on real pictures and on generated
     ones).
@@ -55,6 +57,11 @@ class LossWeights:
         )
 
     @property
+    def reconstruct_only(self) -> bool:
+        """Whether nothing but reconstructions of real pictures is trained."""
+        return not (self.use_generated or self.use_identities)
+
+    @property
     def use_identities(self) -> bool:
         """Whether the appearance encoder learns."""
         return any((self.identity, self.identity_positive, self.primary))
@@ -75,10 +82,13 @@ class JointConfig:
     warmup_rate: float = 0.0005
     """Growth of those four weights per iteration, up to `final_weights`."""
     reconstruction_first: bool = False
-    """Until `warmup_start` train the two reconstructions alone, on a still appearance encoder; then
-    everything else comes in with the ramp. For short schedules that start from a trained encoder:
-    such iterations cost a third, and the identity loss on generated pictures, over 20 nats at
-    first, does not drown the reconstructions."""
+    """Until `warmup_start` train the same-person reconstruction alone (and the true composites,
+    where there are any), on a still appearance encoder and with squared errors, in which a wrong
+    colour outweighs a blurred edge; then everything else comes in with the ramp. For short
+    schedules that start from a trained encoder: such iterations cost a fifth, and the identity loss
+    on generated pictures, over 20 nats at first, does not drown the reconstructions."""
+    truth_batch_size: int = 8
+    """Triples of a step whose true composite is known, where the run is given any."""
     generator_learning_rate: float = 1e-4
     generator_momentum: float = 0.0
     """The first beta of the generator's Adam."""
@@ -98,6 +108,9 @@ class JointConfig:
     decay: float = 0.1
     weight_decay: float = 5e-4
     label_policy: LabelPolicy = "soft"
+    appearance_batch_statistics: bool = True
+    """False lets the backbone of E_a normalise by the running statistics it starts with: small
+    batches then give the codes that inference will see. For runs that start from a trained one."""
     train_bn: bool = True
     """The teacher and the frozen copy of E_a normalise by the statistics of each batch."""
     detach_appearance_code: bool = True

@@ -19,6 +19,7 @@ from model.checkpoints import Metadata, require_same_kind, save_checkpoint
 from model.config import ConfigError, NetworkConfig
 from model.data.pairs import PairBatch, TrainingPictures
 from model.data.transforms import denormalize
+from model.data.truth_batches import TruthTriples
 from model.devices import placed
 from model.dgnet import DGNet
 from model.evaluation.grids import swap_grid
@@ -58,10 +59,12 @@ def train_joint(
     start: Start | None = None,
     autocast: torch.dtype | None = None,
     data: dict[str, Any] | None = None,
+    truth: TruthTriples | None = None,
 ) -> tuple[DGNet, Metadata]:
     """Train E_a, E_s, G, the MLPs and D together; writes `options.directory/checkpoint`.
 
-    Raises ConfigError where teacher, networks and data do not count the same identities.
+    `truth` adds composites whose true picture is known, of rendered people. Raises ConfigError
+    where teacher, networks and data do not count the same identities.
     """
     identities = teacher.head.classifier.out_features
     if not identities == network.identities == len(pictures.persons):
@@ -80,7 +83,12 @@ def train_joint(
     teacher = placed(teacher, device)
     optimizers = joint_optimizers(networks, config)
     step = JointStep(networks, teacher, optimizers, config, autocast=autocast)
-    settings = {"network": network.to_json(), "joint": config.to_json(), "start": asdict(start)}
+    settings = {
+        "network": network.to_json(),
+        "joint": config.to_json(),
+        "start": asdict(start),
+        "true_composites": len(truth) if truth else 0,
+    }
     state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
 
@@ -88,7 +96,11 @@ def train_joint(
         for optimizer in optimizers.by_name().values():
             apply_learning_rate_factor(optimizer, joint_learning_rate_factor(config, iteration))
         batch = pictures.pair_batch(iteration, config.batch_size, config.seed)
-        return step(batch, loss_weights(config, iteration), draw(config.seed, iteration))
+        weights, draws = loss_weights(config, iteration), draw(config.seed, iteration)
+        if truth is None:
+            return step(batch, weights, draws)
+        known = truth.batch(iteration, config.truth_batch_size, config.seed)
+        return step(batch, weights, draws, known)
 
     def scalars(iteration: int) -> dict[str, float]:
         weights = loss_weights(config, iteration)
@@ -102,6 +114,7 @@ def train_joint(
         folder = options.directory / "grids"
         folder.mkdir(parents=True, exist_ok=True)
         draw_grid(networks, shown).save(folder / f"{number:06d}.png")
+        step.start_learning()
 
     run_iterations(
         options,
@@ -133,7 +146,6 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
         composites = networks.decode(
             codes.repeat_interleave(rows, dim=0), structures.repeat(rows, 1, 1, 1)
         )
-    networks.train()
     pixels = denormalize(images).cpu().numpy()
     made = denormalize(composites).cpu().numpy()
     return swap_grid(pixels, pixels, made.reshape(rows, rows, *made.shape[1:]))

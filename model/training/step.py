@@ -12,6 +12,7 @@ Legend: directions are laid end to end: "real" holds [x_a, x_b], "generated" hol
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from model.appearance_encoder import Identification
 from model.data.pairs import PairBatch
 from model.data.transforms import random_erasing
+from model.data.truth_batches import TruthBatch
 from model.dgnet import DGNet
 from model.frozen import frozen_twin
 from model.losses import (
@@ -30,6 +32,7 @@ from model.losses import (
     identity_loss,
     primary_loss,
     reconstruction_loss,
+    squared_reconstruction_loss,
 )
 from model.teacher import Teacher, apply_label_policy, soft_labels
 from model.training.config import JointConfig, LossWeights
@@ -47,7 +50,7 @@ class Forward:
     real: Tensor  # [x_a, x_b], (2B, 3, H, W)
     structure_codes: Tensor  # [s_a, s_b]
     appearance_codes: Tensor  # [a_a, a_b]
-    self_reconstructions: Tensor  # [G(a_a, s_a), G(a_b, s_b)]
+    self_reconstructions: Tensor  # [G(a_a, s_a), G(a_b, s_b)]; no rows where its weight is 0
     same_person_reconstructions: Tensor  # [G(a_ta, s_a), G(a_tb, s_b)], t a positive
     generated: Tensor  # [x_b^a, x_a^b]; no rows where no loss looks at them
     primary: Identification  # of x_a, x_b, the positives of a, of b: (4B, ...)
@@ -84,7 +87,7 @@ class JointStep:
         *,
         autocast: torch.dtype | None = None,
     ) -> None:
-        self.networks = networks.train()
+        self.networks = networks
         self.optimizers = optimizers
         self.config = config
         self.autocast = autocast
@@ -95,13 +98,28 @@ class JointStep:
         )
         self.frozen_structure = frozen_twin(networks.structure_encoder, batch_statistics=False)
         self.frozen_discriminator = frozen_twin(networks.discriminator, batch_statistics=False)
+        self.start_learning()
 
-    def __call__(self, batch: PairBatch, weights: LossWeights, draws: Draws) -> Losses:
+    def start_learning(self) -> None:
+        """Put the networks into training mode: at the start, and after somebody looked at them."""
+        self.networks.train()
+        if not self.config.appearance_batch_statistics:
+            self.networks.appearance_encoder.backbone.eval()
+
+    def __call__(
+        self,
+        batch: PairBatch,
+        weights: LossWeights,
+        draws: Draws,
+        truth: TruthBatch | None = None,
+    ) -> Losses:
         """Update every network once; returns the losses of the step."""
         with self._precision():
             forward = self.forward(batch, weights, draws)
             adversary = self.update_discriminator(forward, weights) if weights.adversarial else {}
             losses = self.generator_losses(forward, batch, weights, draws)
+            if truth is not None:
+                losses["truth"] = self._truth_loss(truth, weights)
             total = self.weighted_total(losses, weights)
         self.optimizers.generator.zero_grad()
         self.optimizers.appearance.zero_grad()
@@ -123,13 +141,18 @@ class JointStep:
         own, positive = styles.chunk(2)
         style_a, style_b = own.chunk(2)
         structure_a, structure_b = structure_codes.chunk(2)
-        structures, wanted = [structure_codes, structure_codes], [own, positive]
+        structures, wanted = [structure_codes], [positive]
+        if weights.self_reconstruction:
+            structures.append(structure_codes)
+            wanted.append(own)
         if weights.use_generated:
             structures += [structure_b, structure_a]
             wanted += [style_a, style_b]
         decoded = networks.decoder(torch.cat(structures), torch.cat(wanted))
         pictures = len(real)
-        reconstructed, same_person, generated = decoded.tensor_split((pictures, 2 * pictures))
+        same_person, decoded = decoded.tensor_split((pictures,))
+        own_pictures = pictures if weights.self_reconstruction else 0
+        reconstructed, generated = decoded.tensor_split((own_pictures,))
         return Forward(
             real=real,
             structure_codes=structure_codes,
@@ -192,12 +215,13 @@ class JointStep:
         directions.
         """
         labels = torch.cat([batch.labels_a, batch.labels_b])
+        compare = _comparison(weights)
         losses: Losses = {
-            "self_reconstruction": 2
-            * reconstruction_loss(forward.self_reconstructions, forward.real),
             "same_person_reconstruction": 2
-            * reconstruction_loss(forward.same_person_reconstructions, forward.real),
+            * compare(forward.same_person_reconstructions, forward.real)
         }
+        if weights.self_reconstruction:
+            losses["self_reconstruction"] = 2 * compare(forward.self_reconstructions, forward.real)
         if weights.adversarial:
             scores = self.frozen_discriminator(forward.generated)
             losses["adversarial"] = 2 * generator_adversarial_loss(scores)
@@ -271,6 +295,15 @@ class JointStep:
             "fine": 2 * fine_loss(fine.logits, structure_labels),
         }
 
+    def _truth_loss(self, truth: TruthBatch, weights: LossWeights) -> Tensor:
+        """Composites against the pictures that a renderer made of the same swap; E_a stands still
+        here, as its detached code does in every reconstruction.
+        """
+        with torch.no_grad():
+            codes = self.frozen_appearance.codes(truth.appearances)
+        structure_codes = self.networks.structure_encoder(truth.structures)
+        return _comparison(weights)(self.networks.decode(codes, structure_codes), truth.truths)
+
     @staticmethod
     def weighted_total(losses: Losses, weights: LossWeights) -> Tensor:
         """The generator's objective; the fine head's loss on real pictures weighs as on generated
@@ -285,6 +318,10 @@ class JointStep:
         return torch.autocast(
             self.device.type, dtype=self.autocast, enabled=self.autocast is not None
         )
+
+
+def _comparison(weights: LossWeights) -> Callable[[Tensor, Tensor], Tensor]:
+    return squared_reconstruction_loss if weights.reconstruct_only else reconstruction_loss
 
 
 def _joined(batches: tuple[Identification, ...]) -> Identification:

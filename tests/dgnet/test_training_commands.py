@@ -8,14 +8,13 @@ import shutil
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from model.checkpoints import METADATA_FILE, load_checkpoint, read_metadata
 from model.data.pairs import PairBatch, TrainingPictures
 from tests.dgnet.test_cli import exit_code
-from tests.model.tiny import PERSONS, SIZES, random_pixels, write_people
+from tests.model.tiny import PERSONS, SIZES, write_people, write_triples
 
 TINY = [
     argument
@@ -37,12 +36,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("truth")
-    draws = np.random.default_rng(0)
-    for number in range(2):
-        for role in ("appearance", "structure", "truth"):
-            Image.fromarray(random_pixels(draws)).save(folder / f"{number:04d}_{role}_0001.png")
-    return folder
+    return write_triples(tmp_path_factory.mktemp("triples") / "truth")
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +93,18 @@ def test_joint_training_takes_the_teachers_sizes_and_its_own_settings(
     assert schedule["detach_appearance_code"] is True
     assert (trained / "grids" / "000002.png").is_file()
     assert list((trained / "tensorboard").iterdir())
+
+
+def test_true_composites_are_trained_on_and_told_in_the_card(
+    people: Path, teacher: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert exit_code(*joint(people, teacher, run, "--truth", str(truth))) == 0
+    assert read_metadata(run / "checkpoint").data["true_composites"] == 5
+    broken = shutil.copytree(truth, tmp_path / "broken")
+    (broken / "0003_truth_0004.png").unlink()
+    assert exit_code(*joint(people, teacher, tmp_path / "other", "--truth", str(broken))) == 2
+    assert "triple 0003 lacks its truth picture" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
@@ -161,7 +167,7 @@ def test_evaluation_prints_keeps_and_draws(
     assert code == 0
     printed = capsys.readouterr().out
     assert "(a) nearer to the appearance picture, 4 pairs" in printed
-    assert "(c) changed region, ratio, 2 triples" in printed
+    assert "(c) changed region, ratio, 5 triples" in printed
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["swaps"]["pairs"] == 4
     assert figures["model_version"] == read_metadata(folder).model_version

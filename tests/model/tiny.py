@@ -41,6 +41,17 @@ def write_people(folder: Path, *, persons: int = PERSONS, seed: int = 3) -> Path
     return folder
 
 
+def write_triples(folder: Path, *, triples: int = 5, seed: int = 4) -> Path:
+    """Pictures of noise, named as triples whose true composite is known."""
+    folder.mkdir(parents=True)
+    draws = np.random.default_rng(seed)
+    for number in range(triples):
+        for role in ("appearance", "structure", "truth"):
+            name = f"{number:04d}_{role}_{number + 1:04d}.png"
+            Image.fromarray(random_pixels(draws)).save(folder / name)
+    return folder
+
+
 def random_pixels(draws: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """One picture (HEIGHT, WIDTH, 3) of noise."""
     return draws.integers(0, 256, size=(HEIGHT, WIDTH, 3), dtype=np.uint8)

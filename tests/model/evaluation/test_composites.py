@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from model.data.market1501 import DatasetError, Picture
+from model.data.triples import read_triples
 from model.evaluation.composites import (
     EvaluationConfig,
     EvaluationReport,
@@ -16,7 +17,6 @@ from model.evaluation.composites import (
     evaluate_checkpoint,
 )
 from model.evaluation.measures import Embeddings, Pixels
-from model.evaluation.truth import read_triples
 
 HEIGHT, WIDTH = 32, 16
 COLORS = {1: (180, 100, 60), 2: (60, 180, 100), 3: (100, 60, 180), 4: (170, 60, 110)}

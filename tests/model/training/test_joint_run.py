@@ -13,14 +13,16 @@ from tensorboard.backend.event_processing import (  # pyright: ignore[reportMiss
     event_accumulator,
 )
 
+from model.backbones import imagenet_efficientnet_lite0
 from model.checkpoints import CheckpointError, load_checkpoint
 from model.config import ConfigError, NetworkConfig
 from model.data.pairs import PairBatch, TrainingPictures
+from model.data.truth_batches import TruthTriples
 from model.teacher import Teacher
 from model.training.config import JointConfig
 from model.training.joint import train_joint
 from model.training.run import RunOptions, TrainingDiverged
-from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network, write_people
+from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network, write_people, write_triples
 
 ITERATIONS = 6
 CONFIG = JointConfig(
@@ -61,6 +63,7 @@ def _train(
     config: JointConfig = CONFIG,
     *,
     resume: bool = False,
+    truth: TruthTriples | None = None,
 ) -> None:
     # The same teacher, whoever asks.
     torch.manual_seed(11)  # pyright: ignore[reportUnknownMemberType]
@@ -73,7 +76,9 @@ def _train(
         resume=resume,
         progress=False,
     )
-    train_joint(network, config, pictures, teacher, options, device=torch.device("cpu"))
+    train_joint(
+        network, config, pictures, teacher, options, device=torch.device("cpu"), truth=truth
+    )
 
 
 class _Interrupted(Exception):
@@ -158,3 +163,53 @@ def test_teacher_of_other_people_is_refused(
     teacher = Teacher(replace(network, identities=PERSONS + 1))
     with pytest.raises(ConfigError, match="teacher knows 4 identities"):
         train_joint(network, CONFIG, pictures, teacher, options, device=torch.device("cpu"))
+
+
+def test_reconstruction_first_leaves_the_encoder_alone_and_decodes_only_what_it_needs(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    config = replace(CONFIG, reconstruction_first=True, warmup_start=3)
+    truth = TruthTriples(write_triples(tmp_path / "truth"), height=HEIGHT, width=WIDTH)
+    _train(tmp_path / "run", network, pictures, config, truth=truth)
+    losses = _losses(tmp_path / "run")
+    assert [step for step, _ in losses["truth"]] == [1, 2, 3, 4, 5, 6]
+    # Iterations 0 to 3 reconstruct only, and the ramp is above zero from the fifth on.
+    for name in ("self_reconstruction", "identity", "adversarial", "identity_generated"):
+        assert [step for step, _ in losses[name]] == [5, 6], name
+    total, truths, same = (
+        dict(losses[name])[1] for name in ("total", "truth", "same_person_reconstruction")
+    )
+    assert total == pytest.approx(10 * truths + 5 * same, rel=1e-5)
+
+
+def test_true_composites_change_what_is_learned_and_resume_asks_for_them_again(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    truth = TruthTriples(write_triples(tmp_path / "truth"), height=HEIGHT, width=WIDTH)
+    _train(tmp_path / "with", network, pictures, truth=truth)
+    _train(tmp_path / "without", network, pictures)
+    checkpoints = [load_checkpoint(tmp_path / run / "checkpoint") for run in ("with", "without")]
+    assert checkpoints[0].metadata.training["true_composites"] == 5
+    assert checkpoints[0].metadata.sha256 != checkpoints[1].metadata.sha256
+    with pytest.raises(CheckpointError, match=r"other settings \(true_composites\)"):
+        _train(tmp_path / "with", network, pictures, resume=True)
+
+
+@pytest.mark.parametrize("batch_statistics", [True, False])
+def test_the_encoders_running_statistics_move_only_where_batches_set_them(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures, batch_statistics: bool
+) -> None:
+    config = replace(CONFIG, appearance_batch_statistics=batch_statistics)
+    _train(tmp_path / "run", network, pictures, config)
+    encoder = load_checkpoint(tmp_path / "run" / "checkpoint").networks.appearance_encoder
+    started = imagenet_efficientnet_lite0()  # what this run's encoder starts from
+    moved = {
+        name: not torch.equal(tensor, started[name])
+        for name, tensor in encoder.backbone.state_dict().items()
+        if name.endswith("running_mean")
+    }
+    assert moved
+    assert set(moved.values()) == {batch_statistics}
+    head_means = encoder.primary.normalize.running_mean
+    assert head_means is not None
+    assert bool(head_means.any())  # the heads' always move

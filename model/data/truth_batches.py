@@ -1,0 +1,61 @@
+"""Batches of triples whose true composite is known, for training on rendered people.
+
+A renderer can draw the clothes of one person in the pose, body and scene of another, which no
+camera can: a swap of the first two pictures of a triple should equal the third. Structure picture
+and truth are flipped and cropped alike, the appearance picture on its own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
+from model.data.transforms import crop_padding
+from model.data.triples import read_triples
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthBatch:
+    """Normalised, augmented images float32 (B, 3, H, W), row by row one triple."""
+
+    appearances: Tensor
+    structures: Tensor
+    truths: Tensor
+
+
+class TruthTriples:
+    """The triples of a folder (see `triples`), decoded once into memory: 74 kB each at 128x64.
+
+    `device` is where decoded pictures live and batches are made.
+    """
+
+    def __init__(
+        self, directory: Path, *, height: int, width: int, device: torch.device | str = "cpu"
+    ) -> None:
+        triples = read_triples(directory)
+        self._device = torch.device(device)
+        self._padding = crop_padding(height)
+        self._appearances, self._structures, self._truths = (
+            decode_pictures(paths, height, width).to(self._device)
+            for paths in (
+                [triple.appearance for triple in triples],
+                [triple.structure for triple in triples],
+                [triple.truth for triple in triples],
+            )
+        )
+
+    def __len__(self) -> int:
+        return len(self._truths)
+
+    def batch(self, position: int, batch_size: int, seed: int) -> TruthBatch:
+        """Batch number `position` (0, 1, ...) under `seed`."""
+        rows = shuffled_rows(Stream.ORDER_TRUTH, position, batch_size, seed, len(self))
+        random = draws(seed, Stream.TRUTH, position)
+        own, shared = (Augmentation.draw(batch_size, self._padding, random) for _ in range(2))
+        return TruthBatch(
+            appearances=own.images(self._appearances[rows], self._device),
+            structures=shared.images(self._structures[rows], self._device),
+            truths=shared.images(self._truths[rows], self._device),
+        )
