@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dgnet import checkpoint, evaluate, train
+from dgnet import checkpoint, data, evaluate, train
 from dgnet.demo import demo
 from dgnet.embed import embed
 from dgnet.failures import CommandError
@@ -58,6 +58,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(swap)
 app.command()(embed)
+app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(checkpoint.app, name="checkpoint")

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from model.data.layouts import LayoutName
+
 Precision = Literal["auto", "fp32", "bf16"]
 
 CheckpointOption = Annotated[
@@ -42,5 +44,18 @@ ApiKeyOption = Annotated[
     str | None,
     typer.Option(
         "--api-key", envvar="DGNET_API_KEY", metavar="KEY", help="Bearer key of the server."
+    ),
+]
+LayoutOption = Annotated[
+    LayoutName | None,
+    typer.Option("--layout", help="Layout of the data set; found out from its names if absent."),
+]
+PatternOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pattern",
+        metavar="REGEX",
+        help="Regular expression for paths below the data set, with a group (?P<person>...) and, "
+        "if cameras are known, (?P<camera>...).",
     ),
 ]

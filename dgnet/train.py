@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgnet.failures import CommandError, InputError, needs_extra
-from dgnet.options import DeviceOption, Precision, PrecisionOption
+from dgnet.options import DeviceOption, LayoutOption, PatternOption, Precision, PrecisionOption
 from dgnet.overrides import apply_overrides, split_overrides
 from model.config import BackboneName, ConfigError, PresetName, preset
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from model.checkpoints import Metadata
+    from model.data.layouts import LayoutName
     from model.data.pairs import TrainingPictures
     from model.training.run import RunOptions
 
@@ -35,7 +36,7 @@ DataArgument = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help="Pictures in Market-1501 naming: a folder, or one that has bounding_box_train.",
+        help="Data set in any layout of docs/data.md, or a folder of its training pictures.",
     ),
 ]
 RunOption = Annotated[
@@ -96,6 +97,8 @@ def train_teacher_command(
     log_every: LogOption = 10,
     checkpoint_every: SaveOption = 500,
     settings: SetOption = None,
+    layout: LayoutOption = None,
+    pattern: PatternOption = None,
     data_name: DataNameOption = None,
     data_license: DataLicenseOption = "not stated",
 ) -> None:
@@ -118,7 +121,7 @@ def train_teacher_command(
         config = apply_overrides(config, of_config)
         _require_imagenet(start, network.backbone)
         place, autocast = _device(device, precision)
-        pictures = _pictures(data, network.height, network.width, place)
+        pictures = _pictures(data, layout, pattern, network.height, network.width, place)
         network = replace(network, identities=len(pictures.persons))
     options = _run_options(output, log_every, sys.maxsize, checkpoint_every, resume=resume)
     with _interruptible(output):
@@ -192,6 +195,8 @@ def train_joint_command(
     grid_every: Annotated[int, typer.Option(min=1, help="Iterations between grids.")] = 500,
     checkpoint_every: SaveOption = 500,
     settings: SetOption = None,
+    layout: LayoutOption = None,
+    pattern: PatternOption = None,
     data_name: DataNameOption = None,
     data_license: DataLicenseOption = "not stated",
 ) -> None:
@@ -225,9 +230,9 @@ def train_joint_command(
         config = apply_overrides(config, of_config)
         _require_imagenet(start, network.backbone)
         place, autocast = _device(device, precision)
-        pictures = _pictures(data, network.height, network.width, place)
+        pictures = _pictures(data, layout, pattern, network.height, network.width, place)
         sizes = {"height": network.height, "width": network.width}
-        triples = TruthTriples(truth, **sizes, device=place) if truth else None
+        triples = TruthTriples(truth, pictures.persons, **sizes, device=place) if truth else None
     options = _run_options(output, log_every, grid_every, checkpoint_every, resume=resume)
     with _interruptible(output):
         _, metadata = train_joint(
@@ -273,12 +278,21 @@ def _device(device: str, precision: Precision) -> tuple[torch.device, torch.dtyp
     return place, autocast_dtype(precision, place)
 
 
-def _pictures(data: Path, height: int, width: int, device: torch.device) -> TrainingPictures:
-    from model.data.market1501 import TRAIN_SPLIT
+def _pictures(
+    data: Path,
+    layout: LayoutName | None,
+    pattern: str | None,
+    height: int,
+    width: int,
+    device: torch.device,
+) -> TrainingPictures:
+    from model.data.layouts import read_dataset
     from model.data.pairs import TrainingPictures
 
-    split = data / TRAIN_SPLIT
-    return TrainingPictures.load(split if split.is_dir() else data, height, width, device=device)
+    dataset = read_dataset(data, layout, pattern)
+    for warning in dataset.warnings:
+        typer.echo(f"dgnet: {data}: {warning}", err=True)
+    return TrainingPictures(dataset.split("train"), height=height, width=width, device=device)
 
 
 def _run_options(

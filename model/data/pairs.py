@@ -5,6 +5,7 @@ Joint training draws two batches a and b of different people and, for each pictu
 training step, which needs both kinds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
-from model.data.market1501 import DatasetError, PersonIndex, Picture, read_split
+from model.data.layouts import LayoutName, read_dataset
+from model.data.persons import PersonIndex
+from model.data.picture import DatasetError, Picture
 from model.data.transforms import crop_padding
 
 # The 12,936 training pictures of Market-1501 at 256x128 take 1.3 GB.
@@ -54,7 +57,7 @@ class TrainingPictures:
 
     def __init__(
         self,
-        pictures: list[Picture],
+        pictures: Sequence[Picture],
         *,
         height: int,
         width: int,
@@ -91,12 +94,14 @@ class TrainingPictures:
         height: int,
         width: int,
         *,
+        layout: LayoutName | None = None,
+        pattern: str | None = None,
         device: torch.device | str = "cpu",
         memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
     ) -> "TrainingPictures":
-        """Reads one folder in Market-1501 naming, such as `bounding_box_train`."""
+        """Reads the training split of a data set, or a folder of training pictures alone."""
         return cls(
-            read_split(directory),
+            read_dataset(directory, layout, pattern).split("train"),
             height=height,
             width=width,
             device=device,

@@ -1,0 +1,48 @@
+"""One crop of one person, as every reader of data sets hands it out.
+
+Person -1 marks junk (ignored by evaluation), person 0 marks distractors (they count as wrong); the
+convention is Market-1501's. Which of them a task wants is left to that task. Nothing is decoded
+here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+JUNK_PERSON_ID = -1
+DISTRACTOR_PERSON_ID = 0
+
+# Of a picture whose camera is not known; such a picture is nobody's same-camera junk.
+NO_CAMERA = -1
+
+# The published folders also hold Thumbs.db: files that are no pictures are passed over.
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".webp"})
+
+
+class DatasetError(ValueError):
+    """A folder or file does not look like the dataset that was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One crop of one person, known by its path. `camera_id` may be NO_CAMERA."""
+
+    path: Path
+    person_id: int
+    camera_id: int
+
+    @property
+    def is_junk(self) -> bool:
+        return self.person_id == JUNK_PERSON_ID
+
+    @property
+    def is_distractor(self) -> bool:
+        return self.person_id == DISTRACTOR_PERSON_ID
+
+    @property
+    def shows_a_person(self) -> bool:
+        """Neither junk nor a distractor."""
+        return not self.is_junk and not self.is_distractor
+
+    @property
+    def has_camera(self) -> bool:
+        return self.camera_id != NO_CAMERA
