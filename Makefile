@@ -41,6 +41,7 @@ format: $(DEV_STAMP)  ## put sources into the form that `make check` wants
 bench: $(DEV_STAMP)  ## run the benchmarks, figures go to benchmarks/results/
 	@mkdir -p benchmarks/results
 	$(WITH_BIN) python -m benchmarks.composites --json benchmarks/results/composites.json
+	$(WITH_BIN) python -m benchmarks.retrieval --json benchmarks/results/retrieval.json
 	$(WITH_BIN) python -m benchmarks.queue --output benchmarks/results/queue.json
 	$(WITH_BIN) python -m benchmarks.http_overhead --json benchmarks/results/http_overhead.json
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dgnet import local
+from dgnet.evaluate_retrieval import evaluate_retrieval
 from dgnet.failures import InputError, needs_extra
 from dgnet.options import CheckpointOption, DeviceOption, Precision, PrecisionOption
 from dgnet.outputs import write_bytes
@@ -17,10 +18,7 @@ from dgnet.outputs import write_bytes
 app = typer.Typer(no_args_is_help=True, help="Measure a checkpoint.")
 
 
-# With a callback even a lone command keeps its name: `dgnet evaluate composites`.
-@app.callback()
-def evaluate() -> None:
-    """Measure a checkpoint on people it never saw."""
+app.command("retrieval")(evaluate_retrieval)
 
 
 @app.command("composites")

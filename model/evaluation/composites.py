@@ -17,34 +17,26 @@ from numpy.typing import NDArray
 from model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, DatasetError, Picture, read_split
 from model.data.transforms import decode_picture
 from model.data.triples import read_triples
+from model.evaluation.embedding import Embedder, embed_pictures, labelled
 from model.evaluation.measures import (
-    Embeddings,
     Pixels,
     TruthErrors,
     grey_ssim,
     nearer_to_appearance,
     truth_errors,
 )
-from model.evaluation.retrieval import RetrievalResult, RetrievalSet, evaluate_retrieval
+from model.evaluation.retrieval import RetrievalResult, evaluate_retrieval
+from model.evaluation.retrieval_set import RetrievalSet
+from model.evaluation.tables import markdown_table
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
-class Predictor(Protocol):
+class Predictor(Embedder, Protocol):
     """What evaluation asks of a model. Pictures are uint8 (B, height, width, 3), RGB."""
-
-    @property
-    def height(self) -> int: ...
-
-    @property
-    def width(self) -> int: ...
 
     def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
         """Row by row: the appearance of the first and the structure of the second."""
-        ...
-
-    def embed(self, images: Pixels) -> Embeddings:
-        """(B, D), L2-normalized."""
         ...
 
 
@@ -130,7 +122,7 @@ class EvaluationReport:
                 )
             ),
         ]
-        return _markdown([("measure", "figure", "goal"), *rows])
+        return markdown_table([("measure", "figure", "goal"), *rows])
 
 
 def evaluate_checkpoint(
@@ -242,17 +234,7 @@ def score_retrieval(
     """(d) rank-1 and mAP of the embedding under both conventions."""
 
     def embedded(pictures: Sequence[Picture]) -> RetrievalSet:
-        return RetrievalSet(
-            embeddings=_in_batches(
-                lambda batch: predictor.embed(
-                    _decode([picture.path for picture in pictures[batch]], predictor)
-                ),
-                len(pictures),
-                config.batch_size,
-            ),
-            person_ids=np.array([picture.person_id for picture in pictures]),
-            camera_ids=np.array([picture.camera_id for picture in pictures]),
-        )
+        return labelled(pictures, embed_pictures(predictor, pictures, batch_size=config.batch_size))
 
     return evaluate_retrieval(embedded(query), embedded(gallery))
 
@@ -289,14 +271,3 @@ def _truth_rows(truth: TruthScores) -> list[tuple[str, str, str]]:
             for name, errors in references
         ),
     ]
-
-
-def _markdown(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Columns padded, so that the table reads well as plain text too."""
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])

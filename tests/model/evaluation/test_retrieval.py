@@ -6,12 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.evaluation.retrieval import (
-    RetrievalResult,
-    RetrievalScores,
-    RetrievalSet,
-    evaluate_retrieval,
-)
+from model.data.picture import NO_CAMERA
+from model.evaluation.retrieval import RetrievalResult, RetrievalScores, evaluate_retrieval
+from model.evaluation.retrieval_set import RetrievalSet
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -120,6 +117,73 @@ def test_scores_do_not_depend_on_the_length_of_embeddings_nor_on_blocks() -> Non
     once, many = scored(1, 1.0), scored(7, 3.0)
     assert many.dgnet_convention.mAP == pytest.approx(once.dgnet_convention.mAP)
     assert many.torchreid_convention.rank_5 == pytest.approx(once.torchreid_convention.rank_5)
+
+
+def test_minp_is_the_share_of_matches_down_to_the_hardest_one() -> None:
+    # Two matches, the harder at rank 4: 2/4. Junk in between moves nothing.
+    assert ranked((2, 2), (1, 2), (-1, 3), (3, 2), (1, 1), (1, 3)).mINP == pytest.approx(2 / 4)
+    assert ranked((1, 2), (1, 3), (2, 2)).mINP == 1
+
+
+def test_minp_averages_over_valid_queries() -> None:
+    query = RetrievalSet(
+        embeddings=np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]),
+        person_ids=np.array([1, 2, 9]),
+        camera_ids=np.array([1, 1, 1]),
+    )
+    gallery = RetrievalSet(
+        embeddings=np.array([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]]),
+        person_ids=np.array([1, 3, 2]),
+        camera_ids=np.array([2, 2, 2]),
+    )
+    # Person 1 at rank 1, person 2 behind person 3 at rank 2, person 9 not at all.
+    result = evaluate_retrieval(query, gallery)
+    assert result.mINP == pytest.approx((1 + 1 / 2) / 2)
+    assert result.chance_rank_1 == pytest.approx(1 / 3)
+
+
+def test_without_cameras_nothing_is_junk_of_the_same_camera() -> None:
+    result = ranked((1, NO_CAMERA), (2, NO_CAMERA), (1, NO_CAMERA), query=(1, NO_CAMERA))
+    assert result.torchreid_convention.rank_1 == 1
+    assert result.torchreid_convention.mAP == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_a_query_whose_only_matches_are_under_its_own_camera_is_not_valid() -> None:
+    with pytest.raises(ValueError, match="none of the 1 queries has a match"):
+        ranked((1, 1), (2, 2))
+
+
+def test_one_picture_in_the_gallery_is_enough() -> None:
+    result = ranked((1, 2))
+    perfect = RetrievalScores(rank_1=1, rank_5=1, rank_10=1, mAP=1)
+    assert result.dgnet_convention == result.torchreid_convention == perfect
+    assert (result.mINP, result.chance_rank_1) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("persons", "step_ap"),
+    [([1, 2, 2], 1), ([2, 1, 2], 1 / 2), ([2, 1, 1], (1 / 2 + 2 / 3) / 2), ([2, 2, 1], 1 / 3)],
+)
+def test_equally_similar_pictures_keep_the_order_of_the_gallery(
+    persons: list[int], step_ap: float
+) -> None:
+    result = evaluate_retrieval(
+        RetrievalSet(
+            embeddings=np.array([[3.0, 4.0]]), person_ids=np.array([1]), camera_ids=np.array([1])
+        ),
+        RetrievalSet(
+            embeddings=np.array([[0.0, 2.0]] * 3),
+            person_ids=np.array(persons),
+            camera_ids=np.array([2] * 3),
+        ),
+    )
+    assert result.torchreid_convention.mAP == pytest.approx(step_ap)
+
+
+def test_chance_is_the_share_of_matches_among_pictures_that_count() -> None:
+    # Of six pictures two are junk; one of the other four is a match.
+    result = ranked((1, 2), (2, 2), (3, 2), (0, 2), (1, 1), (-1, 2))
+    assert result.chance_rank_1 == pytest.approx(1 / 4)
 
 
 def test_no_match_at_all_is_an_error() -> None:
