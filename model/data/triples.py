@@ -18,11 +18,19 @@ _ROLES = ("appearance", "structure", "truth")
 
 @dataclass(frozen=True, kw_only=True)
 class Triple:
-    """Paths of one triple."""
+    """Paths of one triple, and whose clothes and whose body it shows."""
 
     appearance: Path
     structure: Path
     truth: Path
+
+    @property
+    def appearance_person_id(self) -> int:
+        return _person_id(self.appearance)
+
+    @property
+    def structure_person_id(self) -> int:
+        return _person_id(self.structure)
 
 
 def read_triples(directory: Path) -> list[Triple]:
@@ -49,3 +57,7 @@ def read_triples(directory: Path) -> list[Triple]:
                 f"{directory}: triple {number} lacks its {' and '.join(missing)} picture"
             )
     return [Triple(**paths) for _, paths in sorted(found.items())]
+
+
+def _person_id(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
+from model.data.persons import PersonIndex
 from model.data.transforms import crop_padding
 from model.data.triples import read_triples
 
@@ -23,18 +24,34 @@ class TruthBatch:
     appearances: Tensor
     structures: Tensor
     truths: Tensor
+    appearance_labels: Tensor  # (B,), whose clothes the truth shows
+    structure_labels: Tensor  # (B,), whose body
 
 
 class TruthTriples:
     """The triples of a folder (see `triples`), decoded once into memory: 74 kB each at 128x64.
 
+    Raises DatasetError for a triple with somebody who is none of `persons`, the training persons.
     `device` is where decoded pictures live and batches are made.
     """
 
     def __init__(
-        self, directory: Path, *, height: int, width: int, device: torch.device | str = "cpu"
+        self,
+        directory: Path,
+        persons: PersonIndex,
+        *,
+        height: int,
+        width: int,
+        device: torch.device | str = "cpu",
     ) -> None:
         triples = read_triples(directory)
+        self._appearance_labels, self._structure_labels = (
+            torch.tensor([persons.label(person_id) for person_id in person_ids])
+            for person_ids in (
+                [triple.appearance_person_id for triple in triples],
+                [triple.structure_person_id for triple in triples],
+            )
+        )
         self._device = torch.device(device)
         self._padding = crop_padding(height)
         self._appearances, self._structures, self._truths = (
@@ -58,4 +75,6 @@ class TruthTriples:
             appearances=own.images(self._appearances[rows], self._device),
             structures=shared.images(self._structures[rows], self._device),
             truths=shared.images(self._truths[rows], self._device),
+            appearance_labels=self._appearance_labels[rows].to(self._device),
+            structure_labels=self._structure_labels[rows].to(self._device),
         )

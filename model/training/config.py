@@ -7,10 +7,13 @@ and moves every milestone and warm-up with it.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from model.config import ConfigError
 from model.teacher import LabelPolicy
+
+GeneratorOptimizer = Literal["adam", "muon"]
+LearningPart = Literal["everything", "heads"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +32,12 @@ class LossWeights:
     primary: float = 2.0
     truth: float = 10.0
     """Of composites whose truth is known; rendered people alone have them. Not in the paper."""
+    truth_identity: float = 0.0
+    """Of what E_a learns from the truths: the primary head whose clothes they show, the fine head
+    whose body (section 3.2, with the true picture in the generated one's place)."""
     fine_ratio: float = 0.2
     """The fine-grained losses weigh this fraction of `primary` (on real pictures and on generated
-    ones).
+    ones) or of `truth_identity`.
     """
     gradient_penalty: float = 0.01
 
@@ -39,6 +45,16 @@ class LossWeights:
     def fine(self) -> float:
         """Weight of the fine head's losses."""
         return self.fine_ratio * self.primary
+
+    @property
+    def truth_fine(self) -> float:
+        """Weight of the fine head's loss on truths."""
+        return self.fine_ratio * self.truth_identity
+
+    @property
+    def fine_real(self) -> float:
+        """Weight of the fine head's loss on real pictures: as on those it is to mine."""
+        return max(self.fine, self.truth_fine)
 
     @property
     def use_generated(self) -> bool:
@@ -57,14 +73,9 @@ class LossWeights:
         )
 
     @property
-    def reconstruct_only(self) -> bool:
-        """Whether nothing but reconstructions of real pictures is trained."""
-        return not (self.use_generated or self.use_identities)
-
-    @property
     def use_identities(self) -> bool:
         """Whether the appearance encoder learns."""
-        return any((self.identity, self.identity_positive, self.primary))
+        return any((self.identity, self.identity_positive, self.primary, self.truth_identity))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +94,19 @@ class JointConfig:
     """Growth of those four weights per iteration, up to `final_weights`."""
     reconstruction_first: bool = False
     """Until `warmup_start` train the same-person reconstruction alone (and the true composites,
-    where there are any), on a still appearance encoder and with squared errors, in which a wrong
-    colour outweighs a blurred edge; then everything else comes in with the ramp. For short
-    schedules that start from a trained encoder: such iterations cost a fifth, and the identity loss
-    on generated pictures, over 20 nats at first, does not drown the reconstructions."""
+    where there are any), on a still appearance encoder (but for its heads, where they alone learn)
+    and with squared errors, in which a wrong colour outweighs a blurred edge; then everything else
+    comes in with the ramp. For short schedules that start from a trained encoder: such iterations
+    cost a fifth, and the identity loss on generated pictures, over 20 nats at first, does not drown
+    the reconstructions."""
+    appearance_learns: LearningPart = "everything"
+    """"heads" leaves the backbone of E_a as it started, with its running statistics: codes are then
+    the same all through a short schedule, and the heads get used to the maximum pooling."""
     truth_batch_size: int = 8
     """Triples of a step whose true composite is known, where the run is given any."""
+    generator_optimizer: GeneratorOptimizer = "adam"
+    """Of E_s, G and the MLPs. "muon" gives their matrices to Muon and the rest to Adam, at the same
+    rates: for short schedules, where it learns about twice as fast."""
     generator_learning_rate: float = 1e-4
     generator_momentum: float = 0.0
     """The first beta of the generator's Adam."""
@@ -123,6 +141,16 @@ class JointConfig:
 
     def __post_init__(self) -> None:
         _require_work(self.iterations, self.batch_size)
+        if self.generator_optimizer not in get_args(GeneratorOptimizer):
+            raise ConfigError(
+                f"generator_optimizer is {self.generator_optimizer!r}; expected one of "
+                f"{', '.join(get_args(GeneratorOptimizer))}"
+            )
+        if self.appearance_learns not in get_args(LearningPart):
+            raise ConfigError(
+                f"appearance_learns is {self.appearance_learns!r}; expected one of "
+                f"{', '.join(get_args(LearningPart))}"
+            )
 
     def scaled(self, iterations: int) -> JointConfig:
         """The same schedule in another number of iterations: warm-ups and milestones move along."""

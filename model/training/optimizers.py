@@ -5,16 +5,18 @@ Every group remembers its `initial_lr`, which the schedule scales.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from model.appearance_encoder import AppearanceEncoder
 from model.dgnet import DGNet
 from model.teacher import Teacher
 from model.training.config import JointConfig, TeacherConfig
+from model.training.muon import ConvolutionMuon, is_hidden_matrix
 
 AnyOptimizer = TypeVar("AnyOptimizer", bound=Optimizer)
 
@@ -23,29 +25,43 @@ AnyOptimizer = TypeVar("AnyOptimizer", bound=Optimizer)
 class JointOptimizers:
     """One optimiser for each group of networks that is updated on its own terms."""
 
-    generator: Optimizer  # E_s, G and the style MLPs
+    generator: Optimizer  # E_s, G and the style MLPs, less what `matrices` takes
+    matrices: Optimizer | None = None  # of these networks, where Muon steps them
     appearance: Optimizer  # E_a and its heads
     discriminator: Optimizer
 
     def by_name(self) -> dict[str, Optimizer]:
         """For checkpoints and schedules."""
-        return {
+        optimizers = {
             "generator": self.generator,
             "appearance": self.appearance,
             "discriminator": self.discriminator,
         }
+        return optimizers if self.matrices is None else {**optimizers, "matrices": self.matrices}
+
+    def of_generator(self) -> list[Optimizer]:
+        """Everything that follows the generator's objective, but the appearance encoder's."""
+        return [self.generator] if self.matrices is None else [self.generator, self.matrices]
 
 
 def joint_optimizers(networks: DGNet, config: JointConfig) -> JointOptimizers:
-    """Adam for generator and discriminator, Nesterov SGD for the appearance encoder."""
+    """Adam for generator and discriminator (or Muon for the generator's matrices), Nesterov SGD for
+    the appearance encoder.
+    """
     generator_rate = config.generator_learning_rate
     generator = [
         _group(networks.structure_encoder, generator_rate),
         _group(networks.decoder, generator_rate),
         _group(networks.style_mlps, config.style_learning_rate or generator_rate),
     ]
+    matrices = None
+    if config.generator_optimizer == "muon":
+        hidden = [_part(group, is_hidden_matrix) for group in generator]
+        generator = [_part(group, _is_left_to_adam) for group in generator]
+        matrices = _remember(ConvolutionMuon(hidden, weight_decay=config.weight_decay))
     return JointOptimizers(
         generator=_adam(generator, config.weight_decay, momentum=config.generator_momentum),
+        matrices=matrices,
         discriminator=_adam(
             [_group(networks.discriminator, config.discriminator_learning_rate)],
             config.weight_decay,
@@ -77,6 +93,14 @@ def _heads(encoder: AppearanceEncoder) -> nn.Module:
 
 def _group(network: nn.Module, learning_rate: float) -> dict[str, Any]:
     return {"params": list(network.parameters()), "lr": learning_rate}
+
+
+def _part(group: dict[str, Any], wanted: Callable[[Tensor], bool]) -> dict[str, Any]:
+    return {**group, "params": [weight for weight in group["params"] if wanted(weight)]}
+
+
+def _is_left_to_adam(weight: Tensor) -> bool:
+    return not is_hidden_matrix(weight)
 
 
 def _adam(groups: list[dict[str, Any]], weight_decay: float, *, momentum: float = 0.0) -> Adam:

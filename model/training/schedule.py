@@ -33,7 +33,9 @@ def loss_weights(config: JointConfig, iteration: int) -> LossWeights:
     final = config.final_weights
     weights = replace(final, **{name: min(grown, getattr(final, name)) for name in names})
     if config.reconstruction_first and not grown:
-        weights = replace(weights, identity=0.0, identity_positive=0.0, self_reconstruction=0.0)
+        weights = replace(weights, self_reconstruction=0.0)
+        if config.appearance_learns == "everything":
+            weights = replace(weights, identity=0.0, identity_positive=0.0, truth_identity=0.0)
     return weights
 
 

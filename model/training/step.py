@@ -103,8 +103,11 @@ class JointStep:
     def start_learning(self) -> None:
         """Put the networks into training mode: at the start, and after somebody looked at them."""
         self.networks.train()
-        if not self.config.appearance_batch_statistics:
-            self.networks.appearance_encoder.backbone.eval()
+        backbone = self.networks.appearance_encoder.backbone
+        heads_alone = self.config.appearance_learns == "heads"
+        backbone.requires_grad_(not heads_alone)
+        if heads_alone or not self.config.appearance_batch_statistics:
+            backbone.eval()
 
     def __call__(
         self,
@@ -119,13 +122,14 @@ class JointStep:
             adversary = self.update_discriminator(forward, weights) if weights.adversarial else {}
             losses = self.generator_losses(forward, batch, weights, draws)
             if truth is not None:
-                losses["truth"] = self._truth_loss(truth, weights)
+                losses |= self._truth_losses(truth, weights)
             total = self.weighted_total(losses, weights)
-        self.optimizers.generator.zero_grad()
-        self.optimizers.appearance.zero_grad()
+        learning = [*self.optimizers.of_generator(), self.optimizers.appearance]
+        for optimizer in learning:
+            optimizer.zero_grad()
         total.backward()  # pyright: ignore[reportUnknownMemberType]
-        self.optimizers.generator.step()
-        self.optimizers.appearance.step()
+        for optimizer in learning:
+            optimizer.step()
         return {
             name: loss.detach() for name, loss in {**losses, **adversary, "total": total}.items()
         }
@@ -229,7 +233,7 @@ class JointStep:
             on_real, on_positives = forward.primary.logits.chunk(2)
             losses["identity"] = 2 * identity_loss(on_real, labels)
             losses["identity_positive"] = 2 * identity_loss(on_positives, labels)
-        if weights.fine:
+        if weights.fine_real:
             losses["fine_real"] = 2 * identity_loss(forward.fine.logits.chunk(2)[0], labels)
         losses |= self._generated_code_losses(forward, labels, weights, draws)
         if weights.primary:
@@ -295,24 +299,25 @@ class JointStep:
             "fine": 2 * fine_loss(fine.logits, structure_labels),
         }
 
-    def _truth_loss(self, truth: TruthBatch, weights: LossWeights) -> Tensor:
-        """Composites against the pictures that a renderer made of the same swap; E_a stands still
-        here, as its detached code does in every reconstruction.
+    def _truth_losses(self, truth: TruthBatch, weights: LossWeights) -> Losses:
+        """Composites against the pictures that a renderer made of the same swap (E_a stands still
+        there, as its detached code does in every reconstruction), and whom E_a sees in those.
         """
         with torch.no_grad():
             codes = self.frozen_appearance.codes(truth.appearances)
         structure_codes = self.networks.structure_encoder(truth.structures)
-        return _comparison(weights)(self.networks.decode(codes, structure_codes), truth.truths)
+        composites = self.networks.decode(codes, structure_codes)
+        losses: Losses = {"truth": _comparison(weights)(composites, truth.truths)}
+        if weights.truth_identity:
+            primary, fine = self.networks.appearance_encoder.identify(truth.truths)
+            losses["truth_identity"] = identity_loss(primary.logits, truth.appearance_labels)
+            losses["truth_fine"] = fine_loss(fine.logits, truth.structure_labels)
+        return losses
 
     @staticmethod
     def weighted_total(losses: Losses, weights: LossWeights) -> Tensor:
-        """The generator's objective; the fine head's loss on real pictures weighs as on generated
-        ones.
-        """
-        weight_of = {
-            name: getattr(weights, "fine" if name == "fine_real" else name) for name in losses
-        }
-        return torch.stack([weight_of[name] * loss for name, loss in losses.items()]).sum()
+        """The generator's objective: every loss times the weight of its name."""
+        return torch.stack([getattr(weights, name) * loss for name, loss in losses.items()]).sum()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(
@@ -321,7 +326,7 @@ class JointStep:
 
 
 def _comparison(weights: LossWeights) -> Callable[[Tensor, Tensor], Tensor]:
-    return squared_reconstruction_loss if weights.reconstruct_only else reconstruction_loss
+    return reconstruction_loss if weights.use_generated else squared_reconstruction_loss
 
 
 def _joined(batches: tuple[Identification, ...]) -> Identification:

@@ -102,7 +102,7 @@ def test_true_composites_are_trained_on_and_told_in_the_card(
     assert exit_code(*joint(people, teacher, run, "--truth", str(truth))) == 0
     assert read_metadata(run / "checkpoint").data["true_composites"] == 5
     broken = shutil.copytree(truth, tmp_path / "broken")
-    (broken / "0003_truth_0004.png").unlink()
+    (broken / "0003_truth_0001.png").unlink()
     assert exit_code(*joint(people, teacher, tmp_path / "other", "--truth", str(broken))) == 2
     assert "triple 0003 lacks its truth picture" in capsys.readouterr().err
 

@@ -42,12 +42,13 @@ def write_people(folder: Path, *, persons: int = PERSONS, seed: int = 3) -> Path
 
 
 def write_triples(folder: Path, *, triples: int = 5, seed: int = 4) -> Path:
-    """Pictures of noise, named as triples whose true composite is known."""
+    """Pictures of noise, named as triples whose true composite is known, of `write_people`'s."""
     folder.mkdir(parents=True)
     draws = np.random.default_rng(seed)
     for number in range(triples):
-        for role in ("appearance", "structure", "truth"):
-            name = f"{number:04d}_{role}_{number + 1:04d}.png"
+        clothes, body = 1 + number % PERSONS, 1 + (number + 1) % PERSONS
+        for role, person in (("appearance", clothes), ("structure", body), ("truth", clothes)):
+            name = f"{number:04d}_{role}_{person:04d}.png"
             Image.fromarray(random_pixels(draws)).save(folder / name)
     return folder
 

@@ -11,12 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from model.data.market1501 import DatasetError
+from model.data.persons import PersonIndex
 from model.data.truth_batches import TruthTriples
 from tests.model.tiny import HEIGHT, WIDTH, write_triples
 
 
 def _triples(folder: Path) -> TruthTriples:
-    return TruthTriples(folder, height=HEIGHT, width=WIDTH)
+    return TruthTriples(folder, PersonIndex(tuple(range(6))), height=HEIGHT, width=WIDTH)
 
 
 def test_structure_and_truth_are_flipped_and_cropped_alike_and_the_appearance_is_not(
@@ -72,3 +73,18 @@ def test_a_batch_is_a_function_of_its_position_and_the_seed(tmp_path: Path) -> N
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such folder"):
         _triples(tmp_path / "nowhere")
+
+
+def test_labels_tell_whose_clothes_and_whose_body_a_truth_shows(tmp_path: Path) -> None:
+    for role, person in (("appearance", 2), ("structure", 5), ("truth", 2)):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / f"0000_{role}_{person:04d}.png")
+    batch = _triples(tmp_path).batch(0, 2, seed=0)
+    assert batch.appearance_labels.tolist() == [2, 2]
+    assert batch.structure_labels.tolist() == [5, 5]
+
+
+def test_triples_of_people_outside_of_the_training_set_are_refused(tmp_path: Path) -> None:
+    for role, person in (("appearance", 2), ("structure", 9), ("truth", 2)):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / f"0000_{role}_{person:04d}.png")
+    with pytest.raises(DatasetError, match="person 9 is none of the 6 persons"):
+        _triples(tmp_path)

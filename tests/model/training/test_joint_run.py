@@ -17,9 +17,10 @@ from model.backbones import imagenet_efficientnet_lite0
 from model.checkpoints import CheckpointError, load_checkpoint
 from model.config import ConfigError, NetworkConfig
 from model.data.pairs import PairBatch, TrainingPictures
+from model.data.persons import PersonIndex
 from model.data.truth_batches import TruthTriples
 from model.teacher import Teacher
-from model.training.config import JointConfig
+from model.training.config import GeneratorOptimizer, JointConfig
 from model.training.joint import train_joint
 from model.training.run import RunOptions, TrainingDiverged
 from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network, write_people, write_triples
@@ -81,17 +82,25 @@ def _train(
     )
 
 
+def _triples(folder: Path) -> TruthTriples:
+    persons = PersonIndex(tuple(range(1, PERSONS + 1)))
+    return TruthTriples(write_triples(folder / "truth"), persons, height=HEIGHT, width=WIDTH)
+
+
 class _Interrupted(Exception):
     """Stands for a kill."""
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     tmp_path: Path,
     network: NetworkConfig,
     pictures: TrainingPictures,
     monkeypatch: pytest.MonkeyPatch,
+    optimizer: GeneratorOptimizer,
 ) -> None:
-    _train(tmp_path / "whole", network, pictures)
+    config = replace(CONFIG, generator_optimizer=optimizer)
+    _train(tmp_path / "whole", network, pictures, config)
 
     original = pictures.pair_batch
 
@@ -102,11 +111,11 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
     monkeypatch.setattr(pictures, "pair_batch", interrupted)
     with pytest.raises(_Interrupted):
-        _train(tmp_path / "broken", network, pictures)
+        _train(tmp_path / "broken", network, pictures, config)
     monkeypatch.undo()
     state = json.loads((tmp_path / "broken" / "state" / "state.json").read_text())
     assert state["iteration"] == 3
-    _train(tmp_path / "broken", network, pictures, resume=True)
+    _train(tmp_path / "broken", network, pictures, config, resume=True)
 
     whole, broken = _losses(tmp_path / "whole"), _losses(tmp_path / "broken")
     assert [step for step, _ in whole["total"]] == [1, 2, 3, 4, 5, 6]
@@ -169,7 +178,7 @@ def test_reconstruction_first_leaves_the_encoder_alone_and_decodes_only_what_it_
     tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
 ) -> None:
     config = replace(CONFIG, reconstruction_first=True, warmup_start=3)
-    truth = TruthTriples(write_triples(tmp_path / "truth"), height=HEIGHT, width=WIDTH)
+    truth = _triples(tmp_path)
     _train(tmp_path / "run", network, pictures, config, truth=truth)
     losses = _losses(tmp_path / "run")
     assert [step for step, _ in losses["truth"]] == [1, 2, 3, 4, 5, 6]
@@ -185,7 +194,7 @@ def test_reconstruction_first_leaves_the_encoder_alone_and_decodes_only_what_it_
 def test_true_composites_change_what_is_learned_and_resume_asks_for_them_again(
     tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
 ) -> None:
-    truth = TruthTriples(write_triples(tmp_path / "truth"), height=HEIGHT, width=WIDTH)
+    truth = _triples(tmp_path)
     _train(tmp_path / "with", network, pictures, truth=truth)
     _train(tmp_path / "without", network, pictures)
     checkpoints = [load_checkpoint(tmp_path / run / "checkpoint") for run in ("with", "without")]
@@ -213,3 +222,37 @@ def test_the_encoders_running_statistics_move_only_where_batches_set_them(
     head_means = encoder.primary.normalize.running_mean
     assert head_means is not None
     assert bool(head_means.any())  # the heads' always move
+
+
+def test_heads_alone_learn_from_the_first_iteration_and_the_backbone_keeps_its_weights(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    weights = replace(CONFIG.final_weights, truth_identity=1.0)
+    config = replace(
+        CONFIG,
+        reconstruction_first=True,
+        warmup_start=3,
+        appearance_learns="heads",
+        final_weights=weights,
+    )
+    _train(tmp_path / "run", network, pictures, config, truth=_triples(tmp_path))
+    losses = _losses(tmp_path / "run")
+    for name in ("identity", "truth_identity", "truth_fine", "fine_real"):
+        assert [step for step, _ in losses[name]] == [1, 2, 3, 4, 5, 6], name
+    # Squared errors count until the ramp starts, whatever the heads do.
+    total = {name: dict(values)[1] for name, values in losses.items() if len(values) == 6}
+    assert total["total"] == pytest.approx(
+        10 * total["truth"]
+        + 5 * total["same_person_reconstruction"]
+        + total["identity"]
+        + total["identity_positive"]
+        + total["truth_identity"]
+        + 0.2 * (total["truth_fine"] + total["fine_real"]),
+        rel=1e-5,
+    )
+    encoder = load_checkpoint(tmp_path / "run" / "checkpoint").networks.appearance_encoder
+    started = imagenet_efficientnet_lite0()  # what this run's encoder starts from
+    for name, tensor in encoder.backbone.state_dict().items():
+        assert torch.equal(tensor, started[name]), name
+    for head in (encoder.primary, encoder.fine):
+        assert bool(head.classifier.bias.any())  # zero at the start

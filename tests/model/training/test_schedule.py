@@ -120,9 +120,11 @@ def test_reconstruction_first_brings_everything_else_in_with_the_ramp() -> None:
     config = JointConfig(reconstruction_first=True)
     before = loss_weights(config, 30_000)
     assert (before.self_reconstruction, before.same_person_reconstruction) == (0, 5)
-    assert before.reconstruct_only
+    assert not before.use_generated
+    assert not before.use_identities
     later = loss_weights(config, 30_500)
     assert (later.self_reconstruction, later.same_person_reconstruction) == (5, 5)
-    assert not later.reconstruct_only
+    assert later.use_generated
+    assert later.use_identities
     assert (later.adversarial, later.identity_generated, later.identity) == (0.25, 0.25, 1)
     assert loss_weights(config, 32_000).identity_generated == 0.5

@@ -1,0 +1,63 @@
+"""Muon on convolutions: torch's Muon on the same numbers, whatever the memory layout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import Muon
+
+from model.training.muon import STEP_OF_ADAM, ConvolutionMuon, is_hidden_matrix
+
+RATE = 0.01
+STEPS = 3
+
+
+def _layer(layout: torch.memory_format) -> nn.Conv2d:
+    torch.manual_seed(1)
+    return nn.Conv2d(6, 5, 3).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+
+def _gradient(step: int) -> torch.Tensor:
+    return torch.randn(5, 6, 3, 3, generator=torch.Generator().manual_seed(step))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_convolution_steps_like_the_matrix_of_its_windows(layout: torch.memory_format) -> None:
+    layer = _layer(layout)
+    matrix = nn.Parameter(layer.weight.detach().clone().reshape(5, -1))
+    expected = Muon([matrix], lr=RATE, weight_decay=0.1, adjust_lr_fn=STEP_OF_ADAM)
+    optimizer = ConvolutionMuon([{"params": [layer.weight], "lr": RATE}], weight_decay=0.1)
+    before = layer.weight.detach().clone()
+    for step in range(STEPS):
+        layer.weight.grad = _gradient(step)
+        matrix.grad = _gradient(step).reshape(5, -1)
+        optimizer.step()
+        expected.step()  # pyright: ignore[reportUnknownMemberType]
+    # The Newton-Schulz iteration runs in bfloat16, and the layouts add up in another order.
+    moved = (matrix.detach().reshape(before.shape) - before).abs().mean()
+    assert (layer.weight.detach() - matrix.detach().reshape(before.shape)).abs().max() < moved / 20
+
+
+def test_weights_without_gradient_stand_still_and_gradients_are_forgotten() -> None:
+    layer = _layer(torch.channels_last)
+    optimizer = ConvolutionMuon([{"params": [layer.weight], "lr": RATE}], weight_decay=0.0)
+    before = layer.weight.detach().clone()
+    optimizer.step()
+    assert torch.equal(layer.weight, before)
+    layer.weight.grad = _gradient(0)
+    optimizer.step()
+    optimizer.zero_grad()
+    assert layer.weight.grad is None
+    after = layer.weight.detach().clone()
+    assert not torch.equal(after, before)
+    optimizer.step()
+    assert torch.equal(layer.weight, after)
+
+
+def test_layers_that_touch_a_picture_are_left_to_adam() -> None:
+    assert is_hidden_matrix(nn.Conv2d(16, 32, 3).weight)
+    assert is_hidden_matrix(nn.Linear(8, 8).weight)
+    assert not is_hidden_matrix(nn.Conv2d(1, 16, 3).weight)
+    assert not is_hidden_matrix(nn.Conv2d(16, 3, 1).weight)
+    assert not is_hidden_matrix(nn.Linear(8, 8).bias)
