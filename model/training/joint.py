@@ -7,12 +7,14 @@ iterations.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
 
 from model.backbones import imagenet_efficientnet_lite0
 from model.checkpoints import Metadata, require_same_kind, save_checkpoint
@@ -79,6 +81,7 @@ def train_joint(
     networks = _started(network, teacher, start)
     if config.gentle_styles:
         networks.style_mlps.start_gently()
+    teacher_version = _fingerprint(teacher)
     networks = placed(networks, device)
     teacher = placed(teacher, device)
     optimizers = joint_optimizers(networks, config)
@@ -88,6 +91,7 @@ def train_joint(
         "joint": config.to_json(),
         "start": asdict(start),
         "true_composites": len(truth) if truth else 0,
+        "teacher": teacher_version,
     }
     state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
@@ -149,6 +153,11 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
     pixels = denormalize(images).cpu().numpy()
     made = denormalize(composites).cpu().numpy()
     return swap_grid(pixels, pixels, made.reshape(rows, rows, *made.shape[1:]))
+
+
+def _fingerprint(network: nn.Module) -> str:
+    """Of all weights, so that a run is not resumed with another teacher."""
+    return hashlib.sha256(save_tensors(network.state_dict())).hexdigest()[:12]
 
 
 def _started(network: NetworkConfig, teacher: Teacher, start: Start) -> DGNet:

@@ -65,9 +65,10 @@ def _train(
     *,
     resume: bool = False,
     truth: TruthTriples | None = None,
+    teacher_seed: int = 11,
 ) -> None:
     # The same teacher, whoever asks.
-    torch.manual_seed(11)  # pyright: ignore[reportUnknownMemberType]
+    torch.manual_seed(teacher_seed)  # pyright: ignore[reportUnknownMemberType]
     teacher = Teacher(network)
     options = RunOptions(
         directory=directory,
@@ -189,6 +190,14 @@ def test_reconstruction_first_leaves_the_encoder_alone_and_decodes_only_what_it_
         dict(losses[name])[1] for name in ("total", "truth", "same_person_reconstruction")
     )
     assert total == pytest.approx(10 * truths + 5 * same, rel=1e-5)
+
+
+def test_resume_with_another_teacher_is_refused(
+    tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
+) -> None:
+    _train(tmp_path / "run", network, pictures)
+    with pytest.raises(CheckpointError, match=r"other settings \(teacher\)"):
+        _train(tmp_path / "run", network, pictures, resume=True, teacher_seed=12)
 
 
 def test_true_composites_change_what_is_learned_and_resume_asks_for_them_again(
