@@ -72,7 +72,8 @@ def apply_label_policy(
             mask = functional.one_hot(appearance_labels, identities) | functional.one_hot(
                 structure_labels, identities
             )
-            kept = soft * mask
+            # The smallest number halves the label where the teacher excludes both persons.
+            kept = (soft + torch.finfo(soft.dtype).tiny) * mask
             return kept / kept.sum(1, keepdim=True)
 
 

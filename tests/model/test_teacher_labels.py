@@ -42,6 +42,13 @@ def test_two_labels_of_one_person_are_that_person() -> None:
     torch.testing.assert_close(labels, torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]))
 
 
+def test_two_labels_are_halves_where_the_teacher_excludes_both() -> None:
+    labels = apply_label_policy(
+        "two_labels", torch.tensor([[1.0, 0, 0]]), torch.tensor([1]), torch.tensor([2])
+    )
+    torch.testing.assert_close(labels, torch.tensor([[0, 0.5, 0.5]]))
+
+
 class LooksLeft(nn.Module):
     """Logits of two persons: 0 and the picture's left-most pixel."""
 
