@@ -28,6 +28,7 @@ from model.training.schedule import iteration_seed
 STATE_FOLDER = "state"
 STATE_TENSORS = "state.safetensors"
 STATE_JSON = "state.json"
+SUMMARY = "summary.json"
 
 HEADLINE = {
     "total": "total",
@@ -156,16 +157,25 @@ def run_iterations(
             losses = step(iteration)
             number = iteration + 1
             report.bar.update()
-            if number % options.log_every == 0 or number == iterations:
+            logs, draws, saves = (
+                number % every == 0 or number == iterations
+                for every in (options.log_every, options.grid_every, options.checkpoint_every)
+            )
+            if logs or saves:
                 values = {name: float(loss) for name, loss in losses.items()}
-                _guard(values, iteration)
-                report.losses(number, values)
-                for name, value in {**values, **scalars(iteration)}.items():
-                    writer.add_scalar(name, value, number)  # pyright: ignore[reportUnknownMemberType]
-            if number % options.grid_every == 0 or number == iterations:
+                _guard(values, iteration)  # before saving: a broken state is nothing to resume from
+                schedule = scalars(iteration)
+                if logs:
+                    report.losses(number, values)
+                    for name, value in {**values, **schedule}.items():
+                        writer.add_scalar(name, value, number)  # pyright: ignore[reportUnknownMemberType]
+                if saves:
+                    state.save(number)
+                    write_json(
+                        options.directory / SUMMARY, report.summary(number, values, schedule)
+                    )
+            if draws:
                 show(number)
-            if number % options.checkpoint_every == 0 or number == iterations:
-                state.save(number)
     finally:
         report.bar.close()
         writer.close()
@@ -189,6 +199,8 @@ class _Report:
 
     def __init__(self, options: RunOptions, done: int, total: int) -> None:
         self.lines = not options.progress
+        self.started_from, self.started_at = done, time.perf_counter()
+        self.total = total
         self.bar = tqdm(initial=done, total=total, unit="it", disable=self.lines)
         self.smoothed: dict[str, float] = {}
         self.logged = done
@@ -208,6 +220,22 @@ class _Report:
                 self.smoothed[short] = SMOOTHING * past + (1 - SMOOTHING) * values[name]
         shown = " ".join(f"{name} {value:.3f}" for name, value in self.smoothed.items())
         self.bar.set_postfix_str(shown, refresh=False)
+
+    def summary(
+        self, number: int, losses: Mapping[str, float], schedule: Mapping[str, float]
+    ) -> dict[str, Any]:
+        """How far the run is, for programs; seconds and speed are of this process alone."""
+        seconds = time.perf_counter() - self.started_at
+        return {
+            "iteration": number,
+            "iterations": self.total,
+            "finished": number == self.total,
+            "resumed_from": self.started_from,
+            "seconds": round(seconds, 1),
+            "iterations_per_second": round((number - self.started_from) / seconds, 3),
+            "losses": dict(losses),
+            "schedule": dict(schedule),
+        }
 
 
 def _guard(losses: Mapping[str, float], iteration: int) -> None:
