@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dgnet import local
+from dgnet.evaluate_generation import evaluate_generation
 from dgnet.evaluate_retrieval import evaluate_retrieval
 from dgnet.failures import InputError, needs_extra
 from dgnet.options import CheckpointOption, DeviceOption, Precision, PrecisionOption
@@ -19,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure a checkpoint.")
 
 
 app.command("retrieval")(evaluate_retrieval)
+app.command("generation")(evaluate_generation)
 
 
 @app.command("composites")

@@ -112,6 +112,16 @@ class Predictor:
         """Appearance codes (B, code), float32, on the device."""
         return self._rows(self._networks.appearance_encoder.codes, self._checked(images))
 
+    def appearance_styles(self, images: Pixels) -> Tensor:
+        """What the decoder takes of appearance codes: AdaIN parameters (B, K, 2, 2, C), float32.
+
+        They are smaller than the codes and cost no further work, however often they are worn.
+        """
+        networks = self._networks
+        return self.map_pictures(
+            lambda batch: networks.style_mlps(networks.appearance_encoder.codes(batch)), images
+        )
+
     def structure_codes(self, images: Pixels) -> Tensor:
         """Structure codes (B, C, H / 4, W / 4), float32, on the device."""
         return self._rows(self._networks.structure_encoder, self._checked(images))
@@ -125,16 +135,19 @@ class Predictor:
             )
         if not len(appearance_codes):
             raise PredictorError("no code given; expected at least one")
-        with self._inference():
-            parts = [
-                denormalize(self._networks.decode(appearance, structure)).cpu()
-                for appearance, structure in zip(
-                    torch.split(appearance_codes, self.max_batch),
-                    torch.split(structure_codes, self.max_batch),
-                    strict=True,
-                )
-            ]
-            return torch.cat(parts).numpy()
+        return self._composed(self._networks.decode, appearance_codes, structure_codes)
+
+    def compose_styled(self, styles: Tensor, structure_codes: Tensor) -> Pixels:
+        """As `compose`, with what `appearance_styles` gave in place of appearance codes."""
+        if len(styles) != len(structure_codes) or not len(styles):
+            raise PredictorError(
+                f"{len(styles)} styles and {len(structure_codes)} structure codes; expected as "
+                "many of one as of the other, at least one"
+            )
+        decoder = self._networks.decoder
+        return self._composed(
+            lambda style, structure: decoder(structure, style), styles, structure_codes
+        )
 
     def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
         """Composites of pairs of pictures, row by row."""
@@ -152,6 +165,47 @@ class Predictor:
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
         return retrieval_embeddings(self._networks.appearance_encoder, images)
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether the checkpoint carries a trained one."""
+        return "discriminator" in self.metadata.networks
+
+    def realism(self, images: Pixels) -> NDArray[np.float32]:
+        """What the discriminator says of each picture (B,): it was trained to say 1 of real ones
+        and 0 of composites. The mean of a scale's patches, averaged over the scales.
+        """
+        if not self.has_discriminator:
+            raise PredictorError(
+                f"the checkpoint carries no discriminator, only "
+                f"{', '.join(self.metadata.networks)}; use one that kept it"
+            )
+        return self._rows(self._realism, self._checked(images)).cpu().numpy()
+
+    def _realism(self, images: Tensor) -> Tensor:
+        scales = self._networks.discriminator(images)  # per scale (B, 1, h, w)
+        return torch.stack([scores.mean(dim=(1, 2, 3)) for scores in scales]).mean(dim=0)
+
+    def map_pictures(self, network: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
+        """What any network on this device says of pictures, row by row; float32, on the device.
+
+        `network` takes normalised images (B, 3, H, W), at most `max_batch` at once.
+        """
+        return self._rows(network, self._checked(images))
+
+    def _composed(
+        self, decode: Callable[[Tensor, Tensor], Tensor], appearances: Tensor, structures: Tensor
+    ) -> Pixels:
+        with self._inference():
+            parts = [
+                denormalize(decode(appearance, structure)).cpu()
+                for appearance, structure in zip(
+                    torch.split(appearances, self.max_batch),
+                    torch.split(structures, self.max_batch),
+                    strict=True,
+                )
+            ]
+            return torch.cat(parts).numpy()
 
     def _checked(self, images: Pixels) -> Pixels:
         expected = (self.height, self.width, 3)

@@ -6,30 +6,24 @@ people again. Pairs and comparison pictures are drawn from a seed, so a report r
 the pictures is left to `grids`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, DatasetError, Picture, read_split
-from model.data.transforms import decode_picture
+from model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, Picture, read_split
 from model.data.triples import read_triples
 from model.evaluation.embedding import Embedder, embed_pictures, labelled
-from model.evaluation.measures import (
-    Pixels,
-    TruthErrors,
-    grey_ssim,
-    nearer_to_appearance,
-    truth_errors,
-)
+from model.evaluation.measures import Pixels, grey_ssim, nearer_to_appearance
+from model.evaluation.pairs import draw_pairs
+from model.evaluation.pictures import batches, decode_pictures
 from model.evaluation.retrieval import RetrievalResult, evaluate_retrieval
 from model.evaluation.retrieval_set import RetrievalSet
 from model.evaluation.tables import markdown_table
-
-_Scalar = TypeVar("_Scalar", bound=np.generic)
+from model.evaluation.truth import TruthErrors, TruthTally
 
 
 class Predictor(Embedder, Protocol):
@@ -155,9 +149,9 @@ def score_swaps(
     nearer: list[NDArray[np.bool_]] = []
     to_structure: list[NDArray[np.float64]] = []
     to_other: list[NDArray[np.float64]] = []
-    for batch in _batches(config.pairs, config.batch_size):
+    for batch in batches(config.pairs, config.batch_size):
         appearance, structure, other = (
-            _decode([people[int(row)].path for row in rows[batch]], predictor)
+            decode_pictures([people[int(row)].path for row in rows[batch]], predictor)
             for rows in (appearances, structures, others)
         )
         composite = predictor.swap(appearance, structure)
@@ -179,49 +173,26 @@ def score_swaps(
     )
 
 
-def draw_pairs(
-    pictures: Sequence[Picture], count: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of `count` appearance, structure and other-structure pictures.
-
-    The structure shows another person than the appearance; the other structure is a picture of
-    another person than the structure.
-    """
-    persons = np.array([picture.person_id for picture in pictures], dtype=np.int64)
-    if len(np.unique(persons)) < 2:
-        raise DatasetError(
-            f"cross-identity pairs need pictures of at least 2 persons, got "
-            f"{len(np.unique(persons))} in {len(pictures)} pictures"
-        )
-    random = np.random.Generator(np.random.PCG64(seed))
-
-    def draw_avoiding(avoid: NDArray[np.int64]) -> NDArray[np.int64]:
-        rows = random.integers(0, len(persons), size=count)
-        while (clash := persons[rows] == avoid).any():
-            rows[clash] = random.integers(0, len(persons), size=int(clash.sum()))
-        return rows
-
-    appearances = random.integers(0, len(persons), size=count)
-    structures = draw_avoiding(persons[appearances])
-    return appearances, structures, draw_avoiding(persons[structures])
-
-
 def score_truth(predictor: Predictor, truth_dir: Path, config: EvaluationConfig) -> TruthScores:
     """(c) over every triple of a folder."""
     triples = read_triples(truth_dir)
-    appearance = _decode([triple.appearance for triple in triples], predictor)
-    structure = _decode([triple.structure for triple in triples], predictor)
-    truth = _decode([triple.truth for triple in triples], predictor)
-    composite = _in_batches(
-        lambda batch: predictor.swap(appearance[batch], structure[batch]),
-        len(triples),
-        config.batch_size,
-    )
+    made, structures, appearances = TruthTally(), TruthTally(), TruthTally()
+    for batch in batches(len(triples), config.batch_size):
+        appearance, structure, truth = (
+            decode_pictures(paths, predictor)
+            for paths in zip(
+                *((triple.appearance, triple.structure, triple.truth) for triple in triples[batch]),
+                strict=True,
+            )
+        )
+        made.add(predictor.swap(appearance, structure), structure, truth)
+        structures.add(structure, structure, truth)
+        appearances.add(appearance, structure, truth)
     return TruthScores(
         triples=len(triples),
-        composite=truth_errors(composite, structure, truth),
-        copy_of_structure=truth_errors(structure, structure, truth),
-        copy_of_appearance=truth_errors(appearance, structure, truth),
+        composite=made.errors(),
+        copy_of_structure=structures.errors(),
+        copy_of_appearance=appearances.errors(),
     )
 
 
@@ -237,20 +208,6 @@ def score_retrieval(
         return labelled(pictures, embed_pictures(predictor, pictures, batch_size=config.batch_size))
 
     return evaluate_retrieval(embedded(query), embedded(gallery))
-
-
-def _decode(paths: Sequence[Path], predictor: Predictor) -> Pixels:
-    return np.stack([decode_picture(path, predictor.height, predictor.width) for path in paths])
-
-
-def _batches(count: int, batch_size: int) -> Iterator[slice]:
-    return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
-
-
-def _in_batches(
-    run: Callable[[slice], NDArray[_Scalar]], count: int, batch_size: int
-) -> NDArray[_Scalar]:
-    return np.concatenate([run(batch) for batch in _batches(count, batch_size)])
 
 
 def _truth_rows(truth: TruthScores) -> list[tuple[str, str, str]]:

@@ -11,11 +11,10 @@ import numpy as np
 from PIL import Image
 
 from model.data.market1501 import QUERY_SPLIT, Picture, read_split
-from model.data.transforms import decode_picture
 from model.data.triples import read_triples
 from model.evaluation.composites import Predictor
 from model.evaluation.grids import swap_grid, triples_sheet
-from model.evaluation.measures import Pixels
+from model.evaluation.pictures import decode_pictures
 
 TRIPLES = 12
 PEOPLE = 6
@@ -35,9 +34,9 @@ def truth_sheet(predictor: Predictor, truth_dir: Path) -> Image.Image:
     triples = read_triples(truth_dir)
     count = min(TRIPLES, len(triples))
     shown = [triples[len(triples) * index // count] for index in range(count)]
-    appearances = _decoded([triple.appearance for triple in shown], predictor)
-    structures = _decoded([triple.structure for triple in shown], predictor)
-    truths = _decoded([triple.truth for triple in shown], predictor)
+    appearances = decode_pictures([triple.appearance for triple in shown], predictor)
+    structures = decode_pictures([triple.structure for triple in shown], predictor)
+    truths = decode_pictures([triple.truth for triple in shown], predictor)
     return triples_sheet(appearances, structures, predictor.swap(appearances, structures), truths)
 
 
@@ -50,16 +49,12 @@ def people_grid(predictor: Predictor, pictures: Sequence[Picture], *, seed: int)
     }
     persons = np.random.Generator(np.random.PCG64(seed)).permutation(sorted(first))
     count = max(1, min(PEOPLE, len(persons) // 2))
-    appearances = _decoded([first[person] for person in persons[:count]], predictor)
-    structures = _decoded([first[person] for person in persons[-count:]], predictor)
+    appearances = decode_pictures([first[person] for person in persons[:count]], predictor)
+    structures = decode_pictures([first[person] for person in persons[-count:]], predictor)
     made = predictor.swap(
         np.repeat(appearances, count, axis=0), np.concatenate([structures] * count)
     )
     return swap_grid(appearances, structures, made.reshape(count, count, *made.shape[1:]))
-
-
-def _decoded(paths: Sequence[Path], predictor: Predictor) -> Pixels:
-    return np.stack([decode_picture(path, predictor.height, predictor.width) for path in paths])
 
 
 def _stacked(sheets: Sequence[Image.Image]) -> Image.Image:

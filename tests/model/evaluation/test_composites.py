@@ -13,10 +13,10 @@ from model.data.triples import read_triples
 from model.evaluation.composites import (
     EvaluationConfig,
     EvaluationReport,
-    draw_pairs,
     evaluate_checkpoint,
 )
 from model.evaluation.measures import Embeddings, Pixels
+from model.evaluation.pairs import draw_pairs
 
 HEIGHT, WIDTH = 32, 16
 COLORS = {1: (180, 100, 60), 2: (60, 180, 100), 3: (100, 60, 180), 4: (170, 60, 110)}

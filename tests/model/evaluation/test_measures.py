@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from model.evaluation.measures import grey_ssim, nearer_to_appearance, truth_errors
+from model.evaluation.measures import grey_ssim, nearer_to_appearance
+from model.evaluation.truth import truth_errors
 
 
 def line(*pixels: tuple[int, int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -29,6 +30,7 @@ def test_errors_are_split_at_the_region_where_structure_and_truth_differ() -> No
     # Outside: 3/3 and 6/3.
     assert errors.outside_error == pytest.approx(1.5)
     assert errors.changed_share == 0.5
+    assert errors.mean_error == pytest.approx((35 / 6 + 1.5) / 2)
 
 
 def test_a_perfect_composite_has_no_error_and_the_structure_picture_the_ratio_one() -> None:
