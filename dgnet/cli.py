@@ -18,6 +18,7 @@ from dgnet import checkpoint, data, evaluate, train
 from dgnet.demo import demo
 from dgnet.embed import embed
 from dgnet.failures import CommandError
+from dgnet.generate import generate
 from dgnet.serve import serve
 from dgnet.swap import swap
 from dgnet.worker import worker
@@ -58,6 +59,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(swap)
 app.command()(embed)
+app.command()(generate)
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

@@ -9,6 +9,7 @@ from dgnet.failures import InputError, needs_extra
 from dgnet.options import Precision
 
 if TYPE_CHECKING:
+    from model.checkpoints import Checkpoint
     from model.predictor import Predictor
 
 
@@ -17,11 +18,18 @@ def load_predictor(checkpoint: Path | None, *, device: str, precision: Precision
 
     Raises InputError for what cannot be loaded.
     """
+    return load_networks(checkpoint, device=device, precision=precision)[1]
+
+
+def load_networks(
+    checkpoint: Path | None, *, device: str, precision: Precision, max_batch: int | None = None
+) -> tuple[Checkpoint, Predictor]:
+    """As `load_predictor`, with the checkpoint, which alone has the teacher."""
     with needs_extra("worker"):
-        from model.checkpoints import DEFAULT_CHECKPOINT
+        from model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
         from model.predictor import Predictor
-    folder = DEFAULT_CHECKPOINT if checkpoint is None else checkpoint
     try:
-        return Predictor.load(folder, device=device, precision=precision)
+        loaded = load_checkpoint(DEFAULT_CHECKPOINT if checkpoint is None else checkpoint)
+        return loaded, Predictor(loaded, device=device, precision=precision, max_batch=max_batch)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from model.checkpoints import Checkpoint, Metadata
+from model.data.transforms import normalize
 from model.dgnet import DGNet
 from model.predictor import Pixels, Precision, Predictor, PredictorError
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
@@ -225,3 +226,33 @@ def test_an_unknown_precision_and_a_batch_of_nothing_are_refused() -> None:
         build(precision="fp8")  # pyright: ignore[reportArgumentType]
     with pytest.raises(PredictorError, match="max_batch is 0; expected at least 1"):
         build(max_batch=0)
+
+
+def test_realism_is_the_mean_of_patches_averaged_over_scales(
+    predictor: Predictor, structures: Pixels
+) -> None:
+    scores = predictor.realism(structures[:4])
+    assert scores.shape == (4,)
+    assert scores.dtype == np.float32
+    torch.manual_seed(7)  # pyright: ignore[reportUnknownMemberType]
+    discriminator = DGNet(tiny_network()).discriminator
+    with torch.inference_mode():
+        scales = discriminator(normalize(torch.tensor(structures[:4])))
+    assert len({scale.shape for scale in scales}) == 3
+    expected = np.mean([scale.mean(dim=(1, 2, 3)).numpy() for scale in scales], axis=0)
+    assert scores == pytest.approx(expected, abs=1e-5)
+
+
+def test_realism_needs_a_discriminator_that_the_checkpoint_carries(structures: Pixels) -> None:
+    config = tiny_network()
+    untrained = Predictor(
+        Checkpoint(
+            metadata=Metadata(config=config, networks=("appearance_encoder", "decoder")),
+            networks=DGNet(config),
+            teacher=None,
+        ),
+        device="cpu",
+    )
+    assert not untrained.has_discriminator
+    with pytest.raises(PredictorError, match="no discriminator, only appearance_encoder, decoder"):
+        untrained.realism(structures[:1])

@@ -1,0 +1,109 @@
+"""Parquet: the manifest, and shards that hold the pictures themselves.
+
+pyarrow ships no types, so it is kept within this file. The same rows always give the same bytes
+with one version of pyarrow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from worker.generation.spec import GenerationSpec
+
+Row = dict[str, Any]
+
+PICTURE_COLUMN = "image"
+ROWS_A_GROUP = 65_536
+PICTURES_A_GROUP = 256
+
+
+def require_pyarrow() -> None:
+    """Raises ImportError here, not after hours, where pyarrow is not installed."""
+    importlib.import_module("pyarrow.parquet")
+
+
+class ManifestWriter:
+    """Collects rows into a Parquet file, a row group at a time."""
+
+    def __init__(self, path: Path, spec: GenerationSpec, *, pictures: bool = False) -> None:
+        self._pyarrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        self._schema = manifest_schema(spec, pictures=pictures)
+        self._limit = PICTURES_A_GROUP if pictures else ROWS_A_GROUP
+        self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._rows: list[Row] = []
+
+    def __enter__(self) -> ManifestWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._file.close()
+
+    def write(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= self._limit:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._file.write_table(self._pyarrow.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+
+def manifest_schema(spec: GenerationSpec, *, pictures: bool = False) -> Any:
+    """Columns of the manifest; labels and scores have those that the spec asks for."""
+    arrow: Any = importlib.import_module("pyarrow")
+    columns: list[Any] = [
+        ("position", arrow.int64()),
+        ("file", arrow.string()),
+        ("sha256", arrow.string()),
+        ("bytes", arrow.int64()),
+    ]
+    for role in ("appearance", "structure"):
+        columns += [
+            (f"{role}_path", arrow.string()),
+            (f"{role}_person", arrow.int64()),
+            (f"{role}_camera", arrow.int64()),
+        ]
+    probability = arrow.float64()
+    kinds: dict[str, Any] = {
+        "appearance": arrow.int64(),
+        "structure": arrow.int64(),
+        "teacher_top_k": arrow.list_(
+            arrow.struct([("class", arrow.int64()), ("probability", probability)])
+        ),
+        "uniform": probability,
+        "two_labels": arrow.struct([("appearance", probability), ("structure", probability)]),
+    }
+    wanted = [label if isinstance(label, str) else "teacher_top_k" for label in spec.labels]
+    labels = [(name, kind) for name, kind in kinds.items() if name in wanted]
+    scores = [
+        (name.removeprefix("minimum_"), arrow.float64())
+        for name, minimum in spec.keep
+        if name.startswith("minimum_") and minimum is not None
+    ]
+    # Parquet has no struct without fields.
+    columns += [("labels", arrow.struct(labels))] if labels else []
+    columns += [("scores", arrow.struct(scores))] if scores else []
+    columns += [("kept", arrow.bool_()), ("dropped", arrow.string())]
+    columns += [(PICTURE_COLUMN, arrow.binary())] if pictures else []
+    return arrow.schema(columns)
+
+
+def read_rows(path: Path, columns: Iterable[str] | None = None) -> Iterator[Row]:
+    """Rows of a Parquet file, a batch in memory at a time."""
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=None if columns is None else list(columns)):
+            yield from batch.to_pylist()

@@ -1,0 +1,102 @@
+"""The end of a job: pictures move from the shards to their places, then it is described.
+
+Each step can be repeated, so that a kill between any two is mended by running them again. The
+manifest appears last: where it is, the job is complete.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from model.checkpoints import Metadata
+from worker.generation.arrow import ManifestWriter
+from worker.generation.card import Summary, card
+from worker.generation.errors import GenerationError
+from worker.generation.listing import Listing
+from worker.generation.publication import sync_file_system, sync_folder, write_file
+from worker.generation.shards import (
+    PICTURES_FOLDER,
+    SHARDS_FOLDER,
+    ShardIndex,
+    rows_of,
+    shard_folder,
+)
+from worker.generation.sheet import SHOWN, sheet
+from worker.generation.spec import GenerationSpec
+
+Row = dict[str, Any]
+
+MANIFEST = "manifest.jsonl"
+MANIFEST_TABLE = "manifest.parquet"
+CARD = "card.md"
+SHEET = "sheet.png"
+
+
+def assemble(
+    spec: GenerationSpec,
+    listing: Listing,
+    metadata: Metadata,
+    directory: Path,
+    indexes: list[ShardIndex],
+) -> None:
+    """Make one data set of all shards, which are removed."""
+    for index in indexes:
+        _move(directory, index)
+    summary = Summary()
+    kept = sum(index.kept for index in indexes)
+    wanted = {kept * number // SHOWN for number in range(SHOWN)} if kept else set[int]()
+    shown: list[Row] = []
+    lines, table = directory / f".{MANIFEST}.part", directory / f".{MANIFEST_TABLE}.part"
+    with lines.open("w", encoding="utf-8") as file, ManifestWriter(table, spec) as parquet:
+        for index in indexes:
+            for row in rows_of(directory, index.range.number):
+                if row["kept"] and summary.kept in wanted:
+                    shown.append(row)
+                summary.add(row)
+                file.write(json.dumps(row) + "\n")
+                parquet.write(row)
+    for index in indexes:
+        summary.unreadable |= index.unreadable
+    if shown:
+        picture = io.BytesIO()
+        sheet(shown, listing, directory).save(picture, "PNG")
+        write_file(directory / SHEET, picture.getvalue())
+    write_file(directory / CARD, card(spec, listing, metadata, summary).encode())
+    table.replace(directory / MANIFEST_TABLE)
+    sync_file_system(directory)
+    lines.replace(directory / MANIFEST)
+    sync_folder(directory)
+    remove_shards(directory)
+
+
+def read_manifest(directory: Path) -> Iterator[Row]:
+    """Rows of a complete job."""
+    with (directory / MANIFEST).open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def remove_shards(directory: Path) -> None:
+    shutil.rmtree(directory / SHARDS_FOLDER, ignore_errors=True)
+
+
+def _move(directory: Path, index: ShardIndex) -> None:
+    pictures = shard_folder(directory, index.range.number) / PICTURES_FOLDER
+    for name in index.files:
+        source, target = pictures / name, directory / name
+        try:
+            source.replace(target)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.exists():
+                source.replace(target)
+            elif not target.exists():
+                raise GenerationError(
+                    f"{name} of shard {index.range.number} is gone from {directory}: somebody "
+                    "removed it; remove the folder and generate anew"
+                ) from None

@@ -1,0 +1,234 @@
+"""Makes one shard: a range of plan positions becomes picture files and manifest rows.
+
+Work goes structure by structure, so that a structure is encoded once a shard and an appearance's
+styles are at hand; the device decodes full batches while threads read the next pictures and write
+the last composites. Memory is bounded by blocks, batches and the shard's rows, whatever the size of
+the job. A shard's batches follow from its positions alone: made again, it has the same bytes.
+
+Legend: B composites of a batch, H x W pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.data.picture import NO_CAMERA
+from model.data.transforms import decode_picture
+from model.predictor import Predictor
+from worker.generation.codes import CodeBlocks
+from worker.generation.encoding import encode_composite
+from worker.generation.judging import Judging, Verdict
+from worker.generation.listing import Listing
+from worker.generation.naming import Names
+from worker.generation.near_duplicates import NearDuplicates
+from worker.generation.plan import Plan
+from worker.generation.spec import GenerationSpec
+from worker.generation.stages import StageClock
+
+Integers = NDArray[np.int64]
+Pixels = NDArray[np.uint8]
+Row = dict[str, Any]
+Written = tuple[str, int]
+
+STYLES_BYTES = 256 * 2**20
+"""Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
+
+STRUCTURES_BYTES = 256 * 2**20
+"""Of structure codes kept: 256 at the paper's sizes. Work is sorted, so few are needed at once."""
+
+BATCHES_AHEAD = 2
+WRITES_AHEAD = 4
+"""In batches: composites that wait for being written."""
+
+
+class Engine:
+    """Makes shards of one job; close it, or use it as a context, to end its threads."""
+
+    def __init__(
+        self,
+        spec: GenerationSpec,
+        listing: Listing,
+        plan: Plan,
+        predictor: Predictor,
+        judging: Judging,
+        *,
+        threads: int,
+        clock: StageClock,
+    ) -> None:
+        self._spec = spec
+        self._listing = listing
+        self._predictor = predictor
+        self._judging = judging
+        self._clock = clock
+        self._batch = predictor.max_batch
+        self._names = Names(spec.output, listing.persons, listing.names)
+        self._embeds = spec.keep.minimum_identity_consistency is not None
+        self._readers = ThreadPoolExecutor(threads, "dgnet-read")
+        self._writers = ThreadPoolExecutor(threads, "dgnet-write")
+        shape = (predictor.height, predictor.width, 3)
+        self._styles = CodeBlocks(
+            plan.appearance_order, block_size=self._batch, capacity_bytes=STYLES_BYTES,
+            picture_shape=shape, read=self._read, encode=self._encode_appearance,
+            stage="appearance codes", threads=self._readers, clock=clock,
+        )  # fmt: skip
+        self._structures = CodeBlocks(
+            plan.structure_order, block_size=self._batch, capacity_bytes=STRUCTURES_BYTES,
+            picture_shape=shape, read=self._read,
+            encode=lambda pixels: (predictor.structure_codes(pixels),),
+            stage="structure codes", threads=self._readers, clock=clock,
+        )  # fmt: skip
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for threads in (self._readers, self._writers):
+            threads.shutdown(cancel_futures=True)
+
+    @property
+    def failures(self) -> dict[int, str]:
+        """Pictures that could not be read, by number, and why."""
+        return self._styles.failures | self._structures.failures
+
+    def make(
+        self,
+        first: int,
+        appearances: Integers,
+        structures: Integers,
+        folder: Path,
+        progress: Callable[[int], None],
+    ) -> list[Row]:
+        """Composites of the pairs at positions `first`, `first` + 1, ..., written below `folder`.
+
+        Returns a manifest row for each pair, in order. `progress` hears how many more are done.
+        """
+        work = np.lexsort((self._styles.places(appearances), self._structures.places(structures)))
+        rows: dict[int, Row] = {}
+        unfinished: deque[tuple[int, Future[Written]]] = deque()
+        duplicates = self._duplicates()
+        batches = [work[start : start + self._batch] for start in range(0, len(work), self._batch)]
+        try:
+            for number, batch in enumerate(batches):
+                for ahead in batches[number : number + 1 + BATCHES_AHEAD]:
+                    self._styles.read_ahead(appearances[ahead])
+                    self._structures.read_ahead(structures[ahead])
+                made = self._composed(appearances[batch], structures[batch])
+                for place, (pixels, verdict) in zip(batch.tolist(), made, strict=True):
+                    row = self._row(
+                        first + place, int(appearances[place]), int(structures[place]), verdict
+                    )
+                    rows[place] = row
+                    if pixels is None or not row["kept"]:
+                        continue
+                    if duplicates and not duplicates.admits(row["appearance_person"], pixels):
+                        row.update(file=None, kept=False, dropped="near_duplicate")
+                    else:
+                        path = folder / row["file"]
+                        unfinished.append((place, self._writers.submit(self._write, path, pixels)))
+                self._finish(unfinished, rows, leave=WRITES_AHEAD * self._batch)
+                progress(len(batch))
+            self._finish(unfinished, rows, leave=0)
+        finally:
+            for _, future in unfinished:  # a folder that is still written to cannot be removed
+                if not future.cancel():
+                    future.exception()
+        return [rows[place] for place in range(len(rows))]
+
+    def _composed(
+        self, appearances: Integers, structures: Integers
+    ) -> list[tuple[Pixels | None, Verdict]]:
+        """The composite of each pair, none if a picture is unreadable, and the verdict on it."""
+        styles, appearance_readable = self._styles.codes(appearances)
+        structure_codes, structure_readable = self._structures.codes(structures)
+        good = np.flatnonzero(appearance_readable & structure_readable)
+        made: list[tuple[Pixels | None, Verdict]] = [
+            (None, Verdict(dropped=f"unreadable_{'structure' if readable else 'appearance'}"))
+            for readable in appearance_readable
+        ]
+        if not len(good):
+            return made
+        chosen = torch.as_tensor(good, device=self._predictor.device)
+        with self._clock.stage("decode"):
+            composites = self._predictor.compose_styled(
+                styles[0][chosen], structure_codes[0][chosen]
+            )
+        with self._clock.stage("judge"):
+            embeddings = styles[1][chosen].cpu().numpy() if self._embeds else None
+            verdicts = self._judging(composites, appearances[good], structures[good], embeddings)
+        for place, pixels, verdict in zip(good.tolist(), composites, verdicts, strict=True):
+            made[place] = (pixels, verdict)
+        return made
+
+    def _row(self, position: int, appearance: int, structure: int, verdict: Verdict) -> Row:
+        person = int(self._listing.person_ids[appearance])
+        camera = int(self._listing.camera_ids[structure])
+        kept = verdict.dropped is None
+        name = self._names.path(person, None if camera == NO_CAMERA else camera, position)
+        return {
+            "position": position,
+            "file": name if kept else None,
+            "sha256": None,
+            "bytes": None,
+            **self._listing.describe("appearance", appearance),
+            **self._listing.describe("structure", structure),
+            "labels": verdict.labels,
+            "scores": verdict.scores,
+            "kept": kept,
+            "dropped": verdict.dropped,
+        }
+
+    def _finish(
+        self, unfinished: deque[tuple[int, Future[Written]]], rows: dict[int, Row], *, leave: int
+    ) -> None:
+        """Wait until at most `leave` files are unwritten; note what the others hold."""
+        with self._clock.stage("wait for writing"):
+            while len(unfinished) > leave:
+                place, future = unfinished.popleft()
+                rows[place]["sha256"], rows[place]["bytes"] = future.result()
+
+    def _write(self, path: Path, pixels: Pixels) -> Written:
+        with self._clock.stage("write"):
+            data = encode_composite(pixels, self._spec.output)
+            try:
+                path.write_bytes(data)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            return hashlib.sha256(data).hexdigest(), len(data)
+
+    def _read(self, picture: int) -> Pixels:
+        path = self._listing.root / self._listing.paths[picture]
+        try:
+            return decode_picture(path, self._predictor.height, self._predictor.width)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise anything at broken files
+            message = str(error).replace(f"{self._listing.root}/", "")
+            raise ValueError(message or type(error).__name__) from error
+
+    def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
+        styles = self._predictor.appearance_styles(pixels)
+        if not self._embeds:
+            return (styles,)
+        embeddings = torch.as_tensor(self._predictor.embed(pixels), device=styles.device)
+        return styles, embeddings
+
+    def _duplicates(self) -> NearDuplicates | None:
+        most_bits = self._spec.keep.near_duplicates
+        return None if most_bits is None else NearDuplicates(most_bits)

@@ -1,0 +1,41 @@
+"""Finds composites that look like one that was kept: the difference hash (dHash), 64 bits.
+
+A picture is shrunk to 9 x 8 grey values; each bit says whether a value is larger than its left
+neighbor. Only composites of the same appearance person are compared: one scene in other clothes is
+what the data set is for.
+
+Legend: H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE = 8
+
+
+def difference_hash(pixels: NDArray[np.uint8]) -> int:
+    """64 bits of an RGB picture (H, W, 3)."""
+    grey = Image.fromarray(pixels).convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BILINEAR)
+    values = np.asarray(grey)
+    return int.from_bytes(np.packbits(values[:, 1:] > values[:, :-1]).tobytes(), "big")
+
+
+class NearDuplicates:
+    """Remembers what was kept, by person."""
+
+    def __init__(self, most_bits: int) -> None:
+        self._most_bits = most_bits
+        self._kept: defaultdict[int, list[int]] = defaultdict(list)
+
+    def admits(self, person_id: int, pixels: NDArray[np.uint8]) -> bool:
+        """Whether no kept composite of the person is so near; if so, this one is kept too."""
+        new = difference_hash(pixels)
+        if any((new ^ old).bit_count() <= self._most_bits for old in self._kept[person_id]):
+            return False
+        self._kept[person_id].append(new)
+        return True
