@@ -79,8 +79,8 @@ def test_labels_tell_whose_clothes_and_whose_body_a_truth_shows(tmp_path: Path) 
     for role, person in (("appearance", 2), ("structure", 5), ("truth", 2)):
         Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / f"0000_{role}_{person:04d}.png")
     batch = _triples(tmp_path).batch(0, 2, seed=0)
-    assert batch.appearance_labels.tolist() == [2, 2]
-    assert batch.structure_labels.tolist() == [5, 5]
+    assert torch.equal(batch.appearance_labels, torch.tensor([2, 2]))
+    assert torch.equal(batch.structure_labels, torch.tensor([5, 5]))
 
 
 def test_triples_of_people_outside_of_the_training_set_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ STEPS = 3
 
 
 def _layer(layout: torch.memory_format) -> nn.Conv2d:
-    torch.manual_seed(1)
+    torch.manual_seed(1)  # pyright: ignore[reportUnknownMemberType]
     return nn.Conv2d(6, 5, 3).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
 
 
