@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from model.checkpoints import METADATA_FILE, load_checkpoint, read_metadata
@@ -24,6 +26,13 @@ TINY = [
 ]
 ON_CPU = ["--device", "cpu", "--precision", "fp32"]
 SHORT = ["--iterations", "2", "--batch-size", "2", "--checkpoint-every", "1", "--log-every", "1"]
+
+
+@pytest.fixture(autouse=True)
+def normal_arithmetic() -> Generator[None]:
+    """Training on a CPU flushes the smallest numbers to zero, for the whole process."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="module")
