@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +16,7 @@ from dgnet.options import (
     PatternOption,
     PrecisionOption,
 )
-from dgnet.outputs import write_bytes
+from dgnet.outputs import write_figures
 from dgnet.progress import track
 
 if TYPE_CHECKING:
@@ -111,12 +110,7 @@ def evaluate_generation(
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if json_file is not None:
-        figures = {
-            "model_version": predictor.model_version,
-            "precision": precision,
-            **report.to_json(),
-        }
-        write_bytes(json_file, (json.dumps(figures, indent=2) + "\n").encode())
+        write_figures(json_file, report.to_json(), predictor.model_version, precision)
 
 
 def _optional_measures(

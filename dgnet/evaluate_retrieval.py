@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +19,7 @@ from dgnet.options import (
     Precision,
     PrecisionOption,
 )
-from dgnet.outputs import write_bytes
+from dgnet.outputs import write_bytes, write_figures
 from dgnet.progress import track
 
 if TYPE_CHECKING:
@@ -101,12 +100,7 @@ def evaluate_retrieval(
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if json_file is not None:
-        figures = {
-            "model_version": predictor.model_version,
-            "precision": precision,
-            **report.to_json(),
-        }
-        write_bytes(json_file, (json.dumps(figures, indent=2) + "\n").encode())
+        write_figures(json_file, report.to_json(), predictor.model_version, precision)
     if picture is not None:
         write_bytes(picture, _drawn(measured, dataset.query, dataset.gallery, seed))
 

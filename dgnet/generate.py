@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dgnet import local
 from dgnet.failures import CommandError, InputError, needs_extra
+from dgnet.interruption import sigterm_interrupts
 from dgnet.options import (
     CheckpointOption,
     DeviceOption,
@@ -195,19 +194,14 @@ def _interruptible(output: Path) -> Generator[None]:
     """Ctrl-C and SIGTERM end a job with what to do next; published shards stay."""
     from worker.generation.job import shards_done
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        with sigterm_interrupts():
+            yield
     except KeyboardInterrupt:
         raise CommandError(
             f"generation into {output} was interrupted; the {shards_done(output)} shards that are "
             "done are kept: run the same command with --resume"
         ) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _rate(progress: Progress, seconds: float) -> float:

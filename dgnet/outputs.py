@@ -7,6 +7,7 @@ picture behind, nor destroys the one that was there.
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_figures(path: Path, figures: dict[str, Any], model_version: str, precision: str) -> None:
+    """What was measured as JSON, with which weights and arithmetic."""
+    card = {"model_version": model_version, "precision": precision, **figures}
+    write_bytes(path, (json.dumps(card, indent=2) + "\n").encode())
 
 
 def picture_format(path: Path) -> str:

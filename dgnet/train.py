@@ -6,18 +6,17 @@ schedule. A run folder holds everything of a run; the same command with `--resum
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dgnet.failures import CommandError, InputError, needs_extra
+from dgnet.interruption import sigterm_interrupts
 from dgnet.options import DeviceOption, LayoutOption, PatternOption, Precision, PrecisionOption
 from dgnet.overrides import apply_overrides, split_overrides
 from model.config import BackboneName, ConfigError, PresetName, preset
@@ -337,12 +336,9 @@ def _interruptible(run: Path) -> Generator[None]:
     from model.checkpoints import CheckpointError
     from model.training.run import TrainingDiverged, saved_iterations
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        with sigterm_interrupts():
+            yield
     except KeyboardInterrupt:
         done = saved_iterations(run)
         next_step = (
@@ -355,8 +351,6 @@ def _interruptible(run: Path) -> Generator[None]:
         raise InputError(str(error)) from error
     except TrainingDiverged as error:
         raise CommandError(str(error)) from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say_done(checkpoint: Path, metadata: Metadata) -> None:

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from model.data.transforms import decode_picture
+from model.data.batches import decode_pictures as decode_to_tensor
 from model.evaluation.measures import Pixels
 
 
@@ -24,7 +22,7 @@ class PictureSize(Protocol):
 
 def decode_pictures(paths: Sequence[Path], size: PictureSize) -> Pixels:
     """Files as uint8 (B, height, width, 3)."""
-    return np.stack([decode_picture(path, size.height, size.width) for path in paths])
+    return decode_to_tensor(paths, size.height, size.width).numpy()
 
 
 def batches(count: int, batch_size: int) -> Iterator[slice]:
