@@ -184,6 +184,26 @@ def train_joint_command(
             "as in the paper; the authors' release detaches it.",
         ),
     ] = False,
+    ablation: Annotated[
+        Literal["both", "primary", "fine", "baseline"],
+        typer.Option(
+            help="What E_a learns from generated pictures: both (primary and fine features), "
+            "primary, fine, or baseline: nothing, E_a learns alone.",
+        ),
+    ] = "both",
+    generator: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT", help="DG-Net whose E_s, G, MLPs and D the run starts from."
+        ),
+    ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Leave the --generator as it is: E_a learns alone, also from what it makes.",
+        ),
+    ] = False,
     iterations: IterationsOption = None,
     batch_size: BatchOption = None,
     seed: SeedOption = 0,
@@ -201,7 +221,7 @@ def train_joint_command(
 ) -> None:
     """Train DG-Net: encoders, decoder and discriminator together."""
     with needs_extra("train"):
-        from model.checkpoints import load_teacher
+        from model.checkpoints import load_checkpoint, load_teacher
         from model.data.truth_batches import TruthTriples
         from model.training.config import JointConfig
         from model.training.joint import Start, checkpoint_directory, train_joint
@@ -226,8 +246,11 @@ def train_joint_command(
             fixed=("identities", "preset", "backbone", "head_features"),
         )
         network = apply_overrides(network, of_network)
-        config = apply_overrides(config, of_config)
+        config = apply_overrides(config, of_config).ablated(ablation)
         _require_imagenet(start, network.backbone)
+        if offline and generator is None:
+            raise InputError("--offline learns from a finished DG-Net: name it by --generator")
+        made_by = load_checkpoint(generator).networks if generator else None
         place, autocast = _device(device, precision)
         pictures = _pictures(data, layout, pattern, network.height, network.width, place)
         sizes = {"height": network.height, "width": network.width}
@@ -248,6 +271,8 @@ def train_joint_command(
                 "true_composites": len(triples) if triples else 0,
             },
             truth=triples,
+            generator=made_by,
+            offline=offline,
         )
     _say_done(checkpoint_directory(output), metadata)
 

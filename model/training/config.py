@@ -14,6 +14,7 @@ from model.teacher import LabelPolicy
 
 GeneratorOptimizer = Literal["adam", "muon"]
 LearningPart = Literal["everything", "heads"]
+Ablation = Literal["both", "primary", "fine", "baseline"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class LossWeights:
     """The fine-grained losses weigh this fraction of `primary` (on real pictures and on generated
     ones) or of `truth_identity`.
     """
+    fine_alone: bool = False
+    """Generated pictures teach the fine head alone; `primary` then only weighs its losses."""
     gradient_penalty: float = 0.01
 
     @property
@@ -139,6 +142,10 @@ class JointConfig:
     random_erasing: float = 0.5
     """Probability with which the identity losses on real pictures see an erased patch."""
 
+    ablation: Ablation = "both"
+    """What E_a learns from generated pictures: primary and fine features, one of them, or nothing;
+    "baseline" makes none and trains E_a alone, on real pictures. Set by `ablated`."""
+
     def __post_init__(self) -> None:
         _require_work(self.iterations, self.batch_size)
         if self.generator_optimizer not in get_args(GeneratorOptimizer):
@@ -151,6 +158,17 @@ class JointConfig:
                 f"appearance_learns is {self.appearance_learns!r}; expected one of "
                 f"{', '.join(get_args(LearningPart))}"
             )
+
+    def ablated(self, ablation: Ablation) -> JointConfig:
+        """The same run with less for E_a to learn from generated pictures (paper, table 4)."""
+        weights = self.final_weights
+        if ablation == "primary":
+            weights = replace(weights, fine_ratio=0.0)
+        elif ablation == "fine":
+            weights = replace(weights, fine_alone=True)
+        elif ablation == "baseline":
+            weights = replace(weights, primary=0.0)
+        return replace(self, final_weights=weights, ablation=ablation)
 
     def scaled(self, iterations: int) -> JointConfig:
         """The same schedule in another number of iterations: warm-ups and milestones move along."""

@@ -27,6 +27,7 @@ from model.dgnet import DGNet
 from model.evaluation.grids import swap_grid
 from model.teacher import Teacher
 from model.training.config import JointConfig
+from model.training.encoder_step import EncoderStep
 from model.training.optimizers import joint_optimizers
 from model.training.run import RunOptions, TrainingState, run_iterations
 from model.training.schedule import (
@@ -62,12 +63,18 @@ def train_joint(
     autocast: torch.dtype | None = None,
     data: dict[str, Any] | None = None,
     truth: TruthTriples | None = None,
+    generator: DGNet | None = None,
+    offline: bool = False,
 ) -> tuple[DGNet, Metadata]:
     """Train E_a, E_s, G, the MLPs and D together; writes `options.directory/checkpoint`.
 
-    `truth` adds composites whose true picture is known, of rendered people. Raises ConfigError
-    where teacher, networks and data do not count the same identities.
+    `truth` adds composites whose true picture is known, of rendered people. E_s, G, the MLPs and D
+    start as those of `generator`, of other identities perhaps; `offline` leaves them as they are
+    and lets E_a learn alone, also from what `generator` makes. Raises ConfigError where teacher,
+    networks and data do not count the same identities, and for an offline run without a generator.
     """
+    if offline and generator is None:
+        raise ConfigError("an offline run learns from a finished DG-Net's pictures: name one")
     identities = teacher.head.classifier.out_features
     if not identities == network.identities == len(pictures.persons):
         raise ConfigError(
@@ -81,17 +88,23 @@ def train_joint(
     networks = _started(network, teacher, start)
     if config.gentle_styles:
         networks.style_mlps.start_gently()
+    if generator is not None:
+        _copy_generator(generator, networks)
     teacher_version = _fingerprint(teacher)
     networks = placed(networks, device)
     teacher = placed(teacher, device)
     optimizers = joint_optimizers(networks, config)
     step = JointStep(networks, teacher, optimizers, config, autocast=autocast)
+    alone = offline or config.ablation == "baseline"
+    encoder_step = EncoderStep(step, placed(generator, device) if generator and offline else None)
     settings = {
         "network": network.to_json(),
         "joint": config.to_json(),
         "start": asdict(start),
         "true_composites": len(truth) if truth else 0,
         "teacher": teacher_version,
+        "generator": _fingerprint(generator) if generator else None,
+        "offline": offline,
     }
     state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
@@ -101,6 +114,8 @@ def train_joint(
             apply_learning_rate_factor(optimizer, joint_learning_rate_factor(config, iteration))
         batch = pictures.pair_batch(iteration, config.batch_size, config.seed)
         weights, draws = loss_weights(config, iteration), draw(config.seed, iteration)
+        if alone:
+            return encoder_step(batch, weights, draws)
         if truth is None:
             return step(batch, weights, draws)
         known = truth.batch(iteration, config.truth_batch_size, config.seed)
@@ -115,6 +130,8 @@ def train_joint(
         }
 
     def show(number: int) -> None:
+        if alone:  # its composites are nobody's aim
+            return
         folder = options.directory / "grids"
         folder.mkdir(parents=True, exist_ok=True)
         draw_grid(networks, shown).save(folder / f"{number:06d}.png")
@@ -157,7 +174,20 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
 
 def _fingerprint(network: nn.Module) -> str:
     """Of all weights, so that a run is not resumed with another teacher."""
-    return hashlib.sha256(save_tensors(network.state_dict())).hexdigest()[:12]
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return hashlib.sha256(save_tensors(tensors)).hexdigest()[:12]
+
+
+def _copy_generator(source: DGNet, target: DGNet) -> None:
+    for name in ("structure_encoder", "style_mlps", "decoder", "discriminator"):
+        try:
+            getattr(target, name).load_state_dict(getattr(source, name).state_dict())
+        except RuntimeError as error:
+            raise ConfigError(
+                f"the {name.replace('_', ' ')} to start from has other sizes "
+                f"({source.config.to_json()}) than the networks to train "
+                f"({target.config.to_json()}): expected one preset"
+            ) from error
 
 
 def _started(network: NetworkConfig, teacher: Teacher, start: Start) -> DGNet:

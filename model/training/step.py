@@ -12,7 +12,7 @@ Legend: directions are laid end to end: "real" holds [x_a, x_b], "generated" hol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -117,7 +117,7 @@ class JointStep:
         truth: TruthBatch | None = None,
     ) -> Losses:
         """Update every network once; returns the losses of the step."""
-        with self._precision():
+        with self.precision():
             forward = self.forward(batch, weights, draws)
             adversary = self.update_discriminator(forward, weights) if weights.adversarial else {}
             losses = self.generator_losses(forward, batch, weights, draws)
@@ -176,7 +176,7 @@ class JointStep:
         Codes (4B, code) and primary and fine identification, all in the order of `groups`.
         """
         encoder = self.networks.appearance_encoder
-        batches = self._passes(torch.cat(groups), len(groups))
+        batches = self.passes(torch.cat(groups), len(groups))
         if not weights.use_identities:
             encoder = self.frozen_appearance  # stands still: no gradients to keep, no statistics
         if not (weights.use_identities and self.config.random_erasing):
@@ -186,14 +186,24 @@ class JointStep:
         else:
             with torch.no_grad():
                 codes = [encoder.codes(images) for images in batches]
-            probability = self.config.random_erasing
-            heads = [
-                encoder.identify(random_erasing(images, draws.erasing, probability=probability))
-                for images in batches
-            ]
+            return torch.cat(codes), self.identified_with_erasing(batches, draws)
         return torch.cat(codes), [_joined(head) for head in zip(*heads, strict=True)]
 
-    def _passes(self, images: Tensor, batches: int) -> tuple[Tensor, ...]:
+    def identified_with_erasing(
+        self, batches: tuple[Tensor, ...], draws: Draws
+    ) -> list[Identification]:
+        """Primary and fine identification of real pictures with an erased patch."""
+        probability = self.config.random_erasing
+        return self._identified(
+            [random_erasing(images, draws.erasing, probability=probability) for images in batches]
+        )
+
+    def _identified(self, batches: Iterable[Tensor]) -> list[Identification]:
+        """Primary and fine identification, a batch at a time."""
+        heads = [self.networks.appearance_encoder.identify(images) for images in batches]
+        return [_joined(head) for head in zip(*heads, strict=True)]
+
+    def passes(self, images: Tensor, batches: int) -> tuple[Tensor, ...]:
         """What goes through a batch-normalised network at a time: a batch, or everything."""
         return (images,) if self.config.merge_batches else images.chunk(batches)
 
@@ -229,15 +239,24 @@ class JointStep:
         if weights.adversarial:
             scores = self.frozen_discriminator(forward.generated)
             losses["adversarial"] = 2 * generator_adversarial_loss(scores)
+        losses |= self.real_identity_losses(forward.primary, forward.fine, labels, weights)
+        losses |= self._generated_code_losses(forward, labels, weights, draws)
+        if weights.primary:
+            losses |= self.generated_identity_losses(forward.generated.detach(), batch, weights)
+        return losses
+
+    @staticmethod
+    def real_identity_losses(
+        primary: Identification, fine: Identification, labels: Tensor, weights: LossWeights
+    ) -> Losses:
+        """What E_a learns from real pictures, all (4B, ...): x_a, x_b and their positives."""
+        losses: Losses = {}
         if weights.use_identities:
-            on_real, on_positives = forward.primary.logits.chunk(2)
+            on_real, on_positives = primary.logits.chunk(2)
             losses["identity"] = 2 * identity_loss(on_real, labels)
             losses["identity_positive"] = 2 * identity_loss(on_positives, labels)
         if weights.fine_real:
-            losses["fine_real"] = 2 * identity_loss(forward.fine.logits.chunk(2)[0], labels)
-        losses |= self._generated_code_losses(forward, labels, weights, draws)
-        if weights.primary:
-            losses |= self._discriminative_losses(forward, batch)
+            losses["fine_real"] = 2 * identity_loss(fine.logits.chunk(2)[0], labels)
         return losses
 
     def _generated_code_losses(
@@ -253,7 +272,7 @@ class JointStep:
             return {}
         encoded = [
             self.frozen_appearance(half, detach_code=self.config.detach_appearance_code)
-            for half in self._passes(forward.generated, 2)
+            for half in self.passes(forward.generated, 2)
         ]
         logits = torch.cat([output.primary.logits for output in encoded])
         losses: Losses = {"identity_generated": 2 * identity_loss(logits, labels)}
@@ -279,25 +298,24 @@ class JointStep:
             losses["cycle_reconstruction"] = 2 * reconstruction_loss(cycled, forward.real)
         return losses
 
-    def _discriminative_losses(self, forward: Forward, batch: PairBatch) -> Losses:
-        """What E_a learns from the generated pictures (section 3.2): primary and fine-grained
-        features.
+    def generated_identity_losses(self, generated: Tensor, batch: PairBatch, weights: LossWeights) -> Losses:
+        """What E_a learns from generated pictures [x_b^a, x_a^b] (section 3.2): primary features
+        from the teacher's labels, fine-grained ones from the structure's person.
         """
-        generated = forward.generated.detach()
-        batches = self._passes(generated, 2)
+        batches = self.passes(generated, 2)
         structure_labels = torch.cat([batch.labels_b, batch.labels_a])
-        targets = apply_label_policy(
-            self.config.label_policy,
-            torch.cat([soft_labels(self.frozen_teacher, images) for images in batches]),
-            torch.cat([batch.labels_a, batch.labels_b]),
-            structure_labels,
-        )
-        heads = [self.networks.appearance_encoder.identify(images) for images in batches]
-        primary, fine = (_joined(head) for head in zip(*heads, strict=True))
-        return {
-            "primary": 2 * primary_loss(primary.logits, targets),
-            "fine": 2 * fine_loss(fine.logits, structure_labels),
-        }
+        primary, fine = self._identified(batches)
+        losses: Losses = {}
+        if not weights.fine_alone:
+            targets = apply_label_policy(
+                self.config.label_policy,
+                torch.cat([soft_labels(self.frozen_teacher, images) for images in batches]),
+                torch.cat([batch.labels_a, batch.labels_b]),
+                structure_labels,
+            )
+            losses["primary"] = 2 * primary_loss(primary.logits, targets)
+        losses["fine"] = 2 * fine_loss(fine.logits, structure_labels)
+        return losses
 
     def _truth_losses(self, truth: TruthBatch, weights: LossWeights) -> Losses:
         """Composites against the pictures that a renderer made of the same swap (E_a stands still
@@ -319,7 +337,8 @@ class JointStep:
         """The generator's objective: every loss times the weight of its name."""
         return torch.stack([getattr(weights, name) * loss for name, loss in losses.items()]).sum()
 
-    def _precision(self) -> torch.autocast:
+    def precision(self) -> torch.autocast:
+        """What forward passes run under."""
         return torch.autocast(
             self.device.type, dtype=self.autocast, enabled=self.autocast is not None
         )

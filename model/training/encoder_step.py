@@ -1,0 +1,53 @@
+"""One iteration in which E_a learns alone, for ablations (paper, tables 4 and 5).
+
+The baseline sees real pictures only. *Offline*, a finished DG-Net makes pictures that E_a learns
+from as in joint training, but E_a teaches the generator nothing in return.
+
+Legend: B batch, H x W pixels; directions are laid end to end as in `step`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.data.pairs import PairBatch
+from model.dgnet import DGNet
+from model.training.config import LossWeights
+from model.training.step import Draws, JointStep, Losses
+
+
+class EncoderStep:
+    """Runs such iterations with the parts of `joint`; without `generator`, on real pictures."""
+
+    def __init__(self, joint: JointStep, generator: DGNet | None = None) -> None:
+        self._joint = joint
+        self._generator = generator.eval().requires_grad_(False) if generator else None
+
+    def __call__(self, batch: PairBatch, weights: LossWeights, draws: Draws) -> Losses:
+        """Update E_a once; returns the losses of the step, detached."""
+        joint = self._joint
+        groups = (batch.images_a, batch.images_b, batch.positives_a, batch.positives_b)
+        with joint.precision():
+            batches = joint.passes(torch.cat(groups), len(groups))
+            primary, fine = joint.identified_with_erasing(batches, draws)
+            labels = torch.cat([batch.labels_a, batch.labels_b])
+            losses = joint.real_identity_losses(primary, fine, labels, weights)
+            if self._generator is not None and weights.primary:
+                generated = self.generated(self._generator, batch)
+                losses |= joint.generated_identity_losses(generated, batch, weights)
+            total = joint.weighted_total(losses, weights)
+        optimizer = joint.optimizers.appearance
+        optimizer.zero_grad()
+        total.backward()  # pyright: ignore[reportUnknownMemberType]
+        optimizer.step()
+        return {name: loss.detach() for name, loss in {**losses, "total": total}.items()}
+
+    @staticmethod
+    @torch.no_grad()
+    def generated(generator: DGNet, batch: PairBatch) -> Tensor:
+        """[x_b^a, x_a^b], (2B, 3, H, W), by the codes of the generator's own encoders."""
+        real = torch.cat([batch.images_a, batch.images_b])
+        codes = generator.appearance_encoder.codes(real)
+        structure_a, structure_b = generator.structure_encoder(real).chunk(2)
+        return generator.decode(codes, torch.cat([structure_b, structure_a]))
