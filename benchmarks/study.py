@@ -23,7 +23,7 @@ from model.data.picture import Picture
 from model.evaluation.embedding import Embedder, embed_pictures, labelled
 from model.evaluation.measures import Embeddings
 from model.evaluation.retrieval import evaluate_retrieval
-from model.evaluation.retrieval_set import unit_rows
+from model.evaluation.retrieval_set import RetrievalSet, unit_rows
 from model.evaluation.tables import markdown_table
 from model.files import write_json
 
@@ -48,13 +48,27 @@ def held_out_scores(embedder: Embedder, data: Path) -> Scores:
     dataset = read_dataset(data)
     query, gallery = (list(dataset.split(split)) for split in ("query", "gallery"))
     embedded = [embed_pictures(embedder, pictures) for pictures in (query, gallery)]
-    scores: Scores = {}
-    for name in HALVES:
-        result = evaluate_retrieval(
+    return {
+        name: _scores(
             labelled(query, _part(embedded[0], name)), labelled(gallery, _part(embedded[1], name))
-        ).torchreid_convention
-        scores[name] = {"rank_1": result.rank_1, "mAP": result.mAP}
-    return scores
+        )
+        for name in HALVES
+    }
+
+
+def retrieval_scores(
+    embedder: Embedder, query: Sequence[Picture], gallery: Sequence[Picture]
+) -> dict[str, float]:
+    """rank_1 and mAP of whole embeddings (torchreid's convention)."""
+    return _scores(
+        labelled(query, embed_pictures(embedder, query)),
+        labelled(gallery, embed_pictures(embedder, gallery)),
+    )
+
+
+def _scores(query: RetrievalSet, gallery: RetrievalSet) -> dict[str, float]:
+    result = evaluate_retrieval(query, gallery).torchreid_convention
+    return {"rank_1": result.rank_1, "mAP": result.mAP}
 
 
 def _part(embeddings: Embeddings, name: str) -> Embeddings:
