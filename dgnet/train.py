@@ -19,7 +19,25 @@ from dgnet.failures import CommandError, InputError, needs_extra
 from dgnet.interruption import sigterm_interrupts
 from dgnet.options import DeviceOption, LayoutOption, PatternOption, Precision, PrecisionOption
 from dgnet.overrides import apply_overrides, split_overrides
-from model.config import BackboneName, ConfigError, PresetName, preset
+from dgnet.train_options import (
+    AccumulateOption,
+    BatchOption,
+    CompileOption,
+    DataArgument,
+    DataLicenseOption,
+    DataNameOption,
+    IterationsOption,
+    KeepOption,
+    LogOption,
+    RecomputeOption,
+    ResumeOption,
+    RunOption,
+    SaveOption,
+    SeedOption,
+    SetOption,
+    ValidateOption,
+)
+from model.config import BackboneName, ConfigError, NetworkConfig, PresetName, preset
 
 if TYPE_CHECKING:
     import torch
@@ -27,48 +45,11 @@ if TYPE_CHECKING:
     from model.checkpoints import Metadata
     from model.data.layouts import LayoutName
     from model.data.pairs import TrainingPictures
-    from model.training.run import RunOptions
+    from model.training.execution import Execution
+    from model.training.validation import Validation
+    from model.training.workers import Workers
 
 app = typer.Typer(no_args_is_help=True, help="Train on your own pictures.")
-
-DataArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DATA",
-        help="Data set in any layout of docs/data.md, or a folder of its training pictures.",
-    ),
-]
-RunOption = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="RUN", help="Run folder: state, grids, TensorBoard, checkpoint."
-    ),
-]
-IterationsOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="Length; warm-ups and milestones of the full schedule move along."),
-]
-BatchOption = Annotated[int | None, typer.Option("--batch-size", min=2, help="Pictures a batch.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")]
-ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Carry on from the run folder's last saved state.")
-]
-LogOption = Annotated[int, typer.Option(min=1, help="Iterations between logged losses.")]
-SaveOption = Annotated[int, typer.Option(min=1, help="Iterations between saved states.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Any other field of the network or the schedule; repeat for more.",
-    ),
-]
-DataNameOption = Annotated[
-    str | None, typer.Option(help="Name of the data set in the model card; the folder's if absent.")
-]
-DataLicenseOption = Annotated[
-    str, typer.Option(help="License of the pictures, for the model card.")
-]
 
 
 @app.command("teacher")
@@ -92,7 +73,12 @@ def train_teacher_command(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    accumulate: AccumulateOption = None,
+    checkpoint_activations: RecomputeOption = False,
+    compiled: CompileOption = False,
     resume: ResumeOption = False,
+    validate: ValidateOption = None,
+    keep: KeepOption = 2,
     log_every: LogOption = 10,
     checkpoint_every: SaveOption = 500,
     settings: SetOption = None,
@@ -104,6 +90,7 @@ def train_teacher_command(
     """Train the Re-ID baseline that will label generated pictures."""
     with needs_extra("train"):
         from model.training.config import TeacherConfig
+        from model.training.run import RunOptions
         from model.training.teacher import checkpoint_directory, train_teacher
     with _wrong_input():
         sizes = {"backbone": backbone, "height": height, "width": width}
@@ -112,18 +99,29 @@ def train_teacher_command(
         config = TeacherConfig()
         if iterations is not None:
             config = config.scaled(iterations)
-        config = replace(config, seed=seed, **_given({"batch_size": batch_size}))
+        config = replace(
+            config, seed=seed, **_given({"batch_size": batch_size, "accumulate": accumulate})
+        )
         of_network, of_config = split_overrides(
             settings or [], network, config, fixed=("identities", "preset")
         )
         network = apply_overrides(network, of_network)
         config = apply_overrides(config, of_config)
         _require_imagenet(start, network.backbone)
-        place, autocast = _device(device, precision)
-        pictures = _pictures(data, layout, pattern, network.height, network.width, place)
+        execution = _execution(device, checkpoint_activations, compiled)
+        place, autocast = _device(execution.workers, device, precision)
+        pictures = _pictures(data, layout, pattern, network, place)
+        validation = _validation(validate, layout, pattern)
         network = replace(network, identities=len(pictures.persons))
-    options = _run_options(output, log_every, sys.maxsize, checkpoint_every, resume=resume)
-    with _interruptible(output):
+    options = RunOptions(
+        directory=output,
+        log_every=log_every,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        resume=resume,
+        progress=_shows_a_bar(),
+    )
+    with _interruptible(output, execution.workers):
         _, metadata = train_teacher(
             network,
             config,
@@ -133,8 +131,10 @@ def train_teacher_command(
             autocast=autocast,
             imagenet=start == "imagenet",
             data=_data_card(data, pictures, data_name, data_license),
+            execution=execution,
+            validation=validation,
         )
-    _say_done(checkpoint_directory(output), metadata)
+    _say_done(checkpoint_directory(output), metadata, execution.workers)
 
 
 @app.command("joint")
@@ -209,7 +209,12 @@ def train_joint_command(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    accumulate: AccumulateOption = None,
+    checkpoint_activations: RecomputeOption = False,
+    compiled: CompileOption = False,
     resume: ResumeOption = False,
+    validate: ValidateOption = None,
+    keep: KeepOption = 2,
     log_every: LogOption = 10,
     grid_every: Annotated[int, typer.Option(min=1, help="Iterations between grids.")] = 500,
     checkpoint_every: SaveOption = 500,
@@ -225,6 +230,7 @@ def train_joint_command(
         from model.data.truth_batches import TruthTriples
         from model.training.config import JointConfig
         from model.training.joint import Start, checkpoint_directory, train_joint
+        from model.training.run import RunOptions
     with _wrong_input():
         known, teacher_network = load_teacher(teacher)
         network, config = known.config, JointConfig()
@@ -235,7 +241,7 @@ def train_joint_command(
             seed=seed,
             merge_batches=merge_batches,
             detach_appearance_code=not paper_gradient,
-            **_given({"batch_size": batch_size}),
+            **_given({"batch_size": batch_size, "accumulate": accumulate}),
         )
         if label_policy is not None:
             config = apply_overrides(config, [f"label_policy={label_policy}"])
@@ -251,12 +257,22 @@ def train_joint_command(
         if offline and generator is None:
             raise InputError("--offline learns from a finished DG-Net: name it by --generator")
         made_by = load_checkpoint(generator).networks if generator else None
-        place, autocast = _device(device, precision)
-        pictures = _pictures(data, layout, pattern, network.height, network.width, place)
+        execution = _execution(device, checkpoint_activations, compiled)
+        place, autocast = _device(execution.workers, device, precision)
+        pictures = _pictures(data, layout, pattern, network, place)
+        validation = _validation(validate, layout, pattern)
         sizes = {"height": network.height, "width": network.width}
         triples = TruthTriples(truth, pictures.persons, **sizes, device=place) if truth else None
-    options = _run_options(output, log_every, grid_every, checkpoint_every, resume=resume)
-    with _interruptible(output):
+    options = RunOptions(
+        directory=output,
+        log_every=log_every,
+        grid_every=grid_every,
+        checkpoint_every=checkpoint_every,
+        keep=keep,
+        resume=resume,
+        progress=_shows_a_bar(),
+    )
+    with _interruptible(output, execution.workers):
         _, metadata = train_joint(
             network,
             config,
@@ -273,8 +289,10 @@ def train_joint_command(
             truth=triples,
             generator=made_by,
             offline=offline,
+            execution=execution,
+            validation=validation,
         )
-    _say_done(checkpoint_directory(output), metadata)
+    _say_done(checkpoint_directory(output), metadata, execution.workers)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -290,12 +308,26 @@ def _require_imagenet(start: str, backbone: BackboneName) -> None:
         )
 
 
-def _device(device: str, precision: Precision) -> tuple[torch.device, torch.dtype | None]:
+def _execution(device: str, checkpoint_activations: bool, compiled: bool) -> Execution:
+    """Joins the other processes where torchrun started some."""
+    from model.training.execution import Execution
+    from model.training.workers import launched_workers
+
+    return Execution(
+        recompute=checkpoint_activations,
+        compile_backend="inductor" if compiled else None,
+        workers=launched_workers(device),
+    )
+
+
+def _device(
+    workers: Workers, device: str, precision: Precision
+) -> tuple[torch.device, torch.dtype | None]:
     import torch
 
     from model.predictor import autocast_dtype, choose_device
 
-    place = choose_device(device)
+    place = workers.device or choose_device(device)
     if place.type == "cpu":
         # Training leaves values too small for normal numbers, which CPUs compute far slower.
         torch.set_flush_denormal(True)
@@ -306,8 +338,7 @@ def _pictures(
     data: Path,
     layout: LayoutName | None,
     pattern: str | None,
-    height: int,
-    width: int,
+    network: NetworkConfig,
     device: torch.device,
 ) -> TrainingPictures:
     from model.data.layouts import read_dataset
@@ -316,23 +347,23 @@ def _pictures(
     dataset = read_dataset(data, layout, pattern)
     for warning in dataset.warnings:
         typer.echo(f"dgnet: {data}: {warning}", err=True)
-    return TrainingPictures(dataset.split("train"), height=height, width=width, device=device)
-
-
-def _run_options(
-    output: Path, log_every: int, grid_every: int, checkpoint_every: int, *, resume: bool
-) -> RunOptions:
-    from model.training.run import RunOptions
-
-    return RunOptions(
-        directory=output,
-        log_every=log_every,
-        grid_every=grid_every,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-        # A bar for people, lines for log files.
-        progress=sys.stderr.isatty(),
+    return TrainingPictures(
+        dataset.split("train"), height=network.height, width=network.width, device=device
     )
+
+
+def _validation(
+    held_out: Path | None, layout: LayoutName | None, pattern: str | None
+) -> Validation | None:
+    from model.data.layouts import read_dataset
+    from model.training.validation import Validation
+
+    return Validation(read_dataset(held_out, layout, pattern)) if held_out else None
+
+
+def _shows_a_bar() -> bool:
+    """A bar for people, lines for log files."""
+    return sys.stderr.isatty()
 
 
 def _data_card(
@@ -356,15 +387,20 @@ def _wrong_input() -> Generator[None]:
 
 
 @contextmanager
-def _interruptible(run: Path) -> Generator[None]:
+def _interruptible(run: Path, workers: Workers) -> Generator[None]:
     """SIGTERM and Ctrl-C end a run with what to do next; its last saved state stays."""
     from model.checkpoints import CheckpointError
-    from model.training.run import TrainingDiverged, saved_iterations
+    from model.training.execution import CompilationError
+    from model.training.run import TrainingDiverged
+    from model.training.state import saved_iterations
+    from model.training.workers import WorkerLost
 
     try:
         with sigterm_interrupts():
             yield
     except KeyboardInterrupt:
+        if not workers.is_first:  # one message is enough
+            raise typer.Exit(CommandError.exit_code) from None
         done = saved_iterations(run)
         next_step = (
             f"the state after iteration {done} is kept: run the same command with --resume"
@@ -374,9 +410,10 @@ def _interruptible(run: Path) -> Generator[None]:
         raise CommandError(f"training in {run} was interrupted; {next_step}") from None
     except (CheckpointError, ConfigError) as error:
         raise InputError(str(error)) from error
-    except TrainingDiverged as error:
+    except (TrainingDiverged, WorkerLost, CompilationError) as error:
         raise CommandError(str(error)) from error
 
 
-def _say_done(checkpoint: Path, metadata: Metadata) -> None:
-    typer.echo(f"wrote {checkpoint} (version {metadata.model_version})")
+def _say_done(checkpoint: Path, metadata: Metadata, workers: Workers) -> None:
+    if workers.is_first:
+        typer.echo(f"wrote {checkpoint} (version {metadata.model_version})")

@@ -7,6 +7,7 @@ on this machine or from an installed package, never from the network.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -17,10 +18,11 @@ from torchvision.models import resnet18, resnet50
 from torchvision.models.resnet import ResNet
 
 from model.config import BackboneName
+from model.recompute import Recomputing
 
 
-class Backbone(nn.Module):
-    """A stack of named stages; `channels` is the width of its output."""
+class Backbone(Recomputing):
+    """A stack of named stages, a stem first; `channels` is the width of its output."""
 
     def __init__(self, stages: dict[str, nn.Module], channels: int) -> None:
         super().__init__()
@@ -30,7 +32,18 @@ class Backbone(nn.Module):
         self.channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.stages(images)
+        stem = [stage for stage in self.stages if not isinstance(stage, nn.Sequential)]
+        maps = self.part(stem, images)
+        for block in self._blocks():
+            maps = self.part([block], maps)
+        return maps
+
+    def _blocks(self) -> Iterator[nn.Module]:
+        """What follows the stem, in parts that are small enough to be computed again."""
+        for stage in self.stages:
+            if isinstance(stage, nn.Sequential):
+                for block in stage:
+                    yield from block if isinstance(block, nn.Sequential) else (block,)
 
 
 def build_backbone(name: BackboneName, *, last_stride: int) -> Backbone:

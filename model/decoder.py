@@ -24,6 +24,7 @@ from model.blocks import (
     initialize_kaiming,
 )
 from model.config import NetworkConfig
+from model.recompute import Recomputing
 
 GENTLE_GAIN = 0.3
 """Of the last layers in `start_gently`, where Kaiming's is 1.4."""
@@ -91,7 +92,7 @@ class StyledResidualBlock(nn.Module):
         return maps + out
 
 
-class Decoder(nn.Module):
+class Decoder(Recomputing):
     """Structure code (B, C, H/4, W/4) and style (B, K, 2, 2, C) to a picture (B, 3, H, W).
 
     The output lives in the normalised space of the input pictures and is not bounded.
@@ -120,5 +121,5 @@ class Decoder(nn.Module):
     def forward(self, structure_codes: Tensor, styles: Tensor) -> Tensor:
         maps = structure_codes
         for index, block in enumerate(self.residual_blocks):
-            maps = block(maps, styles[:, index])
-        return self.refine(self.enlarge(maps))
+            maps = self.part([block], maps, styles[:, index])
+        return self.part(list(self.refine), self.part(list(self.enlarge), maps))

@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all, and the two formats that models are kept in.
 
 Tensors are safetensors, what is known of them is JSON: nothing is ever unpickled. What the names
-inside mean is left to `checkpoints` and to `training.run`.
+inside mean is left to `checkpoints` and to `training.state`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from model.blocks import ConvolutionBlock, ResidualBlock, initialize_kaiming
 from model.config import NetworkConfig
+from model.recompute import Recomputing
 
 RESIDUAL_BLOCKS = 4
 DILATIONS = (3, 6, 9)
@@ -47,7 +48,7 @@ class AtrousPyramid(nn.Module):
         return self.fuse(torch.cat(branches, dim=1))
 
 
-class StructureEncoder(nn.Module):
+class StructureEncoder(Recomputing):
     """(B, 3, H, W) normalised RGB to the structure code (B, decoder_channels, H / 4, W / 4)."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -64,4 +65,7 @@ class StructureEncoder(nn.Module):
         initialize_kaiming(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(to_grey(images))
+        maps = to_grey(images)
+        for layer in self.layers:
+            maps = self.part([layer], maps)
+        return maps

@@ -87,6 +87,12 @@ class Augmentation:
         corners = random.integers(0, 2 * padding + 1, size=(2, batch_size))
         return cls(flips=flips, corners=corners, padding=padding)
 
+    def of(self, rows: NDArray[np.int64]) -> "Augmentation":
+        """What was drawn for some of the pictures."""
+        return Augmentation(
+            flips=self.flips[rows], corners=self.corners[:, rows], padding=self.padding
+        )
+
     def images(self, pixels: Tensor, device: torch.device) -> Tensor:
         """uint8 (B, H, W, 3) to augmented, normalised images (B, 3, H, W) on the device."""
         cropped = flip_pad_crop(

@@ -18,6 +18,7 @@ from model.data.batches import Augmentation, Stream, decode_pictures, draws, shu
 from model.data.layouts import LayoutName, read_dataset
 from model.data.persons import PersonIndex
 from model.data.picture import DatasetError, Picture
+from model.data.shares import WHOLE, Share
 from model.data.transforms import crop_padding
 
 # The 12,936 training pictures of Market-1501 at 256x128 take 1.3 GB.
@@ -111,8 +112,10 @@ class TrainingPictures:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def pair_batch(self, position: int, batch_size: int, seed: int) -> PairBatch:
-        """Batch number `position` (0, 1, ...) of joint training under `seed`."""
+    def pair_batch(
+        self, position: int, batch_size: int, seed: int, share: Share = WHOLE
+    ) -> PairBatch:
+        """Batch number `position` (0, 1, ...) of joint training under `seed`, or a share of it."""
         random = draws(seed, Stream.PAIR, position)
         rows_a = self._rows(Stream.ORDER_A, position, batch_size, seed)
         rows_b = self._other_persons(
@@ -120,22 +123,26 @@ class TrainingPictures:
         )
         groups = (rows_a, rows_b, self._positives(rows_a, random), self._positives(rows_b, random))
         images_a, images_b, positives_a, positives_b = self._augmented(
-            np.concatenate(groups), random
+            np.concatenate(groups), random, share.rows(batch_size, groups=4)
         ).chunk(4)
+        own = share.rows(batch_size)
         return PairBatch(
             images_a=images_a,
             images_b=images_b,
             positives_a=positives_a,
             positives_b=positives_b,
-            labels_a=self._labels_of(rows_a),
-            labels_b=self._labels_of(rows_b),
+            labels_a=self._labels_of(rows_a[own]),
+            labels_b=self._labels_of(rows_b[own]),
         )
 
-    def picture_batch(self, position: int, batch_size: int, seed: int) -> PictureBatch:
-        """Batch number `position` (0, 1, ...) of single pictures under `seed`."""
+    def picture_batch(
+        self, position: int, batch_size: int, seed: int, share: Share = WHOLE
+    ) -> PictureBatch:
+        """Batch number `position` (0, 1, ...) of single pictures under `seed`, or a share of it."""
         rows = self._rows(Stream.ORDER_SINGLE, position, batch_size, seed)
-        images = self._augmented(rows, draws(seed, Stream.SINGLE, position))
-        return PictureBatch(images=images, labels=self._labels_of(rows))
+        own = share.rows(batch_size)
+        images = self._augmented(rows, draws(seed, Stream.SINGLE, position), own)
+        return PictureBatch(images=images, labels=self._labels_of(rows[own]))
 
     def _rows(self, stream: Stream, position: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         return shuffled_rows(stream, position, batch_size, seed, len(self))
@@ -157,8 +164,12 @@ class TrainingPictures:
         others = self._starts[labels] + random.integers(0, np.maximum(counts - 1, 1))
         return np.where(counts > 1, others + (others >= rows), rows)
 
-    def _augmented(self, rows: NDArray[np.int64], random: np.random.Generator) -> Tensor:
-        augmentation = Augmentation.draw(len(rows), self._padding, random)
+    def _augmented(
+        self, rows: NDArray[np.int64], random: np.random.Generator, own: NDArray[np.int64]
+    ) -> Tensor:
+        """The pictures `rows[own]`; augmentation is drawn for all rows."""
+        augmentation = Augmentation.draw(len(rows), self._padding, random).of(own)
+        rows = rows[own]
         pixels = self._decode(rows) if self._decoded is None else self._decoded[rows]
         return augmentation.images(pixels, self._device)
 

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from model.data.market1501 import DatasetError
+from model.data.shares import WHOLE, Share
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -85,18 +86,23 @@ def random_erasing(
     area: tuple[float, float] = (0.02, 0.4),
     aspect: tuple[float, float] = (0.3, 3.3),
     value: float = 0.0,
+    share: Share = WHOLE,
+    groups: int = 1,
 ) -> Tensor:
     """Fill one random rectangle of some of the images (B, C, H, W); the rest stay as they are.
 
     `area` is a share of the picture, `aspect` height over width; `value` lives in normalized space,
-    where 0 is the ImageNet mean color.
+    where 0 is the ImageNet mean color. Where the images are a share of `groups` batches that lie
+    end to end, each is erased as it would be among all of them.
     """
     batch, _, height, width = images.shape
+    everybody = batch * share.count
+    own = torch.as_tensor(share.rows(everybody // groups, groups=groups))
 
     def draw(low: float, high: float) -> Tensor:
         uniform = torch.rand(
-            (batch, _ERASING_ATTEMPTS), generator=generator, device=generator.device
-        )
+            (everybody, _ERASING_ATTEMPTS), generator=generator, device=generator.device
+        )[own.to(generator.device)]
         return (low + (high - low) * uniform).to(images.device)
 
     # Every attempt of every picture is drawn, so that the generator always advances by as much.

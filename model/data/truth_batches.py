@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
 from model.data.persons import PersonIndex
+from model.data.shares import WHOLE, Share
 from model.data.transforms import crop_padding
 from model.data.triples import read_triples
 
@@ -66,11 +67,15 @@ class TruthTriples:
     def __len__(self) -> int:
         return len(self._truths)
 
-    def batch(self, position: int, batch_size: int, seed: int) -> TruthBatch:
-        """Batch number `position` (0, 1, ...) under `seed`."""
+    def batch(self, position: int, batch_size: int, seed: int, share: Share = WHOLE) -> TruthBatch:
+        """Batch number `position` (0, 1, ...) under `seed`, or a share of it."""
         rows = shuffled_rows(Stream.ORDER_TRUTH, position, batch_size, seed, len(self))
         random = draws(seed, Stream.TRUTH, position)
-        own, shared = (Augmentation.draw(batch_size, self._padding, random) for _ in range(2))
+        taken = share.rows(batch_size)
+        own, shared = (
+            Augmentation.draw(batch_size, self._padding, random).of(taken) for _ in range(2)
+        )
+        rows = rows[taken]
         return TruthBatch(
             appearances=own.images(self._appearances[rows], self._device),
             structures=shared.images(self._structures[rows], self._device),

@@ -107,6 +107,9 @@ class JointConfig:
     the same all through a short schedule, and the heads get used to the maximum pooling."""
     truth_batch_size: int = 8
     """Triples of a step whose true composite is known, where the run is given any."""
+    accumulate: int = 1
+    """Equal micro-batches that a step is computed in, one after the other, to save memory: losses
+    and gradients are means over them. Batch normalisation sees a micro-batch at a time."""
     generator_optimizer: GeneratorOptimizer = "adam"
     """Of E_s, G and the MLPs. "muon" gives their matrices to Muon and the rest to Adam, at the same
     rates: for short schedules, where it learns about twice as fast."""
@@ -148,6 +151,7 @@ class JointConfig:
 
     def __post_init__(self) -> None:
         _require_work(self.iterations, self.batch_size)
+        require_equal_shares(self.batch_size, self.accumulate)
         if self.generator_optimizer not in get_args(GeneratorOptimizer):
             raise ConfigError(
                 f"generator_optimizer is {self.generator_optimizer!r}; expected one of "
@@ -158,6 +162,11 @@ class JointConfig:
                 f"appearance_learns is {self.appearance_learns!r}; expected one of "
                 f"{', '.join(get_args(LearningPart))}"
             )
+
+    @property
+    def backbone_batch_statistics(self) -> bool:
+        """Whether the backbone of E_a normalises by its batches while it is trained."""
+        return self.appearance_batch_statistics and self.appearance_learns != "heads"
 
     def ablated(self, ablation: Ablation) -> JointConfig:
         """The same run with less for E_a to learn from generated pictures (paper, table 4)."""
@@ -193,6 +202,8 @@ class TeacherConfig:
     iterations: int = 24_000
     """60 epochs of Market-1501's 12,936 pictures at batch 32."""
     batch_size: int = 32
+    accumulate: int = 1
+    """Equal micro-batches that a step is computed in, as in joint training."""
     seed: int = 0
     head_learning_rate: float = 0.05
     backbone_learning_rate: float = 0.005
@@ -208,6 +219,7 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         _require_work(self.iterations, self.batch_size)
+        require_equal_shares(self.batch_size, self.accumulate)
         if self.last_stride not in (1, 2):
             raise ConfigError(f"last_stride is {self.last_stride}; expected 1 or 2")
 
@@ -224,6 +236,19 @@ class TeacherConfig:
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form for the run folder and the checkpoint."""
         return asdict(self)
+
+
+def require_equal_shares(
+    batch_size: int, accumulate: int, *, processes: int = 1, name: str = "batch_size"
+) -> None:
+    """Raise where a batch cannot be cut into equal micro-batches of at least two pictures."""
+    shares = accumulate * processes
+    if accumulate < 1 or batch_size % shares or batch_size // shares < 2:
+        raise ConfigError(
+            f"{name} is {batch_size}, of all {processes} processes together, and accumulate is "
+            f"{accumulate}; expected a multiple of processes x accumulate, at least twice as "
+            "large (batch normalisation needs two pictures)"
+        )
 
 
 def _require_work(iterations: int, batch_size: int) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from model.data.pairs import PairBatch
 from model.dgnet import DGNet
 from model.training.config import LossWeights
-from model.training.step import Draws, JointStep, Losses
+from model.training.draws import Draws, MicroBatch, micro_batches
+from model.training.step import JointStep, Losses
 
 
 class EncoderStep:
@@ -27,21 +28,25 @@ class EncoderStep:
     def __call__(self, batch: PairBatch, weights: LossWeights, draws: Draws) -> Losses:
         """Update E_a once; returns the losses of the step, detached."""
         joint = self._joint
+        return joint.learn(
+            micro_batches(batch, draws, None, joint.config.accumulate),
+            lambda part: self._losses(part, weights),
+            weights,
+            [joint.optimizers.appearance],
+            [joint.networks.appearance_encoder],
+        )
+
+    def _losses(self, part: MicroBatch, weights: LossWeights) -> Losses:
+        joint, batch = self._joint, part.batch
         groups = (batch.images_a, batch.images_b, batch.positives_a, batch.positives_b)
-        with joint.precision():
-            batches = joint.passes(torch.cat(groups), len(groups))
-            primary, fine = joint.identified_with_erasing(batches, draws)
-            labels = torch.cat([batch.labels_a, batch.labels_b])
-            losses = joint.real_identity_losses(primary, fine, labels, weights)
-            if self._generator is not None and weights.primary:
-                generated = self.generated(self._generator, batch)
-                losses |= joint.generated_identity_losses(generated, batch, weights)
-            total = joint.weighted_total(losses, weights)
-        optimizer = joint.optimizers.appearance
-        optimizer.zero_grad()
-        total.backward()  # pyright: ignore[reportUnknownMemberType]
-        optimizer.step()
-        return {name: loss.detach() for name, loss in {**losses, "total": total}.items()}
+        batches = joint.passes(torch.cat(groups), len(groups))
+        primary, fine = joint.identified_with_erasing(batches, part.draws)
+        labels = torch.cat([batch.labels_a, batch.labels_b])
+        losses = joint.real_identity_losses(primary, fine, labels, weights)
+        if self._generator is not None and weights.primary:
+            generated = self.generated(self._generator, batch)
+            losses |= joint.generated_identity_losses(generated, batch, weights)
+        return losses
 
     @staticmethod
     @torch.no_grad()

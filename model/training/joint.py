@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,26 +18,32 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from model.backbones import imagenet_efficientnet_lite0
-from model.checkpoints import Metadata, require_same_kind, save_checkpoint
+from model.checkpoints import Metadata, read_metadata, require_same_kind, save_checkpoint
 from model.config import ConfigError, NetworkConfig
 from model.data.pairs import PairBatch, TrainingPictures
+from model.data.shares import Share
 from model.data.transforms import denormalize
 from model.data.truth_batches import TruthTriples
 from model.devices import placed
 from model.dgnet import DGNet
 from model.evaluation.grids import swap_grid
 from model.teacher import Teacher
-from model.training.config import JointConfig
+from model.training.best import BestCheckpoint
+from model.training.config import JointConfig, require_equal_shares
+from model.training.draws import draw
 from model.training.encoder_step import EncoderStep
+from model.training.execution import Execution
 from model.training.optimizers import joint_optimizers
-from model.training.run import RunOptions, TrainingState, run_iterations
+from model.training.run import RunOptions, run_iterations
 from model.training.schedule import (
     apply_learning_rate_factor,
     joint_learning_rate_factor,
     loss_weights,
 )
-from model.training.step import JointStep, draw
+from model.training.state import TrainingState
+from model.training.step import JointStep
 from model.training.teacher import checkpoint_directory
+from model.training.validation import Validation, embedder_of
 
 GRID_PICTURES = 6
 
@@ -65,14 +72,27 @@ def train_joint(
     truth: TruthTriples | None = None,
     generator: DGNet | None = None,
     offline: bool = False,
+    execution: Execution | None = None,
+    validation: Validation | None = None,
 ) -> tuple[DGNet, Metadata]:
     """Train E_a, E_s, G, the MLPs and D together; writes `options.directory/checkpoint`.
 
     `truth` adds composites whose true picture is known, of rendered people. E_s, G, the MLPs and D
     start as those of `generator`, of other identities perhaps; `offline` leaves them as they are
-    and lets E_a learn alone, also from what `generator` makes. Raises ConfigError where teacher,
+    and lets E_a learn alone, also from what `generator` makes. `validation` keeps the checkpoint
+    that finds its people best in `options.directory/best`. Raises ConfigError where teacher,
     networks and data do not count the same identities, and for an offline run without a generator.
     """
+    execution = execution or Execution()
+    workers = execution.workers
+    require_equal_shares(config.batch_size, config.accumulate, processes=workers.count)
+    if truth:
+        require_equal_shares(
+            config.truth_batch_size,
+            config.accumulate,
+            processes=workers.count,
+            name="truth_batch_size",
+        )
     if offline and generator is None:
         raise ConfigError("an offline run learns from a finished DG-Net's pictures: name one")
     identities = teacher.head.classifier.out_features
@@ -93,8 +113,10 @@ def train_joint(
     teacher_version = _fingerprint(teacher)
     networks = placed(networks, device)
     teacher = placed(teacher, device)
+    execution.prepare(networks)
     optimizers = joint_optimizers(networks, config)
-    step = JointStep(networks, teacher, optimizers, config, autocast=autocast)
+    step = JointStep(networks, teacher, optimizers, config, autocast=autocast, workers=workers)
+    execution.compile(step.compilable())
     alone = offline or config.ablation == "baseline"
     encoder_step = EncoderStep(step, placed(generator, device) if generator and offline else None)
     settings = {
@@ -108,17 +130,18 @@ def train_joint(
     }
     state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
+    share = Share(workers.rank, workers.count)
 
     def iterate(iteration: int) -> dict[str, Tensor]:
         for optimizer in optimizers.by_name().values():
             apply_learning_rate_factor(optimizer, joint_learning_rate_factor(config, iteration))
-        batch = pictures.pair_batch(iteration, config.batch_size, config.seed)
-        weights, draws = loss_weights(config, iteration), draw(config.seed, iteration)
+        batch = pictures.pair_batch(iteration, config.batch_size, config.seed, share)
+        weights, draws = loss_weights(config, iteration), draw(config.seed, iteration, share)
         if alone:
             return encoder_step(batch, weights, draws)
         if truth is None:
             return step(batch, weights, draws)
-        known = truth.batch(iteration, config.truth_batch_size, config.seed)
+        known = truth.batch(iteration, config.truth_batch_size, config.seed, share)
         return step(batch, weights, draws, known)
 
     def scalars(iteration: int) -> dict[str, float]:
@@ -137,23 +160,32 @@ def train_joint(
         draw_grid(networks, shown).save(folder / f"{number:06d}.png")
         step.start_learning()
 
-    run_iterations(
-        options,
-        state,
-        iterations=config.iterations,
-        seed=config.seed,
-        step=iterate,
-        scalars=scalars,
-        show=show,
+    def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
+        return save_checkpoint(
+            directory, networks, teacher=teacher, training=settings, data=data, metrics=metrics
+        )
+
+    best = validation and BestCheckpoint(
+        options.directory,
+        measure=lambda: validation.measure(embedder_of(networks, device), device),
+        save=save,
     )
-    metadata = save_checkpoint(
-        checkpoint_directory(options.directory),
-        networks,
-        teacher=teacher,
-        training=settings,
-        data=data,
-    )
-    return networks, metadata
+    with execution.compiling():
+        run_iterations(
+            options,
+            state,
+            iterations=config.iterations,
+            seed=config.seed,
+            step=iterate,
+            scalars=scalars,
+            show=show,
+            workers=workers,
+            best=best,
+        )
+    finished = checkpoint_directory(options.directory)
+    metadata = save(finished, {}) if workers.is_first else None
+    workers.wait()
+    return networks, metadata or read_metadata(finished)
 
 
 def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:

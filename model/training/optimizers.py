@@ -104,7 +104,14 @@ def _is_left_to_adam(weight: Tensor) -> bool:
 
 
 def _adam(groups: list[dict[str, Any]], weight_decay: float, *, momentum: float = 0.0) -> Adam:
-    return _remember(Adam(groups, betas=(momentum, 0.999), weight_decay=weight_decay))
+    return _remember(
+        Adam(
+            groups,
+            betas=(momentum, 0.999),
+            weight_decay=weight_decay,
+            fused=_fused(groups),
+        )
+    )
 
 
 def _nesterov(
@@ -114,7 +121,14 @@ def _nesterov(
         _group(backbone, backbone_rate),
         _group(heads, head_rate),
     ]
-    return _remember(SGD(groups, momentum=0.9, nesterov=True, weight_decay=decay))
+    return _remember(
+        SGD(groups, momentum=0.9, nesterov=True, weight_decay=decay, fused=_fused(groups))
+    )
+
+
+def _fused(groups: list[dict[str, Any]]) -> bool | None:
+    """One kernel for all weights of a GPU; elsewhere whatever torch does by itself."""
+    return True if all(weight.is_cuda for group in groups for weight in group["params"]) else None
 
 
 def _remember(optimizer: AnyOptimizer) -> AnyOptimizer:

@@ -1,33 +1,29 @@
-"""What every training run needs around its iterations: state on disk, progress, scalars, a guard.
+"""What every training run needs around its iterations: progress, scalars, a guard, saving.
 
-The state of a run is its tensors (networks, optimisers) and its iteration. Schedules, data order
-and random draws are pure functions of the iteration, so nothing else has to be kept for a resumed
-run to equal an uninterrupted one.
+What a state is, is `state`'s; who computes, `workers`'. The first process alone shows and writes.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from model.checkpoints import CheckpointError
-from model.files import read_tensors, replaced_directory, write_json, write_tensors
+from model.files import write_json
+from model.training.best import BestCheckpoint
 from model.training.schedule import iteration_seed
+from model.training.state import KEPT_STATES, TrainingState, saved_iterations
+from model.training.workers import Workers
 
-STATE_FOLDER = "state"
-STATE_TENSORS = "state.safetensors"
-STATE_JSON = "state.json"
 SUMMARY = "summary.json"
 
 HEADLINE = {
@@ -40,6 +36,9 @@ HEADLINE = {
     "accuracy": "accuracy",
 }
 """Losses that the progress bar shows, with the names that fit there; a run shows those it has."""
+
+_WORKER_SEEDS = 1_000_000_007
+"""Keeps apart what processes draw for their shares of one iteration."""
 
 SMOOTHING = 0.8
 """Weight of the past in what the progress bar shows: losses of a few pictures jump."""
@@ -57,75 +56,10 @@ class RunOptions:
     log_every: int = 10
     grid_every: int = 500
     checkpoint_every: int = 500
+    keep: int = KEPT_STATES
+    """States to keep, the newest ones."""
     resume: bool = False
     progress: bool = True
-
-
-class TrainingState:
-    """Networks and optimisers by name, saved and restored together."""
-
-    def __init__(
-        self,
-        directory: Path,
-        networks: Mapping[str, nn.Module],
-        optimizers: Mapping[str, Optimizer],
-        config: dict[str, Any],
-    ) -> None:
-        self.directory = directory / STATE_FOLDER
-        self.networks = networks
-        self.optimizers = optimizers
-        self.config = cast(dict[str, Any], json.loads(json.dumps(config)))
-
-    def save(self, iteration: int) -> None:
-        """After `iteration` iterations. Atomic: a kill leaves the old state or the new."""
-        tensors = {
-            f"network.{name}.{key}": tensor
-            for name, network in self.networks.items()
-            for key, tensor in network.state_dict().items()
-        }
-        for name, optimizer in self.optimizers.items():
-            state = cast(dict[int, dict[str, Any]], optimizer.state_dict()["state"])
-            for index, entries in state.items():
-                for key, value in entries.items():
-                    tensors[f"optimizer.{name}.{index}.{key}"] = torch.as_tensor(value)
-        with replaced_directory(self.directory) as folder:
-            write_tensors(folder / STATE_TENSORS, tensors)
-            write_json(folder / STATE_JSON, {"iteration": iteration, "config": self.config})
-
-    def restore(self) -> int:
-        """Put the saved state back and return the number of iterations done."""
-        path = self.directory / STATE_JSON
-        if not path.is_file():
-            raise CheckpointError(f"{self.directory} holds no state to resume from")
-        saved = cast(dict[str, Any], json.loads(path.read_text()))
-        if saved["config"] != self.config:
-            changed = sorted(
-                key
-                for key in {**saved["config"], **self.config}
-                if saved["config"].get(key) != self.config.get(key)
-            )
-            raise CheckpointError(
-                f"the run in {self.directory.parent} was started with other settings "
-                f"({', '.join(changed)}): resume with the same ones, or start a new run folder"
-            )
-        tensors = read_tensors(self.directory / STATE_TENSORS)
-        for name, network in self.networks.items():
-            network.load_state_dict(_under(tensors, f"network.{name}."))
-        for name, optimizer in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in _under(tensors, f"optimizer.{name}.").items():
-                index, entry = key.split(".", 1)
-                state.setdefault(int(index), {})[entry] = tensor
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        return int(saved["iteration"])
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        key.removeprefix(prefix): tensor
-        for key, tensor in tensors.items()
-        if key.startswith(prefix)
-    }
 
 
 def run_iterations(
@@ -137,54 +71,51 @@ def run_iterations(
     step: Callable[[int], Mapping[str, Tensor]],
     scalars: Callable[[int], Mapping[str, float]],
     show: Callable[[int], None],
+    workers: Workers | None = None,
+    best: BestCheckpoint | None = None,
 ) -> None:
     """Run `step(iteration)` until `iterations` are done, from the saved state when resuming.
 
-    `scalars` adds schedule state to TensorBoard; `show` draws a grid. Dropout and everything else
-    that draws from torch's global generator is seeded anew for each iteration.
+    `scalars` adds schedule state to TensorBoard; `show` draws a grid; `best` measures at every
+    saved state. Dropout and everything else that draws from torch's global generator is seeded
+    anew for each iteration, in each of the workers.
     """
-    if not options.resume and (options.directory / STATE_FOLDER).exists():
+    workers = workers or Workers()
+    if not options.resume and saved_iterations(options.directory):
         raise CheckpointError(
             f"{options.directory} already holds a run: resume it, or choose another folder"
         )
     done = state.restore() if options.resume else 0
-    # Scalars of iterations after the last saved state are drawn again: hide the first ones.
-    writer = SummaryWriter(str(options.directory / "tensorboard"), purge_step=done + 1)
-    report = _Report(options, done, iterations)
+    workers.wait()  # until everybody has read what the first one tidies up and writes anew
+    workers.start_alike(*state.networks.values())
+    recorder = _Recorder(options, state, done, iterations, best) if workers.is_first else None
     try:
         for iteration in range(done, iterations):
-            _seed_dropout(iteration_seed(seed, iteration))
+            _seed_dropout(iteration_seed(seed, iteration) + workers.rank * _WORKER_SEEDS)
             losses = step(iteration)
             number = iteration + 1
-            report.bar.update()
+            if recorder:
+                recorder.bar.update()
             logs, draws, saves = (
                 number % every == 0 or number == iterations
                 for every in (options.log_every, options.grid_every, options.checkpoint_every)
             )
             if logs or saves:
-                values = {name: float(loss) for name, loss in losses.items()}
+                values = workers.averaged(losses)
                 _guard(values, iteration)  # before saving: a broken state is nothing to resume from
-                schedule = scalars(iteration)
-                if logs:
-                    report.losses(number, values)
-                    for name, value in {**values, **schedule}.items():
-                        writer.add_scalar(name, value, number)  # pyright: ignore[reportUnknownMemberType]
-                if saves:
-                    state.save(number)
-                    write_json(
-                        options.directory / SUMMARY, report.summary(number, values, schedule)
-                    )
-            if draws:
+                if recorder:
+                    schedule = scalars(iteration)
+                    if logs:
+                        recorder.log(number, values, schedule)
+                    if saves:
+                        recorder.save(number, values, schedule)
+            if draws and recorder:
                 show(number)
+            if saves or draws:
+                workers.wait()
     finally:
-        report.bar.close()
-        writer.close()
-
-
-def saved_iterations(directory: Path) -> int:
-    """Iterations done in the state that a run folder would resume from; 0 where it holds none."""
-    path = directory / STATE_FOLDER / STATE_JSON
-    return int(json.loads(path.read_text())["iteration"]) if path.is_file() else 0
+        if recorder:
+            recorder.close()
 
 
 def _seed_dropout(seed: int) -> None:
@@ -192,6 +123,50 @@ def _seed_dropout(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
+
+
+class _Recorder:
+    """Everything that a run leaves and says, one call for each occasion."""
+
+    def __init__(
+        self,
+        options: RunOptions,
+        state: TrainingState,
+        done: int,
+        total: int,
+        best: BestCheckpoint | None,
+    ) -> None:
+        self._options, self._state, self._best = options, state, best
+        state.tidy()
+        if best:
+            best.start(resume=options.resume)
+        # Scalars of iterations after the last saved state are drawn again: hide the first ones.
+        self._writer = SummaryWriter(str(options.directory / "tensorboard"), purge_step=done + 1)
+        self._report = _Report(options, done, total)
+        self.bar = self._report.bar
+
+    def log(self, number: int, values: Mapping[str, float], schedule: Mapping[str, float]) -> None:
+        """The losses and the schedule of the iteration that makes `number` done."""
+        self._report.losses(number, values)
+        self._add({**values, **schedule}, number)
+
+    def save(self, number: int, values: Mapping[str, float], schedule: Mapping[str, float]) -> None:
+        """Measure, then save: what is measured again after a kill comes out the same."""
+        summary = self._report.summary(number, values, schedule)
+        if self._best:
+            found = self._best.update(number)
+            self._add({f"validation/{name}": value for name, value in found.items()}, number)
+            summary |= {"validation": found, "best": self._best.scores}
+        self._state.save(number, keep=self._options.keep)
+        write_json(self._options.directory / SUMMARY, summary)
+
+    def close(self) -> None:
+        self._report.bar.close()
+        self._writer.close()
+
+    def _add(self, values: Mapping[str, float], number: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, number)  # pyright: ignore[reportUnknownMemberType]
 
 
 class _Report:

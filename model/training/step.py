@@ -6,17 +6,25 @@ time; every batch goes through E_a on its own, because its batch normalisation w
 whose weight is 0 (before the warm-ups) is not done. What the loop owns (schedule, data,
 checkpoints) is not here.
 
+A step may be computed in micro-batches, and by several processes. Every loss is a mean over the
+pictures, so the mean over equal parts is that of the whole, and so are its gradients; only batch
+normalisation, which takes its statistics from what goes through at once, can tell. D is updated
+before the generator's losses are known, on pictures of every micro-batch: with more than one they
+are generated twice, first without gradients, because keeping them all would keep the memory that
+micro-batches are there to save.
+
 Legend: directions are laid end to end: "real" holds [x_a, x_b], "generated" holds [x_b^a, x_a^b]
 (superscript appearance, subscript structure), each (2B, 3, H, W).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from model.appearance_encoder import Identification
 from model.data.pairs import PairBatch
@@ -36,11 +44,15 @@ from model.losses import (
 )
 from model.teacher import Teacher, apply_label_policy, soft_labels
 from model.training.config import JointConfig, LossWeights
+from model.training.draws import Draws, MicroBatch, mean_losses, micro_batches
 from model.training.optimizers import JointOptimizers
-from model.training.schedule import iteration_seed
+from model.training.workers import Workers
 
 Losses = dict[str, Tensor]
-"""Unweighted losses by name, plus the weighted `total`; scalars, detached."""
+"""Unweighted losses by name, plus the weighted `total`; scalars."""
+
+GROUPS = 4
+"""Batches of a step that go through E_a: a, b and their positives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +69,6 @@ class Forward:
     fine: Identification
 
 
-@dataclass(frozen=True, kw_only=True)
-class Draws:
-    """The random choices of one step."""
-
-    encoder_learns: bool
-    """Structure-code reconstruction: true, E_s learns from detached pictures; false, the picture
-    learns.
-    """
-    erasing: torch.Generator
-
-
-def draw(seed: int, iteration: int) -> Draws:
-    """The choices of an iteration, a pure function of its number: a resumed run draws the same."""
-    generator = torch.Generator().manual_seed(iteration_seed(seed, iteration))
-    encoder_learns = bool(torch.rand((), generator=generator) < 0.5)
-    return Draws(encoder_learns=encoder_learns, erasing=generator)
-
-
 class JointStep:
     """Runs iterations on networks that already live on their device."""
 
@@ -86,7 +80,10 @@ class JointStep:
         config: JointConfig,
         *,
         autocast: torch.dtype | None = None,
+        workers: Workers | None = None,
     ) -> None:
+        """`workers` each compute their share of every batch."""
+        self.workers = workers or Workers()
         self.networks = networks
         self.optimizers = optimizers
         self.config = config
@@ -96,6 +93,9 @@ class JointStep:
         self.frozen_appearance = frozen_twin(
             networks.appearance_encoder, batch_statistics=config.train_bn
         )
+        self.ahead_appearance = frozen_twin(  # gives the codes that E_a will give
+            networks.appearance_encoder, batch_statistics=config.backbone_batch_statistics
+        )
         self.frozen_structure = frozen_twin(networks.structure_encoder, batch_statistics=False)
         self.frozen_discriminator = frozen_twin(networks.discriminator, batch_statistics=False)
         self.start_learning()
@@ -104,10 +104,22 @@ class JointStep:
         """Put the networks into training mode: at the start, and after somebody looked at them."""
         self.networks.train()
         backbone = self.networks.appearance_encoder.backbone
-        heads_alone = self.config.appearance_learns == "heads"
-        backbone.requires_grad_(not heads_alone)
-        if heads_alone or not self.config.appearance_batch_statistics:
+        backbone.requires_grad_(self.config.appearance_learns != "heads")
+        if not self.config.backbone_batch_statistics:
             backbone.eval()
+
+    def compilable(self) -> list[nn.Module]:
+        """Everything that costs time, but D itself: its gradient penalty differentiates twice."""
+        return [
+            self.networks.appearance_encoder.backbone,
+            self.networks.structure_encoder,
+            self.networks.decoder,
+            self.frozen_teacher.backbone,
+            self.frozen_appearance.backbone,
+            self.ahead_appearance.backbone,
+            self.frozen_structure,
+            self.frozen_discriminator,
+        ]
 
     def __call__(
         self,
@@ -117,22 +129,63 @@ class JointStep:
         truth: TruthBatch | None = None,
     ) -> Losses:
         """Update every network once; returns the losses of the step."""
-        with self.precision():
-            forward = self.forward(batch, weights, draws)
-            adversary = self.update_discriminator(forward, weights) if weights.adversarial else {}
-            losses = self.generator_losses(forward, batch, weights, draws)
-            if truth is not None:
-                losses |= self._truth_losses(truth, weights)
-            total = self.weighted_total(losses, weights)
-        learning = [*self.optimizers.of_generator(), self.optimizers.appearance]
-        for optimizer in learning:
+        parts = micro_batches(batch, draws, truth, self.config.accumulate)
+        adversary: Losses = {}
+        if weights.adversarial and len(parts) > 1:
+            adversary = self._update_discriminator(
+                (self.generated_ahead(part.batch, weights) for part in parts), weights
+            )
+
+        def losses_of(part: MicroBatch) -> Losses:
+            forward = self.forward(part.batch, weights, part.draws)
+            if weights.adversarial and len(parts) == 1:
+                pictures = (forward.real.detach(), forward.generated.detach())
+                adversary.update(self._update_discriminator((pictures,), weights))
+            losses = self.generator_losses(forward, part.batch, weights, part.draws)
+            if part.truth is not None:
+                losses |= self._truth_losses(part.truth, weights)
+            return losses
+
+        networks = self.networks
+        found = self.learn(
+            parts,
+            losses_of,
+            weights,
+            [*self.optimizers.of_generator(), self.optimizers.appearance],
+            [
+                networks.appearance_encoder,
+                networks.structure_encoder,
+                networks.style_mlps,
+                networks.decoder,
+            ],
+        )
+        return {**found, **adversary}
+
+    def learn(
+        self,
+        parts: Sequence[MicroBatch],
+        losses_of: Callable[[MicroBatch], Losses],
+        weights: LossWeights,
+        optimizers: Sequence[Optimizer],
+        networks: Sequence[nn.Module],
+    ) -> Losses:
+        """Step the optimisers of these networks once by the mean of the weighted losses over all
+        micro-batches of all workers; returns this worker's means, detached.
+        """
+        for optimizer in optimizers:
             optimizer.zero_grad()
-        total.backward()  # pyright: ignore[reportUnknownMemberType]
-        for optimizer in learning:
+        found: list[Losses] = []
+        for part in parts:
+            with self.precision():
+                losses = losses_of(part)
+                total = self.weighted_total(losses, weights)
+            (total / len(parts)).backward()  # pyright: ignore[reportUnknownMemberType]
+            found.append({**losses, "total": total})
+        self.workers.average_gradients(*networks)
+        self.workers.average_statistics(*networks)
+        for optimizer in optimizers:
             optimizer.step()
-        return {
-            name: loss.detach() for name, loss in {**losses, **adversary, "total": total}.items()
-        }
+        return mean_losses(found)
 
     def forward(self, batch: PairBatch, weights: LossWeights, draws: Draws) -> Forward:
         """Encode, decode in all six combinations, identify the real pictures."""
@@ -193,10 +246,17 @@ class JointStep:
         self, batches: tuple[Tensor, ...], draws: Draws
     ) -> list[Identification]:
         """Primary and fine identification of real pictures with an erased patch."""
-        probability = self.config.random_erasing
-        return self._identified(
-            [random_erasing(images, draws.erasing, probability=probability) for images in batches]
-        )
+        erased = [
+            random_erasing(
+                images,
+                draws.erasing,
+                probability=self.config.random_erasing,
+                share=draws.share,
+                groups=GROUPS // len(batches),
+            )
+            for images in batches
+        ]
+        return self._identified(erased)
 
     def _identified(self, batches: Iterable[Tensor]) -> list[Identification]:
         """Primary and fine identification, a batch at a time."""
@@ -207,20 +267,41 @@ class JointStep:
         """What goes through a batch-normalised network at a time: a batch, or everything."""
         return (images,) if self.config.merge_batches else images.chunk(batches)
 
-    def update_discriminator(self, forward: Forward, weights: LossWeights) -> Losses:
-        """D learns to tell real pictures from generated ones."""
-        discriminator = self.networks.discriminator
-        real = forward.real.detach().requires_grad_()
-        real_scores = discriminator(real)
-        fake_scores = discriminator(forward.generated.detach())
-        # Sums over both directions, here and below, are twice the mean over both at once.
-        adversary = 2 * discriminator_loss(fake_scores, real_scores)
-        penalty = 2 * gradient_penalty(real, real_scores)
-        total = adversary + weights.gradient_penalty * penalty
-        self.optimizers.discriminator.zero_grad()
-        total.backward()  # pyright: ignore[reportUnknownMemberType]
-        self.optimizers.discriminator.step()
-        return {"discriminator": total, "gradient_penalty": penalty}
+    @torch.no_grad()
+    def generated_ahead(self, batch: PairBatch, weights: LossWeights) -> tuple[Tensor, Tensor]:
+        """Real pictures and those that `forward` will generate of them, (2B, 3, H, W) each."""
+        groups = (batch.images_a, batch.images_b, batch.positives_a, batch.positives_b)
+        real = torch.cat(groups[:2])
+        encoder = self.ahead_appearance if weights.use_identities else self.frozen_appearance
+        with self.precision():
+            codes = torch.cat(
+                [encoder.codes(images) for images in self.passes(torch.cat(groups), len(groups))]
+            )[: len(real)]
+            structure_a, structure_b = self.networks.structure_encoder(real).chunk(2)
+            generated = self.networks.decode(codes, torch.cat([structure_b, structure_a]))
+        return real, generated
+
+    def _update_discriminator(
+        self, pictures: Iterable[tuple[Tensor, Tensor]], weights: LossWeights
+    ) -> Losses:
+        """D learns to tell real pictures from generated ones, a micro-batch at a time."""
+        discriminator, optimizer = self.networks.discriminator, self.optimizers.discriminator
+        optimizer.zero_grad()
+        found: list[Losses] = []
+        for real, generated in pictures:
+            real.requires_grad_()
+            with self.precision():
+                real_scores = discriminator(real)
+                fake_scores = discriminator(generated)
+                # Sums over both directions, here and below, are twice the mean over both at once.
+                adversary = 2 * discriminator_loss(fake_scores, real_scores)
+                penalty = 2 * gradient_penalty(real, real_scores)
+                total = adversary + weights.gradient_penalty * penalty
+            (total / self.config.accumulate).backward()  # pyright: ignore[reportUnknownMemberType]
+            found.append({"discriminator": total, "gradient_penalty": penalty})
+        self.workers.average_gradients(discriminator)
+        optimizer.step()
+        return mean_losses(found)
 
     def generator_losses(
         self, forward: Forward, batch: PairBatch, weights: LossWeights, draws: Draws
@@ -298,7 +379,9 @@ class JointStep:
             losses["cycle_reconstruction"] = 2 * reconstruction_loss(cycled, forward.real)
         return losses
 
-    def generated_identity_losses(self, generated: Tensor, batch: PairBatch, weights: LossWeights) -> Losses:
+    def generated_identity_losses(
+        self, generated: Tensor, batch: PairBatch, weights: LossWeights
+    ) -> Losses:
         """What E_a learns from generated pictures [x_b^a, x_a^b] (section 3.2): primary features
         from the teacher's labels, fine-grained ones from the structure's person.
         """

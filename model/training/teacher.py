@@ -14,20 +14,26 @@ import torch
 from torch import Tensor
 
 from model.backbones import imagenet_efficientnet_lite0
-from model.checkpoints import Metadata, save_checkpoint
+from model.checkpoints import Metadata, read_metadata, save_checkpoint
 from model.config import NetworkConfig
-from model.data.pairs import TrainingPictures
+from model.data.pairs import PictureBatch, TrainingPictures
+from model.data.shares import Share, split_rows
 from model.data.transforms import random_erasing
 from model.devices import placed
 from model.teacher import Teacher
-from model.training.config import TeacherConfig
+from model.training.best import BestCheckpoint
+from model.training.config import TeacherConfig, require_equal_shares
+from model.training.draws import mean_losses
+from model.training.execution import Execution
 from model.training.optimizers import teacher_optimizer
-from model.training.run import RunOptions, TrainingState, run_iterations
+from model.training.run import RunOptions, run_iterations
 from model.training.schedule import (
     apply_learning_rate_factor,
     iteration_seed,
     teacher_learning_rate_factor,
 )
+from model.training.state import TrainingState
+from model.training.validation import TeacherEmbedder, Validation
 
 
 def train_teacher(
@@ -40,56 +46,94 @@ def train_teacher(
     autocast: torch.dtype | None = None,
     imagenet: bool = True,
     data: dict[str, Any] | None = None,
+    execution: Execution | None = None,
+    validation: Validation | None = None,
 ) -> tuple[Teacher, Metadata]:
     """Train from ImageNet weights where the backbone's are at hand; writes
     `options.directory/checkpoint`.
+
+    `validation` keeps the checkpoint that finds its people best in `options.directory/best`.
     """
+    execution = execution or Execution()
+    workers = execution.workers
+    require_equal_shares(config.batch_size, config.accumulate, processes=workers.count)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     teacher = Teacher(network, last_stride=config.last_stride)
     if imagenet and network.backbone == "efficientnet_lite0":
         teacher.backbone.load_state_dict(imagenet_efficientnet_lite0())
     teacher = placed(teacher, device).train()
+    execution.prepare(teacher)
+    execution.compile([teacher.backbone])
     optimizer = teacher_optimizer(teacher, config)
     settings = {"network": network.to_json(), "teacher": config.to_json()}
     state = TrainingState(options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings)
 
-    def step(iteration: int) -> dict[str, Tensor]:
-        apply_learning_rate_factor(optimizer, teacher_learning_rate_factor(config, iteration))
-        batch = pictures.picture_batch(iteration, config.batch_size, config.seed)
+    share = Share(workers.rank, workers.count)
+
+    def learn_from(batch: PictureBatch, rows: Share, draws: torch.Generator) -> dict[str, Tensor]:
+        """Add the gradients of a micro-batch, which holds these rows of the whole batch."""
         images = batch.images
         if config.random_erasing:
-            draws = torch.Generator().manual_seed(iteration_seed(config.seed, iteration))
-            images = random_erasing(images, draws, probability=config.random_erasing)
+            images = random_erasing(images, draws, probability=config.random_erasing, share=rows)
         with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
             logits = teacher(images.to(memory_format=torch.channels_last)).logits
             loss = torch.nn.functional.cross_entropy(
                 logits, batch.labels, label_smoothing=config.label_smoothing
             )
-        optimizer.zero_grad()
-        loss.backward()  # pyright: ignore[reportUnknownMemberType]
-        optimizer.step()
+        (loss / config.accumulate).backward()  # pyright: ignore[reportUnknownMemberType]
         right = (logits.argmax(1) == batch.labels).float().mean()
         return {"identity": loss.detach(), "accuracy": right}
 
-    run_iterations(
-        options,
-        state,
-        iterations=config.iterations,
-        seed=config.seed,
-        step=step,
-        scalars=lambda iteration: {
-            "learning_rate_factor": teacher_learning_rate_factor(config, iteration)
-        },
-        show=lambda _: None,
+    def step(iteration: int) -> dict[str, Tensor]:
+        apply_learning_rate_factor(optimizer, teacher_learning_rate_factor(config, iteration))
+        batch = pictures.picture_batch(iteration, config.batch_size, config.seed, share)
+        seed = iteration_seed(config.seed, iteration)
+        optimizer.zero_grad()
+        found = [
+            learn_from(part, rows, torch.Generator().manual_seed(seed))
+            for part, rows in zip(
+                split_rows(batch, config.accumulate), share.split(config.accumulate), strict=True
+            )
+        ]
+        workers.average_gradients(teacher)
+        workers.average_statistics(teacher)
+        optimizer.step()
+        return mean_losses(found)
+
+    def measure(validation: Validation) -> dict[str, float]:
+        teacher.eval()
+        try:
+            return validation.measure(TeacherEmbedder(teacher, device), device)
+        finally:
+            teacher.train()
+
+    def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
+        return save_checkpoint(
+            directory, None, teacher=teacher, training=settings, data=data, metrics=metrics
+        )
+
+    best = validation and BestCheckpoint(
+        options.directory, measure=lambda: measure(validation), save=save
     )
-    metadata = save_checkpoint(
-        checkpoint_directory(options.directory),
-        None,
-        teacher=teacher.eval(),
-        training=settings,
-        data=data,
-    )
-    return teacher, metadata
+    with execution.compiling():
+        run_iterations(
+            options,
+            state,
+            iterations=config.iterations,
+            seed=config.seed,
+            step=step,
+            scalars=lambda iteration: {
+                "learning_rate_factor": teacher_learning_rate_factor(config, iteration)
+            },
+            show=lambda _: None,
+            workers=workers,
+            best=best,
+        )
+    teacher.eval()
+    finished = checkpoint_directory(options.directory)
+    metadata = save(finished, {}) if workers.is_first else None
+    workers.wait()
+    return teacher, metadata or read_metadata(finished)
 
 
 def checkpoint_directory(run_directory: Path) -> Path:

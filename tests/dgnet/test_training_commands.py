@@ -15,6 +15,7 @@ from PIL import Image
 
 from model.checkpoints import METADATA_FILE, load_checkpoint, read_metadata
 from model.data.pairs import PairBatch, TrainingPictures
+from model.data.shares import WHOLE, Share
 from tests.dgnet.test_cli import exit_code
 from tests.model.tiny import PERSONS, SIZES, write_people, write_triples
 
@@ -125,10 +126,12 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
 ) -> None:
     original = TrainingPictures.pair_batch
 
-    def terminated(self: TrainingPictures, position: int, batch_size: int, seed: int) -> PairBatch:
+    def terminated(
+        self: TrainingPictures, position: int, batch_size: int, seed: int, share: Share = WHOLE
+    ) -> PairBatch:
         if position == 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, position, batch_size, seed)
+        return original(self, position, batch_size, seed, share)
 
     run = tmp_path / "run"
     before = signal.getsignal(signal.SIGTERM)

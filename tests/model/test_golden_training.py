@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from model.data.pairs import PairBatch
 from model.training.config import JointConfig, LossWeights
+from model.training.draws import Draws
 from model.training.optimizers import joint_optimizers
-from model.training.step import Draws, Forward, JointStep, Losses, gradient_norm
+from model.training.step import Forward, JointStep, Losses, gradient_norm
 from tests.model import golden
 
 CASES = ("step_warm_encoder_again", "step_warm_encoder_fixed", "step_cold")

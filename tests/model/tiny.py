@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from model.config import NetworkConfig, preset
 
@@ -51,6 +52,11 @@ def write_triples(folder: Path, *, triples: int = 5, seed: int = 4) -> Path:
             name = f"{number:04d}_{role}_{person:04d}.png"
             Image.fromarray(random_pixels(draws)).save(folder / name)
     return folder
+
+
+def length(tensor: Tensor) -> float:
+    """Euclidean, of all values."""
+    return float(tensor.double().square().sum().sqrt())
 
 
 def random_pixels(draws: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uint8]]:

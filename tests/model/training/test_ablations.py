@@ -14,11 +14,12 @@ from model.data.pairs import TrainingPictures
 from model.dgnet import DGNet
 from model.teacher import Teacher
 from model.training.config import Ablation, JointConfig
+from model.training.draws import draw
 from model.training.joint import train_joint
 from model.training.optimizers import joint_optimizers
 from model.training.run import RunOptions
 from model.training.schedule import loss_weights
-from model.training.step import JointStep, Losses, draw
+from model.training.step import JointStep, Losses
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 CONFIG = JointConfig(iterations=2, batch_size=2, seed=5, warmup_start=0, warmup_rate=1.0)

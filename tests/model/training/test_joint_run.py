@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +17,13 @@ from model.checkpoints import CheckpointError, load_checkpoint
 from model.config import ConfigError, NetworkConfig
 from model.data.pairs import PairBatch, TrainingPictures
 from model.data.persons import PersonIndex
+from model.data.shares import WHOLE, Share
 from model.data.truth_batches import TruthTriples
 from model.teacher import Teacher
 from model.training.config import GeneratorOptimizer, JointConfig
 from model.training.joint import train_joint
 from model.training.run import RunOptions, TrainingDiverged
+from model.training.state import saved_iterations
 from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network, write_people, write_triples
 
 ITERATIONS = 6
@@ -105,17 +106,16 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
     original = pictures.pair_batch
 
-    def interrupted(position: int, batch_size: int, seed: int) -> PairBatch:
+    def interrupted(position: int, batch_size: int, seed: int, share: Share = WHOLE) -> PairBatch:
         if position == 5 and batch_size == CONFIG.batch_size:
             raise _Interrupted
-        return original(position, batch_size, seed)
+        return original(position, batch_size, seed, share)
 
     monkeypatch.setattr(pictures, "pair_batch", interrupted)
     with pytest.raises(_Interrupted):
         _train(tmp_path / "broken", network, pictures, config)
     monkeypatch.undo()
-    state = json.loads((tmp_path / "broken" / "state" / "state.json").read_text())
-    assert state["iteration"] == 3
+    assert saved_iterations(tmp_path / "broken") == 3
     _train(tmp_path / "broken", network, pictures, config, resume=True)
 
     whole, broken = _losses(tmp_path / "whole"), _losses(tmp_path / "broken")

@@ -13,10 +13,9 @@ from model.checkpoints import CheckpointError
 from model.training.run import (
     RunOptions,
     TrainingDiverged,
-    TrainingState,
     run_iterations,
-    saved_iterations,
 )
+from model.training.state import TrainingState, saved_iterations
 
 
 def run(

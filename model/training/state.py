@@ -1,0 +1,196 @@
+"""The states of a run on disk: networks, optimisers and the number of iterations done.
+
+Schedules, data order and random draws are pure functions of the iteration, so nothing else has to
+be kept for a resumed run to equal an uninterrupted one. A state is a folder named after its
+iteration, which appears whole or not at all; the last few are kept, so that one that a full disk
+or a power cut damaged costs a run some iterations and not everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, as_tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from model.checkpoints import CheckpointError
+from model.files import (
+    TensorFileError,
+    read_tensors,
+    replaced_directory,
+    write_json,
+    write_tensors,
+)
+
+STATE_FOLDER = "state"
+STATE_TENSORS = "state.safetensors"
+STATE_JSON = "state.json"
+KEPT_STATES = 2
+
+
+class _DamagedState(Exception):
+    """A state cannot be read as it was written; the message says what is wrong with it."""
+
+
+class TrainingState:
+    """Networks and optimisers by name, saved and restored together."""
+
+    def __init__(
+        self,
+        directory: Path,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, Optimizer],
+        config: dict[str, Any],
+    ) -> None:
+        """`directory` is the run's."""
+        self.directory = directory / STATE_FOLDER
+        self.networks = networks
+        self.optimizers = optimizers
+        self.config = cast(dict[str, Any], json.loads(json.dumps(config)))
+        self._damaged: list[Path] = []
+
+    def save(self, iteration: int, *, keep: int = KEPT_STATES) -> None:
+        """After `iteration` iterations; then the oldest states go, until `keep` are left.
+
+        A kill at any moment leaves every older state, or the new one, whole.
+        """
+        tensors = {
+            f"network.{name}.{key}": tensor
+            for name, network in self.networks.items()
+            for key, tensor in network.state_dict().items()
+        }
+        for name, optimizer in self.optimizers.items():
+            state = cast(dict[int, dict[str, Any]], optimizer.state_dict()["state"])
+            for index, entries in state.items():
+                for key, value in entries.items():
+                    tensors[f"optimizer.{name}.{index}.{key}"] = as_tensor(value)
+        with replaced_directory(self.directory / f"{iteration:06d}") as folder:
+            write_tensors(folder / STATE_TENSORS, tensors)
+            description = {
+                "iteration": iteration,
+                "config": self.config,
+                "sha256": _sha256(folder / STATE_TENSORS),
+            }
+            write_json(folder / STATE_JSON, description)
+        for old in _states(self.directory)[:-keep]:
+            _discard(old)
+
+    def restore(self) -> int:
+        """Put the newest sound state back and return the number of iterations done.
+
+        A damaged one is told on stderr and passed over.
+        """
+        states = _states(self.directory)
+        if not states:
+            raise CheckpointError(f"{self.directory} holds no state to resume from")
+        problems: list[str] = []
+        for folder in reversed(states):
+            try:
+                description, tensors = self._read(folder)
+            except _DamagedState as error:
+                problems.append(str(error))
+                self._damaged.append(folder)
+                continue
+            for problem in problems:
+                tqdm.write(f"{problem}; going back to {folder}", file=sys.stderr)
+            self._fill(tensors)
+            return int(description["iteration"])
+        raise CheckpointError(
+            f"no saved state can be resumed from: {'; '.join(problems)}. Start a new run folder"
+        )
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half-written, and the states that `restore` passed
+        over.
+        """
+        for left in self.directory.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
+        for folder in self._damaged:
+            _discard(folder)
+        self._damaged.clear()
+
+    def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        description = _verified(folder)
+        saved = cast(dict[str, Any], description["config"])
+        if saved != self.config:
+            changed = sorted(
+                key for key in {**saved, **self.config} if saved.get(key) != self.config.get(key)
+            )
+            raise CheckpointError(
+                f"the run in {self.directory.parent} was started with other settings "
+                f"({', '.join(changed)}): resume with the same ones, or start a new run folder"
+            )
+        try:
+            return description, read_tensors(folder / STATE_TENSORS)
+        except TensorFileError as error:
+            raise _DamagedState(str(error)) from error
+
+    def _fill(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, network in self.networks.items():
+            network.load_state_dict(_under(tensors, f"network.{name}."))
+        for name, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in _under(tensors, f"optimizer.{name}.").items():
+                index, entry = key.split(".", 1)
+                state.setdefault(int(index), {})[entry] = tensor
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def saved_iterations(run: Path) -> int:
+    """Iterations done in the newest state of a run folder; 0 where it holds none."""
+    states = _states(run / STATE_FOLDER)
+    return int(states[-1].name) if states else 0
+
+
+def _states(directory: Path) -> list[Path]:
+    """Published states, oldest first."""
+    if not directory.is_dir():
+        return []
+    return sorted((path for path in directory.iterdir() if path.name.isdigit()), key=_iteration)
+
+
+def _iteration(folder: Path) -> int:
+    return int(folder.name)
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    """What a state says of itself, its tensors' hash compared with what is there."""
+    try:
+        description = cast(dict[str, Any], json.loads((folder / STATE_JSON).read_text()))
+        whole = (
+            description["sha256"] == _sha256(folder / STATE_TENSORS)
+            and description["iteration"] == _iteration(folder)
+            and isinstance(description["config"], dict)
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:  # ValueError: JSON and UTF-8
+        raise _DamagedState(f"{folder} is damaged: {error!r}") from error
+    if not whole:
+        raise _DamagedState(f"{folder} is damaged: it does not hold what was saved")
+    return description
+
+
+def _discard(folder: Path) -> None:
+    """Out of sight in one step, so that no half-removed state is ever taken for one."""
+    hidden = folder.with_name(f".{folder.name}-discarded")
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(prefix): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(prefix)
+    }

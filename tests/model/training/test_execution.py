@@ -1,0 +1,101 @@
+"""Compiled networks: the same losses, and a clear word where they cannot be compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo import (
+    register_backend,  # pyright: ignore[reportUnknownVariableType]
+    reset,
+)
+
+from model.config import ConfigError
+from model.data.pairs import TrainingPictures
+from model.dgnet import DGNet
+from model.teacher import Teacher
+from model.training.config import JointConfig, TeacherConfig
+from model.training.draws import draw
+from model.training.execution import CompilationError, Execution
+from model.training.optimizers import joint_optimizers
+from model.training.run import RunOptions
+from model.training.step import JointStep, Losses
+from model.training.teacher import train_teacher
+from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
+
+compiled_graphs: list[int] = []
+
+
+@register_backend
+def counting(graph: Any, inputs: Any) -> Callable[..., Any]:
+    """Runs what it is given as it is."""
+    compiled_graphs.append(len(inputs))
+    return graph.forward
+
+
+@register_backend
+def refusing(graph: Any, inputs: Any) -> Callable[..., Any]:
+    """Stands for a machine without a compiler."""
+    raise RuntimeError("no compiler here")
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler() -> None:
+    reset()
+    compiled_graphs.clear()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> TrainingPictures:
+    return TrainingPictures.load(write_people(tmp_path / "people"), HEIGHT, WIDTH)
+
+
+def a_step(pictures: TrainingPictures, execution: Execution) -> Losses:
+    torch.manual_seed(1)  # pyright: ignore[reportUnknownMemberType]
+    networks = DGNet(tiny_network(backbone="resnet18"))
+    config = JointConfig(batch_size=2, merge_batches=True)  # fewer shapes to compile for
+    step = JointStep(networks, Teacher(networks.config), joint_optimizers(networks, config), config)
+    execution.compile(step.compilable())
+    return step(pictures.pair_batch(0, 2, 5), config.final_weights, draw(5, 0))
+
+
+# Of torch's own tracing, which looks for gradients everywhere.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_a_compiled_step_has_the_same_losses(pictures: TrainingPictures) -> None:
+    expected = a_step(pictures, Execution())
+    assert compiled_graphs == []
+    found = a_step(pictures, Execution(compile_backend="counting"))
+    # E_a, E_s, G, their twins, D's twin and the teacher, each at least once.
+    assert len(compiled_graphs) >= 7
+    assert {name: float(loss) for name, loss in found.items()} == pytest.approx(
+        {name: float(loss) for name, loss in expected.items()}, rel=1e-5
+    )
+
+
+def test_networks_that_cannot_be_compiled_end_the_run_with_what_to_do(
+    pictures: TrainingPictures, tmp_path: Path
+) -> None:
+    with pytest.raises(CompilationError, match="train without compiling"):
+        train_teacher(
+            tiny_network(),
+            TeacherConfig(iterations=1, batch_size=2),
+            pictures,
+            RunOptions(directory=tmp_path / "run", progress=False),
+            device=torch.device("cpu"),
+            execution=Execution(compile_backend="refusing"),
+        )
+
+
+def test_compiling_and_recomputing_are_not_asked_for_together() -> None:
+    with pytest.raises(ConfigError, match="expected one of them"):
+        Execution(compile_backend="inductor", recompute=True)
+
+
+def test_names_of_weights_stay() -> None:
+    network = nn.Linear(1, 1)
+    Execution(compile_backend="counting").compile([network])
+    assert list(network.state_dict()) == ["weight", "bias"]
