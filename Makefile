@@ -11,7 +11,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 
 # Programs of the environment, and the redis-server that may lie there, are found first.
 WITH_BIN = PATH="$(CURDIR)/$(BIN):$$PATH"
-PACKAGES := dgnet model worker service tests benchmarks
+PACKAGES := dgnet model people worker service tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench lock clean
@@ -41,6 +41,8 @@ format: $(DEV_STAMP)  ## put sources into the form that `make check` wants
 bench: $(DEV_STAMP)  ## run the benchmarks, figures go to benchmarks/results/
 	@mkdir -p benchmarks/results
 	$(WITH_BIN) python -m benchmarks.composites --json benchmarks/results/composites.json
+	$(WITH_BIN) python -m benchmarks.generation --json benchmarks/results/generation.json
+	$(WITH_BIN) python -m benchmarks.people --json benchmarks/results/people.json
 	$(WITH_BIN) python -m benchmarks.retrieval --json benchmarks/results/retrieval.json
 	$(WITH_BIN) python -m benchmarks.queue --output benchmarks/results/queue.json
 	$(WITH_BIN) python -m benchmarks.http_overhead --json benchmarks/results/http_overhead.json

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dgnet import checkpoint, data, evaluate, train
+from dgnet import checkpoint, data, evaluate, people, train
 from dgnet.demo import demo
 from dgnet.embed import embed
 from dgnet.failures import CommandError
@@ -61,6 +61,7 @@ app.command()(swap)
 app.command()(embed)
 app.command()(generate)
 app.add_typer(data.app, name="data")
+app.add_typer(people.app, name="people")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(checkpoint.app, name="checkpoint")

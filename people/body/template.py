@@ -1,0 +1,41 @@
+"""The unmorphed body with everything derived from it, made once a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from people.assets import BODY_FILE, BodyAssets, load_assets
+from people.body.skeleton import Skeleton
+from people.body.surface import Surface, make_surface
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """Surfaces: skin, tights (neck to toes without hands; clothes), skirt, eyes."""
+
+    assets: BodyAssets
+    skeleton: Skeleton
+    skin: Surface
+    tights: Surface
+    skirt: Surface
+    eyes: Surface
+
+
+@cache
+def template() -> Template:
+    """The template; a process shares it.
+
+    Raises:
+        AssetError: The asset file cannot be used.
+    """
+    assets = load_assets(BODY_FILE)
+    skeleton = Skeleton(assets)
+    return Template(
+        assets=assets,
+        skeleton=skeleton,
+        skin=make_surface(assets, skeleton, "body", 0),
+        tights=make_surface(assets, skeleton, "tights", 1),
+        skirt=make_surface(assets, skeleton, "skirt", 1),
+        eyes=make_surface(assets, skeleton, "eyes", 0),
+    )

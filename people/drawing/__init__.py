@@ -1,0 +1,1 @@
+"""What there is: appearances, structures, cameras and scenes, each drawn from its own stream."""

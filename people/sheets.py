@@ -1,0 +1,82 @@
+"""Contact sheets: many pictures on one, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from people.arrays import Pixels
+from people.randomness import Purpose, stream
+from people.world import SizeName, World
+
+GAP = 2
+"""Pixels between pictures."""
+
+
+def grid(pictures: Sequence[Sequence[Pixels | None]]) -> Pixels:
+    """Rows of pictures (H, W, 3) of one size on white; None leaves a place free."""
+    height, width = next(one.shape[:2] for row in pictures for one in row if one is not None)
+    columns = max(len(row) for row in pictures)
+    sheet = np.full(
+        (len(pictures) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8
+    )
+    for r, row in enumerate(pictures):
+        for c, picture in enumerate(row):
+            if picture is not None:
+                top, left = r * (height + GAP), c * (width + GAP)
+                sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def people_sheet(world: World, people: Sequence[int], pictures: int, size: SizeName) -> Pixels:
+    """A row for each person, with pictures of different cameras."""
+    rows: list[list[Pixels]] = []
+    for person in people:
+        cameras = world.cameras_of(person, len(world.cameras), len(world.cameras))
+        rows.append(
+            [
+                world.picture(
+                    appearance=person,
+                    structure=person,
+                    camera=cameras[index % len(cameras)],
+                    index=index,
+                    size=size,
+                ).recorded()
+                for index in range(pictures)
+            ]
+        )
+    return grid(rows)
+
+
+def mixed_sheet(world: World, first: int, rows: int, columns: int, size: SizeName) -> Pixels:
+    """A different person, camera and pose in every place, row by row from person `first`."""
+    pictures: list[Pixels] = []
+    for person in range(first, first + rows * columns):
+        camera = world.cameras_of(person, 1, 1)[0]
+        picture = world.picture(
+            appearance=person, structure=person, camera=camera, index=0, size=size
+        )
+        pictures.append(picture.recorded())
+    return grid([pictures[r * columns : (r + 1) * columns] for r in range(rows)])
+
+
+def swap_sheet(world: World, people: Sequence[int], size: SizeName) -> Pixels:
+    """True composites of all pairs: appearances down the side, structures along the top."""
+    cameras = {
+        person: int(stream(world.seed, Purpose.ORDER, person).integers(len(world.cameras)))
+        for person in people
+    }
+
+    def picture(appearance: int, structure: int) -> Pixels:
+        return world.picture(
+            appearance=appearance,
+            structure=structure,
+            camera=cameras[structure],
+            index=0,
+            size=size,
+        ).recorded()
+
+    head: list[Pixels | None] = [None, *(picture(person, person) for person in people)]
+    rows = [[picture(one, one), *(picture(one, other) for other in people)] for one in people]
+    return grid([head, *rows])

@@ -1,0 +1,156 @@
+"""A world: persons, cameras and scenes from one seed, and the pictures of them.
+
+`world.picture(appearance=i, structure=j, camera=c, index=k)` shows person i's clothes, shoes, skin
+and hair color on person j's body, hair, bags and pose, in j's scene before the camera: a true
+composite. With i = j it is the ordinary picture. Equal arguments give equal pixels, in any order
+and in any process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from people.arrays import Doubles, Floats, Pixels
+from people.clothes.outfit import Appearance
+from people.development import decode_jpeg, develop, encode_jpeg
+from people.drawing.appearance import draw_appearance
+from people.drawing.camera import draw_camera
+from people.drawing.scene import SPRITES_PER_CAMERA, draw_scene
+from people.drawing.structure import draw_structure
+from people.randomness import Purpose, stream
+from people.render import Dressed, dress, render, render_person
+from people.scene import Scene
+from people.structure import Structure
+from people.view import Margins
+
+SizeName = Literal["128x64", "256x128"]
+SIZES: dict[SizeName, tuple[int, int]] = {"128x64": (128, 64), "256x128": (256, 128)}
+LOOKALIKES = 0.2
+"""Share of people in one of few outfits: uniforms and hard negatives."""
+LOOKALIKE_OUTFITS = 12
+DRESSED_KEPT = 40
+"""Figures in memory, about 4 MB each."""
+SPRITES_KEPT = 160
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A developed picture with what is known about it; H x W pixels."""
+
+    pixels: Pixels  # (H, W, 3) sRGB, before JPEG
+    mask: Pixels  # (H, W) 255 where the person is seen
+    occlusion: float
+    keypoints: Doubles  # (16, 3) column, row, 0 outside 1 covered 2 seen; people.figure
+    scene: Scene
+
+    def jpeg(self, quality: int | None = None) -> bytes:
+        """The picture as its camera wrote it, or at another quality."""
+        return encode_jpeg(self.pixels, self.scene.quality if quality is None else quality)
+
+    def recorded(self) -> Pixels:
+        """Pixels (H, W, 3) with the marks of the camera's JPEG."""
+        return decode_jpeg(self.jpeg())
+
+
+class World:
+    """All people and cameras of one seed. Persons have any number from 1, cameras from 0."""
+
+    def __init__(self, seed: int, cameras: int = 8) -> None:
+        self.seed = seed
+        self.cameras = [
+            draw_camera(stream(seed, Purpose.CAMERA, number), number) for number in range(cameras)
+        ]
+        self._dressed = lru_cache(maxsize=DRESSED_KEPT)(self._dress)
+        self._strangers = lru_cache(maxsize=SPRITES_PER_CAMERA)(self._stranger)
+        self._sprites = lru_cache(maxsize=SPRITES_KEPT)(self._sprite)
+
+    def structure(self, person: int) -> Structure:
+        """Body, hair, face, hat and bag of a person."""
+        return draw_structure(stream(self.seed, Purpose.STRUCTURE, person))
+
+    def appearance(self, person: int) -> Appearance:
+        """Clothes, shoes, skin and hair color of a person."""
+        feminine = self.structure(person).feminine
+        own = draw_appearance(stream(self.seed, Purpose.APPEARANCE, person), feminine)
+        random = stream(self.seed, Purpose.LOOKALIKE, person)
+        if random.random() >= LOOKALIKES:
+            return own
+        outfit = int(random.integers(LOOKALIKE_OUTFITS))
+        model = draw_appearance(
+            stream(self.seed, Purpose.LOOKALIKE, 0, outfit, int(feminine)), feminine
+        )
+        shared = replace(own, top=model.top, inner=model.inner, bottom=model.bottom)
+        if random.random() < 0.5:  # a uniform to the shoes, else another pair
+            shared = replace(shared, shoes=model.shoes)
+        return shared
+
+    def scene(self, person: int, camera: int, index: int) -> Scene:
+        """The scene of a person's picture number `index` before a camera."""
+        random = stream(self.seed, Purpose.SCENE, person, camera, index)
+        return draw_scene(random, self.cameras[camera], self.structure(person))
+
+    def picture(
+        self,
+        *,
+        appearance: int,
+        structure: int,
+        camera: int,
+        index: int,
+        size: SizeName = "128x64",
+        yaw: float | None = None,
+    ) -> Picture:
+        """Person `appearance`'s looks on person `structure`, in the latter's scene.
+
+        Args:
+            camera: From 0.
+            index: Number of the picture; others are other poses and places.
+            yaw: Degrees, in place of the scene's own.
+        """
+        height, width = SIZES[size]
+        scene = self.scene(structure, camera, index)
+        if yaw is not None:
+            scene = replace(scene, yaw=yaw)
+        dressed = self._dressed(appearance, structure)
+        made = render(dressed, scene, height, width, lambda n: self._sprites(camera, n))
+        random = np.random.default_rng(scene.development_seed)
+        return Picture(
+            pixels=develop(made.linear, scene.camera.sensor, scene.exposure, random),
+            mask=made.mask,
+            occlusion=made.occlusion,
+            keypoints=made.keypoints,
+            scene=scene,
+        )
+
+    def cameras_of(self, person: int, least: int, most: int) -> list[int]:
+        """The cameras that see a person, in random order: between `least` and `most` of them."""
+        random = stream(self.seed, Purpose.CAMERAS_OF_PERSON, person)
+        order = random.permutation(len(self.cameras))
+        count = int(random.integers(least, most + 1))
+        return [int(camera) for camera in order[:count]]
+
+    def _dress(self, appearance: int, structure: int) -> Dressed:
+        return dress(self.appearance(appearance), self.structure(structure))
+
+    def _stranger(self, number: int) -> Dressed:
+        random = stream(self.seed, Purpose.BYSTANDER, number)
+        structure = draw_structure(random)
+        return dress(draw_appearance(random, structure.feminine), structure)
+
+    def _sprite(self, camera: int, number: int) -> Floats:
+        """A stranger (256, 128, 4) before a camera: never one of the numbered persons."""
+        stranger = self._strangers(number)
+        random = stream(self.seed, Purpose.BYSTANDER, number, camera)
+        scene = draw_scene(random, self.cameras[camera], stranger.figure.structure)
+        margins = Margins(top=0.06, bottom=0.04, shift=0, aspect=0.5)
+        scene = replace(scene, margins=margins)
+        return render_person(stranger, scene, 256, 128, 1).color
+
+
+@lru_cache(maxsize=2)
+def shared_world(seed: int, cameras: int) -> World:
+    """The world of this process: figures and sprites made for one caller serve the next."""
+    return World(seed, cameras)

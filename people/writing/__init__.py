@@ -1,0 +1,1 @@
+"""Writes rendered sets: planned, in parallel, resumable to equal bytes."""

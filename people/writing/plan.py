@@ -1,0 +1,158 @@
+"""What a rendered set consists of: which pictures of whom, in which folder, under which name.
+
+The layout is Market-1501's: `bounding_box_train` holds the first persons; of the others, the first
+picture of each camera is a query and the rest are the gallery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from people.randomness import Purpose, stream
+from people.world import SIZES, SizeName, World
+
+RECIPE = 1
+"""Counts up when equal seeds no longer give equal pictures."""
+Splits = Literal["market1501", "train"]
+TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
+TRUTHS, MASKS = "truths", "masks"
+FEWEST_CAMERAS, MOST_CAMERAS = 3, 6
+"""How many cameras see one person, as far as there are as many."""
+MOST_PEOPLE, MOST_CAMERAS_IN_WORLD = 9999, 9  # what Market-1501's names can tell apart
+FIRST_TRUTH_INDEX, TRUTH_INDICES = 100_000, 30
+"""Picture numbers of truths: poses and places that no picture of the set has."""
+
+
+class PlanError(ValueError):
+    """A set that cannot be made; the message says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A set to render.
+
+    Attributes:
+        people: Number of persons, numbered from 1.
+        pictures: Of each person.
+        cameras: Of the network.
+        test_people: The last persons, for query and gallery; none if splits is "train".
+        truths: Triples of appearance, structure and true composite, of test persons if there are.
+        masks: Also write where the person is seen.
+    """
+
+    seed: int
+    people: int
+    pictures: int
+    cameras: int
+    size: SizeName = "128x64"
+    splits: Splits = "market1501"
+    test_people: int = 0
+    truths: int = 0
+    masks: bool = False
+
+    def __post_init__(self) -> None:
+        _check("people", self.people, 1, MOST_PEOPLE)
+        _check("pictures", self.pictures, 1, 99_999)
+        _check("cameras", self.cameras, 1, MOST_CAMERAS_IN_WORLD)
+        _check("seed", self.seed, 0, 2**63 - 1)
+        _check("truths", self.truths, 0, 999_999)
+        if self.size not in SIZES:
+            raise PlanError(f"size is {self.size!r}, expected one of {', '.join(SIZES)}")
+        if self.splits == "train":
+            _check("test people (there are none with splits=train)", self.test_people, 0, 0)
+        else:
+            _check("test people", self.test_people, 1, self.people)
+            if self.pictures < 4 or self.cameras < 2:
+                raise PlanError(
+                    f"{self.pictures} pictures a person and {self.cameras} cameras leave queries "
+                    "without a match: query and gallery need 4 pictures and 2 cameras at least; "
+                    "raise them, or take splits=train"
+                )
+        if self.truths and len(self.truth_people) < 2:
+            raise PlanError(
+                f"true composites need two people, the set has {len(self.truth_people)} for them; "
+                "ask for more people or no truths"
+            )
+
+    @property
+    def train_people(self) -> int:
+        """Persons 1 to this one are for training."""
+        return self.people - self.test_people
+
+    @property
+    def truth_people(self) -> range:
+        """Persons of true composites."""
+        first = 1 if self.splits == "train" else self.train_people + 1
+        return range(first, self.people + 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan with the recipe that it is for."""
+        return {"recipe": RECIPE, **asdict(self)}
+
+
+def _check(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise PlanError(f"{name}: {value}, expected {low} to {high}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPicture:
+    """One picture of a set."""
+
+    folder: str
+    person: int
+    camera: int  # from 0
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Market-1501's: person, camera, sequence, frame, detection."""
+        return f"{self.person:04d}_c{self.camera + 1}s1_{self.index + 1:06d}_00.jpg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTruth:
+    """One triple: person and picture that give the appearance, those that give the structure."""
+
+    number: int
+    appearance: int
+    appearance_camera: int
+    appearance_index: int
+    structure: int
+    structure_camera: int
+    structure_index: int
+
+
+def pictures_of(plan: Plan, world: World, person: int) -> Iterator[PlannedPicture]:
+    """All pictures of a person; cameras take turns."""
+    # Every camera sees a person twice at least, where there are enough pictures for that.
+    ceiling = min(plan.cameras, max(2, plan.pictures // 2))
+    cameras = world.cameras_of(person, min(FEWEST_CAMERAS, ceiling), min(MOST_CAMERAS, ceiling))
+    for index in range(plan.pictures):
+        camera = cameras[index % len(cameras)]
+        if person <= plan.train_people:
+            folder = TRAIN
+        else:
+            folder = QUERY if index < len(cameras) else GALLERY
+        yield PlannedPicture(folder=folder, person=person, camera=camera, index=index)
+
+
+def truth(plan: Plan, number: int) -> PlannedTruth:
+    """The triple of this number, from 0: two persons, each before some camera."""
+    random = stream(plan.seed, Purpose.TRUTH, number)
+    people = plan.truth_people
+    first = int(random.integers(len(people)))
+    second = (first + 1 + int(random.integers(len(people) - 1))) % len(people)
+    cameras = random.integers(plan.cameras, size=2)
+    indices = FIRST_TRUTH_INDEX + random.integers(TRUTH_INDICES, size=2)
+    return PlannedTruth(
+        number=number,
+        appearance=people[first],
+        appearance_camera=int(cameras[0]),
+        appearance_index=int(indices[0]),
+        structure=people[second],
+        structure_camera=int(cameras[1]),
+        structure_index=int(indices[1]),
+    )

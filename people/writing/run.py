@@ -1,0 +1,195 @@
+"""Renders a whole set: in parallel, and resumable after any interruption to equal bytes.
+
+Every unit writes its pictures, then its rows to `.rendering/NAME.json`; a unit with that file is
+done. When all are, the tables and the card are written and `.rendering` goes. Files appear whole,
+and what a unit writes depends on nothing but the plan, so that neither a kill nor the number of
+processes changes a byte.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
+
+from people.writing.attributes import Row, encode_rows
+from people.writing.card import data_card
+from people.writing.files import remove_parts, write_whole
+from people.writing.plan import Plan
+from people.writing.units import TRUTHS_A_UNIT, write_person, write_truths
+
+PLAN_FILE, CARD_FILE = "set.json", "README.md"
+ATTRIBUTES_FILE, TRUTHS_FILE = "attributes.parquet", "truths.parquet"
+JOURNAL = ".rendering"
+
+Progress = Callable[[int, int], None]
+"""Called with files written and files in all."""
+
+
+class RenderError(Exception):
+    """The folder cannot take this set; the message says what to do."""
+
+
+class ProcessLostError(Exception):
+    """A rendering process was killed, e.g. for memory; what is done is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One piece of work: a person, or some triples from a first number on."""
+
+    kind: str  # "person" or "truths"
+    first: int
+    pictures: int
+
+    @property
+    def journal(self) -> str:
+        """Name of the file that says it is done."""
+        return f"{self.kind}-{self.first:06d}.json"
+
+
+def units_of(plan: Plan) -> list[Unit]:
+    """All units of a plan."""
+    people = [
+        Unit(kind="person", first=person, pictures=plan.pictures)
+        for person in range(1, plan.people + 1)
+    ]
+    truths = [
+        Unit(kind="truths", first=first, pictures=3 * min(TRUTHS_A_UNIT, plan.truths - first))
+        for first in range(0, plan.truths, TRUTHS_A_UNIT)
+    ]
+    return people + truths
+
+
+def render_set(
+    plan: Plan,
+    folder: Path,
+    *,
+    processes: int = 1,
+    resume: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """Render a set into a new or empty folder, or carry on with one.
+
+    Raises:
+        RenderError: The folder holds something else, or another plan.
+        ProcessLostError: A process was killed.
+    """
+    _claim(plan, folder, resume)
+    if (folder / CARD_FILE).exists():  # written last
+        return
+    units = units_of(plan)
+    total = sum(unit.pictures for unit in units)
+    missing = [unit for unit in units if not (folder / JOURNAL / unit.journal).exists()]
+    done = total - sum(unit.pictures for unit in missing)
+    progress(done, total)
+    for unit in _worked_off(plan, folder, missing, processes):
+        done += unit.pictures
+        progress(done, total)
+    _finish(plan, folder, units)
+
+
+def _claim(plan: Plan, folder: Path, resume: bool) -> None:
+    """Make sure that the folder is new, or that it holds the beginning of this very set."""
+    text = json.dumps(plan.to_json(), indent=2) + "\n"
+    file = folder / PLAN_FILE
+    if folder.exists() and not folder.is_dir():
+        raise RenderError(f"{folder} is a file; give a folder that is new or empty")
+    if file.exists():
+        if not resume:
+            raise RenderError(f"{folder} holds a rendered set; add --resume, or give a new folder")
+        if file.read_text() != text:
+            raise RenderError(
+                f"{folder} holds another set than the options describe, see {file}; give its "
+                "options, or a new folder"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise RenderError(f"{folder} is not empty and holds no rendered set; give a new folder")
+    remove_parts(folder)
+    write_whole(file, text.encode())
+
+
+def _worked_off(plan: Plan, folder: Path, units: list[Unit], processes: int) -> Iterator[Unit]:
+    """The units, each when it is done."""
+    if processes == 1 or len(units) < 2:
+        for unit in units:
+            work(plan, folder, unit)
+            yield unit
+        return
+    try:
+        yield from _in_parallel(plan, folder, units, processes)
+    except BrokenProcessPool as error:
+        raise ProcessLostError(
+            f"one of {processes} rendering processes was killed, perhaps for memory (each takes "
+            "about half a GB); take fewer and carry on with --resume"
+        ) from error
+
+
+def _in_parallel(plan: Plan, folder: Path, units: list[Unit], processes: int) -> Iterator[Unit]:
+    # Fresh processes: forked ones would inherit locks and threads of whoever calls.
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(processes, mp_context=context, initializer=_settle) as pool,
+        _cancelled_at_exit(pool),
+    ):
+        waiting: dict[Future[None], Unit] = {
+            pool.submit(work, plan, folder, unit): unit for unit in units
+        }
+        while waiting:
+            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+                yield waiting.pop(future)
+
+
+@contextmanager
+def _cancelled_at_exit(pool: ProcessPoolExecutor) -> Generator[None]:
+    """Begin no more units when the caller stops early; those at work are finished."""
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _settle() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+
+
+def work(plan: Plan, folder: Path, unit: Unit) -> None:
+    """Do one unit and note that it is done."""
+    write = write_person if unit.kind == "person" else write_truths
+    rows = write(plan, folder, unit.first)
+    write_whole(folder / JOURNAL / unit.journal, json.dumps(rows).encode())
+
+
+def _finish(plan: Plan, folder: Path, units: list[Unit]) -> None:
+    journal = folder / JOURNAL
+    for kind, name in (("person", ATTRIBUTES_FILE), ("truths", TRUTHS_FILE)):
+        rows: list[Row] = []
+        for unit in units:
+            if unit.kind == kind:
+                rows += json.loads((journal / unit.journal).read_bytes())
+        if rows:
+            write_whole(folder / name, encode_rows(rows))
+    remove_parts(folder)
+    write_whole(folder / CARD_FILE, data_card(plan).encode())
+    shutil.rmtree(journal)

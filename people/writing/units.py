@@ -1,0 +1,94 @@
+"""The units of work: all pictures of one person, or some triples. Each can be done anywhere."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from people.arrays import Pixels
+from people.world import Picture, shared_world
+from people.writing.attributes import Row, person_attributes, picture_attributes
+from people.writing.files import write_whole
+from people.writing.plan import MASKS, TRUTHS, Plan, pictures_of, truth
+
+TRUTH_QUALITY = 95
+"""JPEG quality of triples: what a composite is compared with should not add blocks of its own."""
+TRUTHS_A_UNIT = 20
+
+
+def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
+    """Write a person's pictures; returns their attributes."""
+    world = shared_world(plan.seed, plan.cameras)
+    known = person_attributes(world, person, person)
+    rows: list[Row] = []
+    for planned in pictures_of(plan, world, person):
+        picture = world.picture(
+            appearance=person,
+            structure=person,
+            camera=planned.camera,
+            index=planned.index,
+            size=plan.size,
+        )
+        place = f"{planned.folder}/{planned.name}"
+        write_whole(folder / place, picture.jpeg())
+        if plan.masks:
+            write_whole((folder / MASKS / place).with_suffix(".png"), encode_mask(picture.mask))
+        row: Row = {"path": place, "split": planned.folder, "person": person}
+        rows.append(row | picture_attributes(picture) | known)
+    return rows
+
+
+def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
+    """Write the triples from this number on, as many as make a unit; returns what they are."""
+    world = shared_world(plan.seed, plan.cameras)
+    rows: list[Row] = []
+    for number in range(first, min(plan.truths, first + TRUTHS_A_UNIT)):
+        one = truth(plan, number)
+
+        def shown(appearance: int, structure: int, camera: int, index: int) -> Picture:
+            return world.picture(
+                appearance=appearance,
+                structure=structure,
+                camera=camera,
+                index=index,
+                size=plan.size,
+            )
+
+        appearance = shown(
+            one.appearance, one.appearance, one.appearance_camera, one.appearance_index
+        )
+        there = one.structure, one.structure_camera, one.structure_index
+        structure, composite = shown(one.structure, *there), shown(one.appearance, *there)
+        row: Row = {"number": number}
+        for role, picture, person in (
+            ("appearance", appearance, one.appearance),
+            ("structure", structure, one.structure),
+            ("truth", composite, one.appearance),
+        ):
+            name = f"{number:04d}_{role}_{person:04d}"
+            write_whole(folder / TRUTHS / f"{name}.jpg", picture.jpeg(TRUTH_QUALITY))
+            if plan.masks:
+                mask = folder / MASKS / TRUTHS / f"{name}.png"
+                write_whole(mask, encode_mask(picture.mask))
+            row[f"{role}_path"] = f"{TRUTHS}/{name}.jpg"
+        changed = structure.mask != composite.mask
+        row |= {
+            "appearance_person": one.appearance,
+            "structure_person": one.structure,
+            "appearance_camera": one.appearance_camera + 1,
+            "structure_camera": one.structure_camera + 1,
+            "occlusion": round(composite.occlusion, 6),
+            "changed_mask": round(np.count_nonzero(changed) / changed.size, 6),
+        }
+        rows.append(row)
+    return rows
+
+
+def encode_mask(mask: Pixels) -> bytes:
+    """A mask (H, W) as a grey PNG."""
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "PNG")
+    return file.getvalue()
