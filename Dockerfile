@@ -22,10 +22,12 @@ FROM build AS build-worker
 # The big packages in a layer of their own: a change of our code does not fetch them again.
 RUN pip install --constraint constraints.txt torch torchvision
 COPY . .
-RUN pip install --constraint constraints.txt '.[worker]'
+RUN pip install --constraint constraints.txt '.[worker,generate,s3]'
 
 FROM base AS runtime
-RUN useradd --system --user-group --uid 10001 --create-home dgnet
+# A volume that is mounted at /data takes its owner over.
+RUN useradd --system --user-group --uid 10001 --create-home dgnet && install -d -o dgnet -g dgnet /data
+ENV DGNET_DATA_ROOT=/data
 USER 10001:10001
 WORKDIR /home/dgnet
 

@@ -20,12 +20,15 @@ from uvicorn.supervisors import Multiprocess
 
 from dgnet.failures import CommandError, InputError, needs_extra
 from dgnet.processes import read_settings
-from service.app import create_app
+from service.app import create_app, let_followers_go
 from service.settings import ServiceSettings
 from worker.client import JobClient
+from worker.generation.ledger import Ledger
 from worker.settings import QueueSettings, WorkerSettings
+from worker.storage import StorageSettings
 
 if TYPE_CHECKING:
+    from model.checkpoints import Checkpoint
     from model.predictor import Predictor
 
 
@@ -37,6 +40,12 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Capture none."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams of events end first: they would last as long as the jobs that they follow."""
+        if isinstance(self.config.app, FastAPI):
+            let_followers_go(self.config.app)
+        await super().shutdown(sockets)
 
     async def run_until_signal(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT, then answer what is in flight; a second ends at once."""
@@ -84,7 +93,9 @@ def front_end() -> FastAPI:
         jobs = JobClient.from_url(settings.redis_url, settings)
     except ValueError as error:
         raise InputError(f"cannot use the queue {settings.redis_url}: {error}") from error
-    return create_app(read_settings(ServiceSettings), jobs)
+    storage = read_settings(StorageSettings)
+    ledger = Ledger(jobs.redis, settings, storage)
+    return create_app(read_settings(ServiceSettings), jobs, ledger, storage)
 
 
 async def host_front_end(listener: socket.socket) -> None:
@@ -102,16 +113,25 @@ def host_front_ends(listener: socket.socket, *, processes: int) -> None:
         Multiprocess(config, [listener]).run()
 
 
-async def host_all(listener: socket.socket, predictor: Predictor) -> None:
+async def host_all(listener: socket.socket, checkpoint: Checkpoint, predictor: Predictor) -> None:
     """Front end, queue and worker in this loop, until a signal; raises what ends the worker."""
     with needs_extra("embedded"):
         from worker.embedded import embedded_redis
+    from dgnet.bulk import bulk_work
+    from worker.device import DeviceThread
     from worker.main import Worker
 
     settings = read_settings(QueueSettings)
     redis = embedded_redis()
-    worker = Worker(redis, predictor, settings, read_settings(WorkerSettings))
-    app = create_app(read_settings(ServiceSettings), JobClient(redis, settings))
+    device = DeviceThread()
+    make_bulk = bulk_work(checkpoint, predictor, device, settings)
+    worker = Worker(
+        redis, predictor, settings, read_settings(WorkerSettings),
+        device=device, bulk=make_bulk(redis) if make_bulk else None,
+    )  # fmt: skip
+    storage = read_settings(StorageSettings)
+    ledger = Ledger(redis, settings, storage) if make_bulk else None
+    app = create_app(read_settings(ServiceSettings), JobClient(redis, settings), ledger, storage)
     server = Server(server_config(app))
 
     def stop_serving(_: asyncio.Task[None]) -> None:

@@ -16,8 +16,10 @@ def worker(
     """Take jobs from Redis until SIGTERM, then finish what is in flight."""
     import uvloop
 
-    from dgnet.local import load_predictor
+    from dgnet.bulk import bulk_work
+    from dgnet.local import load_networks
     from worker.connection import connect
+    from worker.device import DeviceThread
     from worker.main import run_worker
     from worker.settings import QueueSettings, WorkerSettings
 
@@ -31,5 +33,7 @@ def worker(
     settings = read_settings(QueueSettings).model_copy(update={"redis_url": redis_url})
     worker_settings = read_settings(WorkerSettings)
     start_logging()
-    predictor = load_predictor(checkpoint, device=device, precision=precision)
-    uvloop.run(run_worker(predictor, settings, worker_settings))
+    networks, predictor = load_networks(checkpoint, device=device, precision=precision)
+    thread = DeviceThread()
+    bulk = bulk_work(networks, predictor, thread, settings)
+    uvloop.run(run_worker(predictor, settings, worker_settings, device=thread, bulk_work=bulk))

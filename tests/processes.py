@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +18,12 @@ STOP_SECONDS = 90.0
 
 
 @contextmanager
-def command(*arguments: str, module: str = "dgnet") -> Generator[subprocess.Popen[str]]:
-    """`python -m module arguments`, without the DGNET_... settings of whoever runs the tests."""
+def command(
+    *arguments: str, module: str = "dgnet", settings: Mapping[str, str] | None = None
+) -> Generator[subprocess.Popen[str]]:
+    """`python -m module arguments`, with these DGNET_... settings and nobody else's."""
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("DGNET_")}
+    environment |= settings or {}
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -36,9 +39,12 @@ def command(*arguments: str, module: str = "dgnet") -> Generator[subprocess.Pope
 
 
 @contextmanager
-def service(*arguments: str, module: str = "dgnet") -> Generator[tuple[subprocess.Popen[str], str]]:
+def service(
+    *arguments: str, module: str = "dgnet", settings: Mapping[str, str] | None = None
+) -> Generator[tuple[subprocess.Popen[str], str]]:
     """`dgnet serve` on a free port: the process and its address. Ready only if a worker is."""
-    with command("serve", "--port", "0", *arguments, module=module) as process:
+    serve = ("serve", "--port", "0", *arguments)
+    with command(*serve, module=module, settings=settings) as process:
         assert process.stdout is not None
         announcement = process.stdout.readline()
         assert announcement, f"the service ended with {process.wait()}"

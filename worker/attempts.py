@@ -1,7 +1,8 @@
 """The jobs a worker is working on: from claim to finished, with their leases kept alive.
 
 An attempt ends in one of three ways: its outcome is published, its message is dead-lettered, or it
-is left to another worker because this one goes away or its device broke.
+is left to another worker because this one goes away, is not fit for it, or its device broke. Steps
+of generation jobs have no outcome: the job's ledger is told by whoever does them.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 from worker import metrics
 from worker.batcher import DeviceBroken
+from worker.bulk import BulkWork, LeaveToOthers
 from worker.codec import Outcome, decode_job
 from worker.connection import REDIS_ERRORS
 from worker.contract import Lane
 from worker.errors import BadJob, JobError, PoisonJob
+from worker.generation.records import task_of
 from worker.handlers import JobHandler
 from worker.heartbeat import Heartbeat
 from worker.leases import Claim, LeasedQueue
@@ -26,6 +29,7 @@ from worker.tasks import cancel_and_wait
 _log = logging.getLogger(__name__)
 
 _LONGEST_BACKOFF_SECONDS = 1.0
+_STEP_ASIDE_SECONDS = 1.0  # after a message was put back, so that others come by it
 
 
 class Attempts:
@@ -37,19 +41,36 @@ class Attempts:
         handler: JobHandler,
         heartbeat: Heartbeat,
         settings: QueueSettings,
+        bulk: BulkWork | None = None,
     ) -> None:
         self._queue = queue
         self._handler = handler
         self._heartbeat = heartbeat
         self._settings = settings
+        self._bulk = bulk
         self._in_flight: dict[tuple[Lane, str], Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._hurry = False
+        self._hurry = asyncio.Event()
+        self._suspects_wait = False
         self.broken: DeviceBroken | None = None
 
     def __len__(self) -> int:
         return len(self._in_flight)
+
+    def count(self, lane: Lane) -> int:
+        """How many of a lane are in flight."""
+        return sum(held == lane for held, _ in self._in_flight)
+
+    @property
+    def suspects_wait(self) -> bool:
+        """Whether small jobs wait to run alone: no bulk work begins."""
+        return self._suspects_wait
+
+    @suspects_wait.setter
+    def suspects_wait(self, value: bool) -> None:
+        self._suspects_wait = value
+        self._tell_change()
 
     def holds(self, lane: Lane, entry_id: str) -> bool:
         """Whether this very message is being worked on."""
@@ -57,7 +78,8 @@ class Attempts:
 
     def begin(self, claim: Claim) -> None:
         """Starts to work on a claim."""
-        self._start(claim, self._work(claim))
+        work = self._work_on_task if claim.kind == "generation" else self._work
+        self._start(claim, work(claim))
 
     def bury(self, claim: Claim, deliveries: int) -> None:
         """Gives up a job that has been lost with too many workers."""
@@ -67,24 +89,37 @@ class Attempts:
         )
         self._start(claim, self._give_up(claim, error, reason="poison"))
 
-    async def wait_below(self, count: int) -> None:
-        """Returns when fewer than `count` are in flight, or when `hurry` was called."""
-        while len(self) >= count and not self._hurry:
-            self._changed.clear()
-            await self._changed.wait()
+    async def wait_below(self, lane: Lane, count: int) -> None:
+        """Returns when fewer than `count` of a lane are in flight, or when `hurry` was called."""
+        await self._wait_while(lambda: self.count(lane) >= count)
+
+    async def wait_for_suspects(self) -> None:
+        """Returns when no small job waits to run alone, or when `hurry` was called."""
+        await self._wait_while(lambda: self.suspects_wait)
 
     def hurry(self) -> None:
-        """Ends every `wait_below`: the worker is about to stop."""
-        self._hurry = True
-        self._changed.set()
+        """Ends every wait: the worker is about to stop."""
+        self._hurry.set()
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _wait_while(self, condition: Callable[[], bool]) -> None:
+        while condition() and not self._hurry.is_set() and self.broken is None:
+            await self._next_change()
+
+    async def _next_change(self) -> None:
+        """Several may wait at once: `_tell_change` wakes all, with an event that is never reset."""
+        await self._changed.wait()
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Waits for what is in flight; False if time ran out or the device broke."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 while self._in_flight and self.broken is None:
-                    self._changed.clear()
-                    await self._changed.wait()
+                    await self._next_change()
         except TimeoutError:
             return False
         return not self._in_flight
@@ -116,7 +151,7 @@ class Attempts:
         async def run() -> None:
             if await work:
                 del self._in_flight[key]
-            self._changed.set()
+            self._tell_change()
 
         task = asyncio.create_task(run())
         self._tasks.add(task)
@@ -124,6 +159,8 @@ class Attempts:
 
     async def _work(self, claim: Claim) -> bool:
         """True when the message has left the queue."""
+        assert claim.kind != "generation"
+        kind = claim.kind
         try:
             job = decode_job(claim.payload)
         except BadJob as error:
@@ -131,30 +168,70 @@ class Attempts:
         submitted = self._heartbeat.local_time(claim.submitted)
         try:
             outcome = Outcome(
-                kind=claim.kind, result=await self._handler.handle(job, submitted=submitted)
+                kind=kind, result=await self._handler.handle(job, submitted=submitted)
             )
         except JobError as error:
             _log.warning("job %s: %s", claim.job_id, error, exc_info=error.__cause__)
-            outcome = Outcome(kind=claim.kind, error=error)
+            outcome = Outcome(kind=kind, error=error)
+        except LeaveToOthers as reason:
+            return await self._put_back(claim, reason)
         except DeviceBroken as error:
             self.broken = error
             return False
-        await self._finish(claim, outcome)
-        metrics.JOBS.labels(claim.kind, outcome.error.code if outcome.error else "done").inc()
+        await self._insist(claim, lambda: self._queue.finish(claim, outcome))
+        metrics.JOBS.labels(kind, outcome.error.code if outcome.error else "done").inc()
+        return True
+
+    async def _work_on_task(self, claim: Claim) -> bool:
+        """`_work` for a step of a generation job."""
+        try:
+            task = task_of(claim.job_id, claim.payload)
+        except BadJob as error:
+            return await self._give_up(claim, error, reason="undecodable")
+        try:
+            if self._bulk is None:
+                raise LeaveToOthers("this worker makes no data sets")
+            await self._bulk.run(task)
+        except LeaveToOthers as reason:
+            return await self._put_back(claim, reason)
+        except DeviceBroken as error:
+            self.broken = error
+            return False
+        await self._insist(claim, lambda: self._queue.acknowledge(claim))
+        return True
+
+    async def _put_back(self, claim: Claim, reason: LeaveToOthers) -> bool:
+        _log.info("message %s (job %s) is left to others: %s", claim.entry_id, claim.job_id, reason)
+        try:
+            await self._queue.put_back(claim)
+        except REDIS_ERRORS as error:  # its lease runs out by itself
+            _log.warning("message %s was not put back: %r", claim.entry_id, error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STEP_ASIDE_SECONDS):
+                await self._hurry.wait()
         return True
 
     async def _give_up(self, claim: Claim, error: JobError, *, reason: str) -> bool:
         _log.error("message %s (job %r): %s", claim.entry_id, claim.job_id, error)
-        await self._finish(claim, Outcome(kind=claim.kind, error=error), dead_reason=reason)
         metrics.DEAD_LETTERS.labels(reason).inc()
+        if claim.kind != "generation":
+            outcome = Outcome(kind=claim.kind, error=error)
+            await self._insist(
+                claim, lambda: self._queue.finish(claim, outcome, dead_reason=reason)
+            )
+            return True
+        if self._bulk is not None:
+            with contextlib.suppress(BadJob):
+                await self._bulk.give_up(task_of(claim.job_id, claim.payload), error)
+        await self._insist(claim, lambda: self._queue.acknowledge(claim, dead_reason=reason))
         return True
 
-    async def _finish(self, claim: Claim, outcome: Outcome, *, dead_reason: str = "") -> None:
+    async def _insist(self, claim: Claim, finish: Callable[[], Awaitable[None]]) -> None:
         """Tries until Redis takes it: the work is done, an outage should not undo it."""
         backoff = 0.05
         while True:
             try:
-                await self._queue.finish(claim, outcome, dead_reason=dead_reason)
+                await finish()
             except REDIS_ERRORS as error:
                 _log.warning("job %s is finished but not yet published: %r", claim.job_id, error)
                 await asyncio.sleep(backoff)

@@ -24,8 +24,8 @@ from worker.codec import (
     Kind,
     Outcome,
     decode_outcome,
-    decode_worker,
     encode_job,
+    kind_named,
     kind_of,
     split_closed_record,
 )
@@ -48,6 +48,7 @@ from worker.errors import (
 )
 from worker.keys import GROUP, LANES, Keys
 from worker.rate import RateMeter
+from worker.roster import read_workers
 from worker.scripts import COLLECT, SUBMIT
 from worker.settings import QueueSettings
 from worker.tasks import cancel_and_wait
@@ -103,6 +104,11 @@ class JobClient:
         client = cls(connect(redis_url), settings)
         client._owns_connections = True
         return client
+
+    @property
+    def redis(self) -> Redis:
+        """For whatever else this process asks of Redis; closed with the client."""
+        return self._redis
 
     async def start(self) -> None:
         """Starts to listen for results. Does not need Redis to be up yet."""
@@ -197,7 +203,7 @@ class JobClient:
                 if not self._knows_workers():  # nobody asked while we waited
                     asked_at = time.monotonic()
                     with self._talking():
-                        self._workers = await self._read_workers()
+                        self._workers = await read_workers(self._redis, self._keys)
                     self._workers_read_at = asked_at
         return list(self._workers)
 
@@ -404,29 +410,6 @@ class JobClient:
         # Not held: it waits, or it was finished between the two reads.
         return cast("bytes | None", await self._redis.get(key)), False
 
-    async def _read_workers(self) -> list[WorkerInfo]:
-        members = cast("set[bytes]", await self._redis.smembers(self._keys.workers))
-        if not members:
-            return []
-        worker_ids = sorted(member.decode() for member in members)
-        heartbeats = cast(
-            "list[bytes | None]",
-            await self._redis.mget([self._keys.worker(worker_id) for worker_id in worker_ids]),
-        )
-        gone = [
-            worker_id
-            for worker_id, heartbeat in zip(worker_ids, heartbeats, strict=True)
-            if heartbeat is None
-        ]
-        if gone:
-            await self._redis.srem(self._keys.workers, *gone)
-        alive: list[WorkerInfo] = []
-        for heartbeat in heartbeats:
-            if heartbeat is not None:
-                with contextlib.suppress(BadJob):  # a worker of another release
-                    alive.append(decode_worker(heartbeat))
-        return alive
-
 
 async def _heard(subscription: PubSub) -> AsyncIterator[tuple[str, bytes]]:
     """(type, data) of what arrives on a subscription; raises if it has died in silence."""
@@ -446,7 +429,7 @@ async def _heard(subscription: PubSub) -> AsyncIterator[tuple[str, bytes]]:
 
 
 def _open_kind(record: bytes) -> Kind:
-    return "swap" if record[1:].decode().split(" ")[1] == "swap" else "embed"
+    return kind_named(record[1:].decode().split(" ")[1])
 
 
 def _unknown(job_id: str) -> UnknownJob:

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.contract import (
+    DatasetCheckJob,
+    DatasetCheckResult,
     EmbedJob,
     EmbedResult,
     Job,
+    JobKind,
     JobTimings,
     ModelInfo,
     Result,
@@ -30,7 +33,8 @@ from worker.contract import (
 from worker.errors import ERRORS_BY_CODE, BadJob, JobError, JobFailed
 
 VERSION = 1
-Kind = Literal["swap", "embed"]
+Kind = JobKind
+KINDS: tuple[Kind, ...] = get_args(JobKind)
 Message = dict[str, Any]
 T = TypeVar("T")
 
@@ -50,23 +54,43 @@ class Outcome:
 
 def kind_of(job: Job) -> Kind:
     """The name under which a job travels."""
-    return "swap" if isinstance(job, SwapJob) else "embed"
+    match job:
+        case SwapJob():
+            return "swap"
+        case EmbedJob():
+            return "embed"
+        case DatasetCheckJob():
+            return "dataset-check"
+
+
+def kind_named(name: object) -> Kind:
+    """Raises BadJob for a name that no kind has."""
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise BadJob(f"a message of kind {name!r} arrived; known kinds are {', '.join(KINDS)}")
 
 
 def encode_job(job: Job) -> bytes:
-    if isinstance(job, SwapJob):
-        return _pack(
-            kind="swap",
-            appearance=_array_out(job.appearance_image, "u1"),
-            structure=_array_out(job.structure_image, "u1"),
-        )
-    return _pack(kind="embed", images=_array_out(job.images, "u1"))
+    match job:
+        case SwapJob():
+            return _pack(
+                kind="swap",
+                appearance=_array_out(job.appearance_image, "u1"),
+                structure=_array_out(job.structure_image, "u1"),
+            )
+        case EmbedJob():
+            return _pack(kind="embed", images=_array_out(job.images, "u1"))
+        case DatasetCheckJob():
+            return _pack(
+                kind="dataset-check", folder=job.folder, layout=job.layout, pattern=job.pattern
+            )
 
 
 def decode_job(data: bytes) -> Job:
     """Raises BadJob for whatever is not a job of this version."""
     message = _unpack(data)
-    match message.get("kind"):
+    match kind_named(message.get("kind")):
         case "swap":
             return SwapJob(
                 appearance_image=_array_in(message, "appearance", "u1", dimensions=3),
@@ -74,8 +98,12 @@ def decode_job(data: bytes) -> Job:
             )
         case "embed":
             return EmbedJob(images=_array_in(message, "images", "u1", dimensions=4))
-        case other:
-            raise BadJob(f"a job of kind {other!r} arrived; known kinds are 'swap' and 'embed'")
+        case "dataset-check":
+            return DatasetCheckJob(
+                folder=_field(message, "folder", str),
+                layout=_optional_text(message, "layout"),
+                pattern=_optional_text(message, "pattern"),
+            )
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
@@ -84,6 +112,8 @@ def encode_outcome(outcome: Outcome) -> bytes:
         return _pack(kind=outcome.kind, error=error.code, message=str(error))
     if result is None:
         raise ValueError("an outcome needs a result or an error; got neither")
+    if isinstance(result, DatasetCheckResult):
+        return _pack(kind=outcome.kind, report=result.report)
     timings = result.timings
     array = (
         _array_out(result.composite, "u1")
@@ -103,12 +133,13 @@ def encode_outcome(outcome: Outcome) -> bytes:
 def decode_outcome(data: bytes) -> Outcome:
     """Raises BadJob for whatever is not an outcome of this version."""
     message = _unpack(data)
-    kind = message.get("kind")
-    if kind not in ("swap", "embed"):
-        raise BadJob(f"a result of kind {kind!r} arrived; known kinds are 'swap' and 'embed'")
+    kind = kind_named(message.get("kind"))
     if "error" in message:
         code, text = _field(message, "error", str), _field(message, "message", str)
         return Outcome(kind=kind, error=ERRORS_BY_CODE.get(code, JobFailed)(text))
+    if kind == "dataset-check":
+        report = cast("dict[str, Any]", _field(message, "report", dict))
+        return Outcome(kind=kind, result=DatasetCheckResult(report=report))
     timings = JobTimings(
         queue_seconds=_field(message, "queue_seconds", float),
         device_seconds=_field(message, "device_seconds", float),
@@ -147,6 +178,7 @@ def encode_worker(worker: WorkerInfo) -> bytes:
         worker_id=worker.worker_id,
         device=worker.device,
         ready=worker.ready,
+        recipe=worker.recipe,
         model_id=model.model_id,
         model_version=model.model_version,
         height=model.height,
@@ -163,6 +195,7 @@ def decode_worker(data: bytes) -> WorkerInfo:
         worker_id=_field(message, "worker_id", str),
         device=_field(message, "device", str),
         ready=_field(message, "ready", bool),
+        recipe=_field(message, "recipe", str),
         model=ModelInfo(
             model_id=_field(message, "model_id", str),
             model_version=_field(message, "model_version", str),
@@ -201,6 +234,10 @@ def _field(message: Message, name: str, expected: type[T]) -> T:
     if not isinstance(value, expected):
         raise BadJob(f"field {name!r} is a {type(value).__name__}, expected a {expected.__name__}")
     return value
+
+
+def _optional_text(message: Message, name: str) -> str | None:
+    return None if message.get(name) is None else _field(message, name, str)
 
 
 def _array_out(array: NDArray[Any], dtype: str) -> Message:

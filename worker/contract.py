@@ -38,7 +38,16 @@ class EmbedJob:
     images: UInt8Array
 
 
-Job = SwapJob | EmbedJob
+@dataclass(frozen=True, kw_only=True)
+class DatasetCheckJob:
+    """A look at every picture of a data set on the shared volume; belongs in the bulk lane."""
+
+    folder: str  # below the data root, with forward slashes
+    layout: str | None = None  # found out from folders and names if absent
+    pattern: str | None = None  # regular expression of the layout "pattern"
+
+
+Job = SwapJob | EmbedJob | DatasetCheckJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +77,15 @@ class EmbedResult:
     timings: JobTimings
 
 
-Result = SwapResult | EmbedResult
+@dataclass(frozen=True, kw_only=True)
+class DatasetCheckResult:
+    """What `dgnet data check --json` prints: JSON-safe."""
+
+    report: dict[str, Any]
+
+
+Result = SwapResult | EmbedResult | DatasetCheckResult
+JobKind = Literal["swap", "embed", "dataset-check"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +108,7 @@ class WorkerInfo:
     device: str
     ready: bool
     model: ModelInfo
+    recipe: str = ""  # what decides the bytes of its data sets; empty: it makes none
 
 
 JobState = Literal["queued", "running", "done", "failed"]
@@ -101,7 +119,7 @@ class JobStatus:
     """What `GET /v1/jobs/{id}` knows of an asynchronous job."""
 
     job_id: str
-    kind: Literal["swap", "embed"]
+    kind: JobKind
     state: JobState
     result: Result | None = None
     error_code: str | None = None

@@ -71,6 +71,27 @@ class UnknownJob(JobError):
     http_status = 404
 
 
+class WrongState(JobError):
+    """The job's state does not allow what was asked of it."""
+
+    code = "wrong-state"
+    http_status = 409
+
+
+class IdempotencyConflict(JobError):
+    """An idempotency key that stands for another request."""
+
+    code = "idempotency-conflict"
+    http_status = 422
+
+
+class JobExpired(JobError):
+    """What the job made was removed after the retention time."""
+
+    code = "job-expired"
+    http_status = 410
+
+
 ERRORS_BY_CODE: dict[str, type[JobError]] = {
     error.code: error
     for error in (
@@ -82,5 +103,8 @@ ERRORS_BY_CODE: dict[str, type[JobError]] = {
         NoWorker,
         WaitTimeout,
         UnknownJob,
+        WrongState,
+        IdempotencyConflict,
+        JobExpired,
     )
 }

@@ -14,7 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from worker.batcher import DeviceBroken, MicroBatcher, Served
+from worker.bulk import BulkWork, LeaveToOthers
 from worker.contract import (
+    DatasetCheckJob,
     EmbedJob,
     EmbedResult,
     Float32Array,
@@ -110,8 +112,10 @@ class JobHandler:
         max_batch: int,
         small_batch_seconds: float,
         out_of_memory: Callable[[BaseException], bool] = is_out_of_memory,
+        bulk: BulkWork | None = None,
     ) -> None:
         self._predictor = predictor
+        self._bulk = bulk
         self._picture_shape = (predictor.height, predictor.width, 3)
         self._batcher = MicroBatcher(
             {
@@ -128,14 +132,20 @@ class JobHandler:
     async def handle(self, job: Job, *, submitted: float) -> Result:
         """The result of a job that was submitted at `submitted` (seconds since the epoch).
 
-        Raises BadJob if it does not fit the model, JobFailed if the device fails on it alone, and
-        DeviceBroken if the device fails on everything.
+        Raises BadJob if it does not fit the model, JobFailed if the device fails on it alone,
+        DeviceBroken if the device fails on everything, and LeaveToOthers.
         """
         try:
-            if isinstance(job, SwapJob):
-                return await self._swap(job, submitted)
-            return await self._embed(job, submitted)
-        except (JobError, DeviceBroken):
+            match job:
+                case SwapJob():
+                    return await self._swap(job, submitted)
+                case EmbedJob():
+                    return await self._embed(job, submitted)
+                case DatasetCheckJob():
+                    if self._bulk is None:
+                        raise LeaveToOthers("this worker reads no data sets")
+                    return await self._bulk.check_dataset(job)
+        except (JobError, DeviceBroken, LeaveToOthers):
             raise
         except Exception as error:
             raise JobFailed(

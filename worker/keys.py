@@ -33,6 +33,19 @@ class Keys:
         return f"{self.prefix}:replies:{client_id}"
 
     @property
+    def generations(self) -> str:
+        """Sorted set of generation job ids by the time they were submitted."""
+        return f"{self.prefix}:generations"
+
+    def generation(self, job_id: str, part: str = "") -> str:
+        """A generation job's record, or one of its parts, named in `generation/scripts.py`."""
+        return f"{self.prefix}:generation:{job_id}{part and ':'}{part}"
+
+    def idempotency(self, digest: str) -> str:
+        """The job that a client's idempotency key stands for."""
+        return f"{self.prefix}:idempotency:{digest}"
+
+    @property
     def dead_letters(self) -> str:
         """Stream of messages that were given up."""
         return f"{self.prefix}:dead-letters"

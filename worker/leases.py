@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redis.typing import StreamIdT
 
-from worker.codec import Kind, Outcome, encode_closed_record
+from worker.codec import KINDS, Kind, Outcome, encode_closed_record
 from worker.combining import Combiner
 from worker.connection import Entry, run_script, stream_entries
 from worker.contract import Lane
 from worker.keys import GROUP, LANES, Keys
-from worker.scripts import FINISH, FORGET_CONSUMERS
+from worker.scripts import FINISH, FORGET_CONSUMERS, PUT_BACK
 from worker.settings import QueueSettings
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Claim:
     lane: Lane
     entry_id: str
     job_id: str
-    kind: Kind
+    kind: Kind | Literal["generation"]
     reply_channel: str
     payload: bytes
 
@@ -69,29 +69,30 @@ class LeasedQueue:
         self._redis = redis
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
-        self._lane_of: dict[str, Lane] = {self._keys.lane(lane): lane for lane in LANES}
         self._consumer = consumer
         self._lease_milliseconds = int(settings.lease_seconds * 1000)
         self._finishes: Combiner[_Finish, None] = Combiner(
             self._finish_batch, max_items=_MAX_FINISH_BATCH
         )
 
-    async def ensure_groups(self) -> None:
-        """Creates the consumer groups where they are missing; they see all that is queued."""
-        for lane in LANES:
-            try:
-                await self._redis.xgroup_create(self._keys.lane(lane), GROUP, id="0", mkstream=True)
-            except ResponseError as error:
-                if "BUSYGROUP" not in str(error):  # it exists
-                    raise
+    async def ensure_group(self, lane: Lane) -> None:
+        """Creates a lane's consumer group where it is missing; it sees all that is queued."""
+        try:
+            await self._redis.xgroup_create(self._keys.lane(lane), GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):  # it exists
+                raise
 
-    async def claim(self, count: int) -> list[Claim]:
-        """Up to `count` messages of the small lane at once; does not wait."""
-        return await self._read(LANES[:1], count, None)
-
-    async def wait_and_claim(self, count: int, block_seconds: float) -> list[Claim]:
-        """Up to `count` messages of each lane, as soon as there is one; none when time runs out."""
-        return await self._read(LANES, count, block_seconds)
+    async def claim(self, lane: Lane, count: int, block_seconds: float) -> list[Claim]:
+        """Up to `count` messages of a lane, as soon as there is one; none when time runs out."""
+        reply = await self._redis.xreadgroup(
+            GROUP,
+            self._consumer,
+            {self._keys.lane(lane): ">"},
+            count=count,
+            block=max(1, int(block_seconds * 1000)),
+        )
+        return [_claim_of(lane, entry) for _, entry in stream_entries(reply)]
 
     async def abandoned(self, lane: Lane, count: int) -> list[Abandoned]:
         """Messages that nobody has renewed for a lease, oldest first."""
@@ -138,35 +139,32 @@ class LeasedQueue:
 
         With a `dead_reason` the message is kept among the dead letters. May be repeated.
         """
+        closed_record = encode_closed_record(claim.job_id, outcome)
         await self._finishes(
-            _Finish(
-                claim=claim,
-                closed_record=encode_closed_record(claim.job_id, outcome),
-                dead_reason=dead_reason,
-            )
+            _Finish(claim=claim, closed_record=closed_record, dead_reason=dead_reason)
         )
 
-    async def forget_consumers(self, gone_seconds: float) -> None:
+    async def acknowledge(self, claim: Claim, *, dead_reason: str = "") -> None:
+        """As `finish`, of a message that nobody waits for the outcome of."""
+        await self._finishes(_Finish(claim=claim, closed_record=b"", dead_reason=dead_reason))
+
+    async def put_back(self, claim: Claim) -> None:
+        """Lets another worker have a message, as if it had never been delivered."""
+        await run_script(
+            self._redis,
+            PUT_BACK,
+            [self._keys.lane(claim.lane), self._keys.record(claim.job_id)],
+            [GROUP, claim.entry_id, f"o{LANES.index(claim.lane) + 1} {claim.kind}"],
+        )
+
+    async def forget_consumers(self, lane: Lane, gone_seconds: float) -> None:
         """Removes consumers that hold nothing and were last seen so long ago."""
-        for lane in LANES:
-            await run_script(
-                self._redis,
-                FORGET_CONSUMERS,
-                [self._keys.lane(lane)],
-                [GROUP, int(gone_seconds * 1000), self._consumer],
-            )
-
-    async def _read(
-        self, lanes: Sequence[Lane], count: int, block_seconds: float | None
-    ) -> list[Claim]:
-        reply = await self._redis.xreadgroup(
-            GROUP,
-            self._consumer,
-            {self._keys.lane(lane): ">" for lane in lanes},
-            count=count,
-            block=None if block_seconds is None else max(1, int(block_seconds * 1000)),
+        await run_script(
+            self._redis,
+            FORGET_CONSUMERS,
+            [self._keys.lane(lane)],
+            [GROUP, int(gone_seconds * 1000), self._consumer],
         )
-        return [_claim_of(self._lane_of[stream], entry) for stream, entry in stream_entries(reply)]
 
     async def _set_idle(self, claims: Sequence[Claim], *, idle_milliseconds: int) -> None:
         for lane in LANES:
@@ -213,7 +211,18 @@ def _claim_of(lane: Lane, entry: Entry) -> Claim:
         lane=lane,
         entry_id=entry_id.decode(),
         job_id=fields.get(b"job", b"").decode(errors="replace"),
-        kind="embed" if fields.get(b"kind") == b"embed" else "swap",
+        kind=_kind_in(fields),
         reply_channel=fields.get(b"reply", b"").decode(errors="replace"),
         payload=fields.get(b"data", b""),
     )
+
+
+def _kind_in(fields: dict[bytes, bytes]) -> Kind | Literal["generation"]:
+    """What a message says it is; garbage is a swap, and found out when it is decoded."""
+    name = fields.get(b"kind", b"").decode(errors="replace")
+    if name == "generation":
+        return "generation"
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    return "swap"

@@ -15,3 +15,15 @@ BATCH_SIZE = Histogram(
 )
 DEVICE_SECONDS = Counter("dgnet_worker_device_seconds", "Time in device batches, by kind", ["kind"])
 FAILED_BATCHES = Counter("dgnet_worker_failed_batches", "Device batches that failed", ["kind"])
+SHARDS = Counter(
+    "dgnet_worker_shards", "Shards of generation jobs, made or found complete", ["outcome"]
+)
+COMPOSITES = Counter("dgnet_worker_composites", "Composites of generation jobs, by fate", ["fate"])
+SHARD_SECONDS = Histogram(
+    "dgnet_worker_shard_seconds",
+    "Time to make one shard",
+    buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800),
+)
+GENERATION_FAILURES = Counter(
+    "dgnet_worker_generation_failures", "Generation jobs that failed here, by error code", ["code"]
+)

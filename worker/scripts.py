@@ -71,6 +71,21 @@ end
 return published
 """
 
+# KEYS  a lane, the job's record
+# ARGV  group, entry, what an open record says before the entry
+# The message goes to the end of its lane with a delivery counter that begins anew.
+PUT_BACK = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
+if found[1] then
+  local entry = redis.call('XADD', KEYS[1], '*', unpack(found[1][2]))
+  if redis.call('GETRANGE', KEYS[2], 0, 0) == 'o' then
+    redis.call('SET', KEYS[2], ARGV[3] .. ' ' .. entry, 'KEEPTTL')
+  end
+end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
+"""
+
 # KEYS  records of jobs whose waiters have their results
 # ARGV  seconds to keep them
 COLLECT = """

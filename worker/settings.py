@@ -103,6 +103,19 @@ class WorkerSettings(BaseSettings):
         gt=0,
         description="How long batches stay halved after the device ran out of memory.",
     )
+    generation_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Rows of generation jobs on the device at once; decides their bytes. Unset: 2 "
+        "on a CPU, 32 on a GPU, so that a small request never waits longer than it takes.",
+    )
+    generation_threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Threads of generation jobs that read pictures, and as many that write. Unset: "
+        "half of the processors, at most 8.",
+    )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="`dgnet worker` serves Prometheus metrics here."
     )

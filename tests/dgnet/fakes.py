@@ -18,6 +18,9 @@ from torch import Tensor
 
 from dgnet import local
 from dgnet.cli import main
+from model.checkpoints import Checkpoint, Metadata
+from model.dgnet import DGNet
+from tests.model.tiny import tiny_network
 from worker.contract import Float32Array, UInt8Array
 
 BROKEN: Final = "TEST_BROKEN_PREDICTOR"
@@ -36,6 +39,8 @@ class FakePredictor:
     model_id = "fake"
     model_version = "0123456789ab"
     device_name = "cpu"
+    device = torch.device("cpu")
+    autocast = None
 
     def __init__(self) -> None:
         self.card: dict[str, Any] = {"preset": "fake"}
@@ -77,7 +82,16 @@ def load_fake(checkpoint: Path | None, *, device: str, precision: str) -> FakePr
     return FakePredictor()
 
 
-if __name__ == "__main__":
+def load_networks(
+    checkpoint: Path | None, *, device: str, precision: str
+) -> tuple[Checkpoint, FakePredictor]:
+    """Stands for `dgnet.local.load_networks`; the checkpoint is one in name only."""
     load = load_broken if BROKEN in os.environ else load_fake
-    local.load_predictor = load  # pyright: ignore[reportAttributeAccessIssue]
+    metadata = Metadata(config=tiny_network(), networks=(), sha256=FakePredictor.model_version)
+    nothing = Checkpoint(metadata=metadata, networks=DGNet(tiny_network()), teacher=None)
+    return nothing, load(checkpoint, device=device, precision=precision)
+
+
+if __name__ == "__main__":
+    local.load_networks = load_networks  # pyright: ignore[reportAttributeAccessIssue]
     main()

@@ -119,13 +119,13 @@ async def test_consumers_that_are_gone_and_hold_nothing_are_forgotten(connect: C
     gone = LeasedQueue(redis, settings, "gone")
     holder = LeasedQueue(redis, settings, "holder")
     alive = LeasedQueue(redis, settings, "alive")
-    await gone.ensure_groups()
+    await gone.ensure_group("small")
     for _ in range(2):
         await redis.xadd(keys.lane("small"), {"job": "x"})
-    await holder.claim(1)
-    for claim in await gone.claim(1):
+    await holder.claim("small", 1, 0.01)
+    for claim in await gone.claim("small", 1, 0.01):
         await redis.xack(keys.lane("small"), GROUP, claim.entry_id)
-    await alive.forget_consumers(gone_seconds=0)
+    await alive.forget_consumers("small", gone_seconds=0)
     consumers = await redis.xinfo_consumers(keys.lane("small"), GROUP)
     assert [consumer["name"] for consumer in consumers] == [b"holder"]
 

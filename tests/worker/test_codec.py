@@ -24,6 +24,8 @@ from worker.codec import (
     split_closed_record,
 )
 from worker.contract import (
+    DatasetCheckJob,
+    DatasetCheckResult,
     EmbedJob,
     EmbedResult,
     JobTimings,
@@ -61,6 +63,17 @@ def test_embeddings_survive() -> None:
     assert isinstance(outcome.result, EmbedResult)
     assert np.array_equal(outcome.result.embeddings, embeddings)
     assert outcome.result.timings == TIMINGS
+
+
+def test_data_set_checks_survive() -> None:
+    for job in (
+        DatasetCheckJob(folder="datasets/a"),
+        DatasetCheckJob(folder="b", layout="pattern", pattern="(?P<person>.)"),
+    ):
+        assert decode_job(encode_job(job)) == job
+    report = {"total": {"pictures": 3}, "width": None, "findings": [{"paths": ["a.png"]}]}
+    outcome = Outcome(kind="dataset-check", result=DatasetCheckResult(report=report))
+    assert decode_outcome(encode_outcome(outcome)) == outcome
 
 
 def test_error_keeps_its_type_and_message() -> None:

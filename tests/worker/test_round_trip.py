@@ -81,32 +81,29 @@ async def test_jobs_that_arrive_while_the_device_works_form_a_batch(connect: Con
         predictor.gate.set()
         results = [await client.wait(job, timeout_seconds=60) for job in (first, *rest)]
     assert predictor.sizes("swap") == [1, 4, 2]
-    assert [result.timings.batch_size for result in results] == [1, 4, 4, 4, 4, 2, 2]
+    swapped = [result for result in results if isinstance(result, SwapResult)]
+    assert [result.timings.batch_size for result in swapped] == [1, 4, 4, 4, 4, 2, 2]
 
 
-async def test_small_lane_is_served_before_bulk(connect: Connect) -> None:
+async def test_a_worker_holds_one_bulk_message_and_serves_small_ones_meanwhile(
+    connect: Connect,
+) -> None:
     settings = queue_settings()
     predictor = FakePredictor(open_gate=False)
     async with (
-        running_worker(connect(), predictor, settings, max_batch=1),
+        running_worker(connect(), predictor, settings, max_batch=2),
         running_client(connect(), settings) as client,
     ):
         await until(lambda: _ready(client))
-        # Two fill the worker (one on the device, one gathering); the others queue.
-        held = [await client.submit(swap_job()) for _ in range(2)]
-        await until(lambda: _running(client, held))
-        bulk = await client.submit(swap_job(), lane="bulk")
+        bulk = [await client.submit(swap_job(), lane="bulk") for _ in range(3)]
+        await until(lambda: _running(client, bulk[:1]))
         small = [await client.submit(swap_job()) for _ in range(3)]
-        order: list[str] = []
-
-        async def note(job_id: str) -> None:
-            await client.wait(job_id, timeout_seconds=60)
-            order.append(job_id)
-
-        waiting = [asyncio.create_task(note(job_id)) for job_id in (bulk, *small)]
+        await until(lambda: _running(client, small))  # beside the bulk job
+        states = [(await client.status(job_id)).state for job_id in bulk]
+        assert states == ["running", "queued", "queued"]
         predictor.gate.set()
-        await asyncio.gather(*waiting)
-    assert order == [*small, bulk]
+        for job_id in (*bulk, *small):
+            assert await client.wait(job_id, timeout_seconds=60)
 
 
 async def test_wrong_size_fails_that_job_alone(connect: Connect) -> None:

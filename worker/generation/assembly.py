@@ -15,9 +15,10 @@ from typing import Any
 
 from model.checkpoints import Metadata
 from worker.generation.arrow import ManifestWriter
-from worker.generation.card import Summary, card
+from worker.generation.card import card
 from worker.generation.errors import GenerationError
 from worker.generation.listing import Listing
+from worker.generation.plots import PLOTS_FOLDER, plots
 from worker.generation.publication import sync_file_system, sync_folder, write_file
 from worker.generation.shards import (
     PICTURES_FOLDER,
@@ -28,6 +29,7 @@ from worker.generation.shards import (
 )
 from worker.generation.sheet import SHOWN, sheet
 from worker.generation.spec import GenerationSpec
+from worker.generation.summary import Summary
 
 Row = dict[str, Any]
 
@@ -66,6 +68,9 @@ def assemble(
         picture = io.BytesIO()
         sheet(shown, listing, directory).save(picture, "PNG")
         write_file(directory / SHEET, picture.getvalue())
+    (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
+    for name, plot in plots(listing, summary).items():
+        write_file(directory / name, plot)
     write_file(directory / CARD, card(spec, listing, metadata, summary).encode())
     table.replace(directory / MANIFEST_TABLE)
     sync_file_system(directory)

@@ -6,18 +6,17 @@ Nothing in it changes from run to run: no time, no folder.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 from model.checkpoints import Metadata
+from model.config import NetworkConfig
 from worker.generation.listing import Listing
+from worker.generation.plots import CAMERAS_PLOT, PERSONS_PLOT, score_plot
 from worker.generation.spec import GenerationSpec
-
-Row = dict[str, Any]
+from worker.generation.summary import Summary
 
 UNREADABLE_SHOWN = 50
+QUANTILES = (0.05, 0.5, 0.95)
 
 PRIVACY = """\
 Composites recombine pictures of real people where the sources show real people: clothes of one
@@ -26,59 +25,17 @@ in a source may be recognised in a composite; the rights of the people shown, an
 which the sources were given, hold for the composites too."""
 
 
-@dataclass
-class Range:
-    """Smallest, mean and largest of numbers that are not kept."""
-
-    count: int = 0
-    total: float = 0.0
-    smallest: float = float("inf")
-    largest: float = float("-inf")
-
-    def add(self, value: float) -> None:
-        self.count += 1
-        self.total += value
-        self.smallest = min(self.smallest, value)
-        self.largest = max(self.largest, value)
-
-
-@dataclass
-class Summary:
-    """What the rows of a manifest come to."""
-
-    planned: int = 0
-    kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter[str])
-    persons: Counter[int] = field(default_factory=Counter[int])
-    """Kept composites by the person of the appearance."""
-    cameras: Counter[int | None] = field(default_factory=Counter[int | None])
-    """Kept composites by the camera of the structure."""
-    scores: dict[str, Range] = field(default_factory=dict[str, Range])
-    """Of all that were made, dropped ones too."""
-    unreadable: dict[str, str] = field(default_factory=dict[str, str])
-
-    def add(self, row: Row) -> None:
-        self.planned += 1
-        for name, value in row["scores"].items():
-            self.scores.setdefault(name, Range()).add(value)
-        if not row["kept"]:
-            self.dropped[row["dropped"]] += 1
-            return
-        self.kept += 1
-        self.persons[row["appearance_person"]] += 1
-        self.cameras[row["structure_camera"]] += 1
-
-
 def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Summary) -> str:
     """Markdown."""
     plain = spec.to_json()
-    del plain["source"]["folder"]
+    del plain["source"]["folder"], plain["output"]["destination"]
     sections = [
         "# Composites for person re-identification",
         f"{summary.kept} pictures made by DG-Net: each wears the clothes of one picture (the "
         "appearance) in the pose and scene of another (the structure). `manifest.parquet` and "
         "`manifest.jsonl` have a row for each, also for those that were dropped.",
         "## Counts\n\n" + _counts(summary),
+        "## Pictures\n\n" + _pictures(spec, metadata.config),
         "## By person who gives the appearance\n\n" + _persons(listing, summary),
         "## By camera of the structure\n\n" + _cameras(summary),
     ]
@@ -109,6 +66,18 @@ def _counts(summary: Summary) -> str:
     return _table(("what", "composites"), rows)
 
 
+def _pictures(spec: GenerationSpec, config: NetworkConfig) -> str:
+    height, width = spec.output.size or (config.height, config.width)
+    quality = "" if spec.output.picture_format == "png" else f", quality {spec.output.quality}"
+    resampled = ""
+    if (height, width) != (config.height, config.width):
+        resampled = f", resampled (Lanczos) from {config.height} x {config.width}"
+    return (
+        f"{spec.output.picture_format}{quality}, {height} x {width} pixels (height x width)"
+        f"{resampled}; layout {spec.output.layout}."
+    )
+
+
 def _persons(listing: Listing, summary: Summary) -> str:
     counts = [summary.persons[person] for person in listing.persons]
     head = (
@@ -118,15 +87,18 @@ def _persons(listing: Listing, summary: Summary) -> str:
     rows: list[tuple[object, ...]] = [
         (listing.person_name(person), summary.persons[person]) for person in listing.persons
     ]
-    return f"{head}\n\n" + _table(("person", "composites"), rows)
+    plot = f"![composites by person]({PERSONS_PLOT})"
+    return f"{head}\n\n{plot}\n\n" + _table(("person", "composites"), rows)
 
 
 def _cameras(summary: Summary) -> str:
-    known = sorted(camera for camera in summary.cameras if camera is not None)
+    known = summary.known_cameras
     rows: list[tuple[object, ...]] = [(camera, summary.cameras[camera]) for camera in known]
     if None in summary.cameras:
         rows.append(("not known", summary.cameras[None]))
-    text = _table(("camera", "composites"), rows)
+    if not rows:
+        return "None: no composite was kept."
+    text = f"![composites by camera]({CAMERAS_PLOT})\n\n" + _table(("camera", "composites"), rows)
     if known and known[-1] > 9:
         text += (
             "\n\nCameras have two digits: readers that take one digit after `_c`, such as "
@@ -136,11 +108,14 @@ def _cameras(summary: Summary) -> str:
 
 
 def _scores(summary: Summary) -> str:
-    rows: list[tuple[object, ...]] = [
-        (name, *(f"{value:.4f}" for value in (r.smallest, r.total / r.count, r.largest)))
-        for name, r in sorted(summary.scores.items())
-    ]
-    return _table(("score", "smallest", "mean", "largest"), rows)
+    rows: list[tuple[object, ...]] = []
+    for name, scores in sorted(summary.scores.items()):
+        quantiles = (scores.quantile(share) for share in QUANTILES)
+        values = (scores.smallest, *quantiles, scores.largest, scores.mean)
+        rows.append((name, *(f"{value:.4f}" for value in values)))
+    head = ("score", "smallest", *(f"{share:.0%}" for share in QUANTILES), "largest", "mean")
+    plots = "\n\n".join(f"![{name}]({score_plot(name)})" for name in sorted(summary.scores))
+    return f"{_table(head, rows)}\n\nQuantiles are good to a thousandth of the range.\n\n{plots}"
 
 
 def _unreadable(summary: Summary) -> str:

@@ -1,6 +1,6 @@
 """Whose folder it is: a job takes an empty one, and only the same job carries it on.
 
-`job.json` holds everything that decides the bytes. What a killed process left half done goes.
+`job.json` holds everything that decides the bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from worker.generation.shards import SHARDS_FOLDER
 JOB_FILE = "job.json"
 
 
+def job_file(identity: dict[str, Any]) -> bytes:
+    """What `JOB_FILE` holds."""
+    return (json.dumps(identity, indent=2) + "\n").encode()
+
+
 def claim(directory: Path, identity: dict[str, Any], *, resume: bool) -> None:
     """Start a job in an empty folder, or check that the folder's job is this one."""
     path = directory / JOB_FILE
@@ -26,7 +31,7 @@ def claim(directory: Path, identity: dict[str, Any], *, resume: bool) -> None:
                 f"{directory} is not empty (it has {others[0]}) and holds no generation job; "
                 "expected an empty or a new folder"
             )
-        write_file(path, (json.dumps(identity, indent=2) + "\n").encode())
+        write_file(path, job_file(identity))
         sync_folder(directory)
         return
     if not resume:
@@ -43,6 +48,10 @@ def claim(directory: Path, identity: dict[str, Any], *, resume: bool) -> None:
             f"the job in {directory} differs from this one in {'; '.join(differing)}. Resume it as "
             "it was begun, or choose another folder"
         )
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what killed processes left half done; only for who has the folder to himself."""
     remove_unpublished(directory, "*.part")
     remove_unpublished(directory / SHARDS_FOLDER, "*")
 

@@ -29,6 +29,10 @@ Read = Callable[[int], Pixels]
 Encode = Callable[[Pixels], Codes]
 
 
+class Unreadable(Exception):
+    """A picture is broken; the message says how."""
+
+
 @dataclass(frozen=True)
 class _Block:
     codes: Codes
@@ -53,7 +57,7 @@ class CodeBlocks:
         clock: StageClock,
     ) -> None:
         """`order` holds all pictures, near each other if needed together; `read` runs on threads
-        and raises ValueError for what cannot be read.
+        and raises Unreadable for a broken picture.
         """
         self.failures: dict[int, str] = {}
         """Why a picture that was needed cannot be read, by its number."""
@@ -132,7 +136,7 @@ class CodeBlocks:
             for picture, future in zip(self._pictures(number), coming, strict=True):
                 try:
                     pictures.append(future.result())
-                except ValueError as error:
+                except Unreadable as error:
                     self.failures[picture] = str(error)
                     pictures.append(None)
         whole = np.stack([self._black if picture is None else picture for picture in pictures])

@@ -1,4 +1,7 @@
-"""Composites as files; the same pixels always give the same bytes."""
+"""Composites as files; the same pixels always give the same bytes.
+
+Legend: H x W pixels.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,18 @@ from worker.generation.spec import OutputSpec
 
 
 def encode_composite(pixels: NDArray[np.uint8], output: OutputSpec) -> bytes:
-    """RGB pixels (H, W, 3) in the format of the spec."""
+    """RGB pixels (H, W, 3) in the size and format of the spec."""
     file = io.BytesIO()
     image = Image.fromarray(pixels)
-    if output.picture_format == "jpg":
-        # 4:4:4: at these sizes halved color planes blur the very clothes that were swapped.
-        image.save(file, "JPEG", quality=output.quality, subsampling=0)
-    else:
-        image.save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    if output.size is not None:
+        height, width = output.size
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    match output.picture_format:
+        case "jpg":
+            # 4:4:4: at these sizes halved color planes blur the very clothes that were swapped.
+            image.save(file, "JPEG", quality=output.quality, subsampling=0)
+        case "png":
+            image.save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+        case "webp":
+            image.save(file, "WEBP", quality=output.quality)
     return file.getvalue()

@@ -26,10 +26,10 @@ from torch import Tensor
 from model.data.picture import NO_CAMERA
 from model.data.transforms import decode_picture
 from model.predictor import Predictor
-from worker.generation.codes import CodeBlocks
+from worker.generation.codes import CodeBlocks, Unreadable
 from worker.generation.encoding import encode_composite
 from worker.generation.judging import Judging, Verdict
-from worker.generation.listing import Listing
+from worker.generation.listing import Listing, require_source
 from worker.generation.naming import Names
 from worker.generation.near_duplicates import NearDuplicates
 from worker.generation.plan import Plan
@@ -63,6 +63,7 @@ class Engine:
         predictor: Predictor,
         judging: Judging,
         *,
+        batch: int,
         threads: int,
         clock: StageClock,
     ) -> None:
@@ -71,7 +72,7 @@ class Engine:
         self._predictor = predictor
         self._judging = judging
         self._clock = clock
-        self._batch = predictor.max_batch
+        self._batch = batch
         self._names = Names(spec.output, listing.persons, listing.names)
         self._embeds = spec.keep.minimum_identity_consistency is not None
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
@@ -98,6 +99,10 @@ class Engine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads; what they have begun is finished."""
         for threads in (self._readers, self._writers):
             threads.shutdown(cancel_futures=True)
 
@@ -219,8 +224,9 @@ class Engine:
         except MemoryError:
             raise
         except Exception as error:  # decoders raise anything at broken files
+            require_source(self._listing, picture, error)
             message = str(error).replace(f"{self._listing.root}/", "")
-            raise ValueError(message or type(error).__name__) from error
+            raise Unreadable(message or type(error).__name__) from error
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         styles = self._predictor.appearance_styles(pixels)

@@ -3,3 +3,15 @@
 
 class GenerationError(ValueError):
     """Spec, data set, checkpoint or output folder do not allow the job; the message says why."""
+
+
+class SpecError(GenerationError):
+    """Fields of a spec cannot be used; `problems` has each by its name, dots between levels."""
+
+    def __init__(self, message: str, problems: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class DeliveryError(RuntimeError):
+    """The store that a set is put to fails or refuses; the message says why and is safe to show."""

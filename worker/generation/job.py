@@ -3,7 +3,7 @@
 `job.json` in the output folder says whose composites these are. A job that was stopped, killed or
 cut off from power is carried on by making the shards that are missing; it ends with the same files
 as one that ran through. Everything that decides the bytes of a shard is in `Job`, so that shards
-can be made anywhere.
+can be made anywhere: `runner` does the same steps for workers that share a job.
 """
 
 from __future__ import annotations
@@ -13,27 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model.checkpoints import Checkpoint, CheckpointError
-from model.labeller import Labeller
+from model.checkpoints import Checkpoint
 from model.predictor import Predictor
 from worker.generation.arrow import require_pyarrow
 from worker.generation.assembly import MANIFEST, assemble, read_manifest, remove_shards
-from worker.generation.claim import claim
-from worker.generation.engine import Engine
-from worker.generation.errors import GenerationError
-from worker.generation.judging import Judging
+from worker.generation.claim import claim, remove_leftovers
 from worker.generation.listing import Listing
-from worker.generation.packing import pack
+from worker.generation.maker import Maker
 from worker.generation.plan import Plan
-from worker.generation.publication import (
-    locked,
-    published_folder,
-    write_file,
-)
-from worker.generation.realism import realism_of_real_pictures
+from worker.generation.plots import require_matplotlib
+from worker.generation.publication import locked, write_file
 from worker.generation.shards import (
     ALL_MADE,
-    PICTURES_FOLDER,
     SHARDS_FOLDER,
     ShardIndex,
     ShardRange,
@@ -41,12 +32,14 @@ from worker.generation.shards import (
     read_index,
     shard_folder,
     sound_shard,
-    write_shard,
 )
 from worker.generation.spec import GenerationSpec
 from worker.generation.stages import Stage, StageClock
 
 FORMAT = 1
+
+Window = tuple[int, int]
+"""Positions of the plan, from the first to before the second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +51,25 @@ class Job:
     plan: Plan
     checkpoint: Checkpoint
     predictor: Predictor
+    batch: int
+    """Rows that go through the networks together; it decides how they round."""
 
     @classmethod
-    def of(cls, spec: GenerationSpec, checkpoint: Checkpoint, predictor: Predictor) -> Job:
-        """Read the listing and lay out the plan."""
+    def of(
+        cls,
+        spec: GenerationSpec,
+        checkpoint: Checkpoint,
+        predictor: Predictor,
+        *,
+        batch: int | None = None,
+    ) -> Job:
+        """Read the listing and lay out the plan; by default as many rows as the predictor takes."""
         listing = Listing.read(spec.source)
         plan = Plan(listing, spec.pairing, spec.seed)
         return cls(
-            spec=spec, listing=listing, plan=plan, checkpoint=checkpoint, predictor=predictor
-        )
+            spec=spec, listing=listing, plan=plan, checkpoint=checkpoint, predictor=predictor,
+            batch=predictor.max_batch if batch is None else batch,
+        )  # fmt: skip
 
     @property
     def count(self) -> int:
@@ -76,16 +79,35 @@ class Job:
         """Everything that decides the bytes; two jobs of one identity make the same files."""
         spec = self.spec.to_json()
         # A data set may be moved: what is in it counts, and the listing's digest tells that.
-        del spec["source"]["folder"]
+        # Nor does it matter where the files go.
+        del spec["source"]["folder"], spec["output"]["destination"]
         return {
             "format": FORMAT,
             "spec": spec,
             "listing_sha256": self.listing.digest,
-            "checkpoint_sha256": self.checkpoint.metadata.sha256,
-            "device": self.predictor.device.type,
-            "precision": str(self.predictor.autocast or "float32").removeprefix("torch."),
-            "batch": self.predictor.max_batch,
+            **networks_identity(self.checkpoint, self.predictor, self.batch),
         }
+
+    def next_window(self, window: Window, kept: int) -> Window | None:
+        """What is made in place of dropped composites after `window`, within the spec's bound, when
+        `kept` were kept so far.
+        """
+        beyond = min(
+            self.count - kept,
+            self.count + self.spec.top_up - window[1],
+            self.plan.pairs - window[1],
+        )
+        return (window[1], window[1] + beyond) if beyond > 0 else None
+
+
+def networks_identity(checkpoint: Checkpoint, predictor: Predictor, batch: int) -> dict[str, Any]:
+    """What checkpoint and device add to a job's identity."""
+    return {
+        "checkpoint_sha256": checkpoint.metadata.sha256,
+        "device": predictor.device.type,
+        "precision": str(predictor.autocast or "float32").removeprefix("torch."),
+        "batch": batch,
+    }
 
 
 @dataclass(kw_only=True)
@@ -120,35 +142,46 @@ def run_job(
 
     Raises GenerationError for a folder that holds something else, or that needs `resume`.
     """
+    require_libraries()
+    progress = Progress(planned=job.count)
+    clock = StageClock()
+    with Maker.prepared(job, threads=threads, clock=clock) as maker:
+        directory.mkdir(parents=True, exist_ok=True)
+        with locked(directory):
+            claim(directory, job.identity(), resume=resume)
+            remove_leftovers(directory)
+            if is_complete(directory):
+                remove_shards(directory)
+                return count_complete(directory)
+            indexes = _make_windows(job, maker, directory, progress, report)
+            with clock.stage("publish"):
+                conclude(job, directory, indexes)
+    progress.stages = clock.seconds
+    return progress
+
+
+def require_libraries() -> None:
+    """Raises ImportError here, not after hours, where one is missing."""
     require_pyarrow()
-    count = job.count
-    labeller = _labeller(job)
-    directory.mkdir(parents=True, exist_ok=True)
-    with locked(directory):
-        claim(directory, job.identity(), resume=resume)
-        progress = Progress(planned=count)
-        if (directory / MANIFEST).exists():
-            _clean_up(directory, progress)
-            return progress
-        clock = StageClock()
-        judging = Judging(
-            job.spec,
-            job.listing,
-            job.predictor,
-            labeller,
-            realism_of_real_pictures(job.listing, job.predictor, job.spec.seed)
-            if job.spec.needs_discriminator
-            else None,
-        )
-        with Engine(
-            job.spec, job.listing, job.plan, job.predictor, judging, threads=threads, clock=clock
-        ) as engine:
-            indexes = _make_windows(job, engine, directory, progress, clock, report)
-        with clock.stage("publish"):
-            write_file(directory / SHARDS_FOLDER / ALL_MADE, b"")
-            assemble(job.spec, job.listing, job.checkpoint.metadata, directory, indexes)
-        progress.stages = clock.seconds
-        return progress
+    require_matplotlib()
+
+
+def is_complete(directory: Path) -> bool:
+    """Whether the whole data set is there."""
+    return (directory / MANIFEST).exists()
+
+
+def existing_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
+    """A shard that an earlier run published, whole; a damaged one is removed."""
+    if (directory / SHARDS_FOLDER / ALL_MADE).exists():  # its pictures may have been moved
+        return read_index(shard_folder(directory, covers.number))
+    return sound_shard(directory, covers)
+
+
+def conclude(job: Job, directory: Path, indexes: list[ShardIndex]) -> None:
+    """One data set of all shards; may be repeated."""
+    write_file(directory / SHARDS_FOLDER / ALL_MADE, b"")
+    assemble(job.spec, job.listing, job.checkpoint.metadata, directory, indexes)
 
 
 def shards_done(directory: Path) -> int:
@@ -157,85 +190,40 @@ def shards_done(directory: Path) -> int:
 
 
 def _make_windows(
-    job: Job, engine: Engine, directory: Path, progress: Progress, clock: StageClock, report: Report
+    job: Job, maker: Maker, directory: Path, progress: Progress, report: Report
 ) -> list[ShardIndex]:
     """All shards: of the plan, then of what it takes to replace dropped ones, within the bound."""
-    count, allowance = progress.planned, job.spec.top_up
-    window = (0, count)
-    indexes: list[ShardIndex] = []
-    while window[0] < window[1]:
-        for covers in cut(window, job.spec.output.shard_size, len(indexes)):
-            index = _existing(directory, covers)
-            if index is None:
-                index = _make(job, engine, covers, directory, progress, clock, report)
-            else:
-                progress.made += covers.last - covers.first
-                progress.made_before += covers.last - covers.first
-            progress.add(index)
-            indexes.append(index)
-            report(progress)
-        beyond = min(
-            count - progress.kept,
-            count + allowance - window[1],
-            job.plan.pairs - window[1],
-        )
-        window = (window[1], window[1] + max(0, beyond))
-        progress.planned = window[1]
-    return indexes
-
-
-def _existing(directory: Path, covers: ShardRange) -> ShardIndex | None:
-    """A shard that an earlier run published."""
-    if (directory / SHARDS_FOLDER / ALL_MADE).exists():  # its pictures may have been moved
-        return read_index(shard_folder(directory, covers.number))
-    return sound_shard(directory, covers)
-
-
-def _make(
-    job: Job,
-    engine: Engine,
-    covers: ShardRange,
-    directory: Path,
-    progress: Progress,
-    clock: StageClock,
-    report: Report,
-) -> ShardIndex:
-    """One shard, published."""
 
     def add(more: int) -> None:
         progress.made += more
-        progress.stages = clock.seconds
+        progress.stages = maker.clock.seconds
         report(progress)
 
-    appearances, structures = job.plan.window(*covers.window).pairs(covers.first, covers.last)
-    with published_folder(shard_folder(directory, covers.number)) as folder:
-        pictures = folder / PICTURES_FOLDER
-        pictures.mkdir()
-        rows = engine.make(covers.first, appearances, structures, pictures, add)
-        with clock.stage("publish"):
-            pack(job.spec, rows, pictures, covers.number)
-            needed: set[int] = {*appearances.tolist(), *structures.tolist()}
-            unreadable = {
-                job.listing.paths[picture]: engine.failures[picture]
-                for picture in needed
-                if picture in engine.failures
-            }
-            return write_shard(folder, covers, rows, unreadable)
+    window: Window | None = (0, job.count)
+    indexes: list[ShardIndex] = []
+    while window is not None:
+        progress.planned = window[1]
+        for covers in cut(window, job.spec.output.shard_size, len(indexes)):
+            index = existing_shard(directory, covers)
+            if index is None:
+                index = maker.publish(covers, directory, add)
+            else:
+                progress.made += len(covers)
+                progress.made_before += len(covers)
+            progress.add(index)
+            indexes.append(index)
+            report(progress)
+        window = job.next_window(window, progress.kept)
+    return indexes
 
 
-def _clean_up(directory: Path, progress: Progress) -> None:
-    """Of a job that is complete: count it, and remove what a kill may have left."""
+def count_complete(directory: Path) -> Progress:
+    """What a complete job came to, from its manifest."""
+    progress = Progress(planned=0)
     for row in read_manifest(directory):
         progress.made += 1
         progress.kept += row["kept"]
         if not row["kept"]:
             progress.dropped[row["dropped"]] = progress.dropped.get(row["dropped"], 0) + 1
     progress.planned = progress.made_before = progress.made
-    remove_shards(directory)
-
-
-def _labeller(job: Job) -> Labeller | None:
-    try:
-        return Labeller(job.checkpoint, job.predictor) if job.spec.needs_teacher else None
-    except CheckpointError as error:
-        raise GenerationError(str(error)) from error
+    return progress

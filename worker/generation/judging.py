@@ -8,7 +8,9 @@ Legend: B composites, H x W pixels, D embedding values, I the teacher's classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,16 +48,16 @@ class Judging:
         listing: Listing,
         predictor: Predictor,
         labeller: Labeller | None,
-        realism_of_real_pictures: Floats | None,
+        realism_of_real_pictures: Callable[[], Floats],
     ) -> None:
         """`labeller` is needed where the spec needs a teacher; `realism_of_real_pictures`, sorted,
-        where it needs a discriminator.
+        is asked once if the spec needs a discriminator.
         """
         self._spec = spec
         self._listing = listing
         self._predictor = predictor
         self._labeller = labeller
-        self._real = realism_of_real_pictures
+        self._real = cache(realism_of_real_pictures)
         self._persons = np.array(listing.persons)
         known = labeller.identities if labeller else 0
         if "two_labels" in spec.labels and known != len(listing.persons):
@@ -95,10 +97,9 @@ class Judging:
                 axis=1
             )
         if self._spec.needs_discriminator:
-            assert self._real is not None
-            realism = self._predictor.realism(composites)
-            below = np.searchsorted(self._real, realism, side="right")
-            scores["realism_percentile"] = (100 * below / len(self._real)).astype(np.float32)
+            real, realism = self._real(), self._predictor.realism(composites)
+            below = np.searchsorted(real, realism, side="right")
+            scores["realism_percentile"] = (100 * below / len(real)).astype(np.float32)
         return scores
 
     def _verdict(

@@ -8,7 +8,9 @@ Legend: N pictures.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,9 @@ from worker.generation.errors import GenerationError
 from worker.generation.spec import SourceSpec
 
 Integers = NDArray[np.int64]
+
+_BROKEN_PICTURE = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP})
+"""What the file itself is to blame for; anything else is the storage's fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,11 @@ class Listing:
     @classmethod
     def read(cls, source: SourceSpec) -> Listing:
         """Read the split of a data set; what is wrong with it is a GenerationError."""
+        if source.folder is None:
+            raise GenerationError(
+                f"source.dataset is {source.dataset}, a data set of a server; expected "
+                "source.folder, since this job is made here"
+            )
         try:
             dataset = read_dataset(source.folder, source.layout, source.pattern)
             return cls.of(dataset, dataset.split(source.split))
@@ -102,3 +112,19 @@ class Listing:
             f"{role}_person": int(self.person_ids[number]),
             f"{role}_camera": None if camera == NO_CAMERA else camera,
         }
+
+
+def require_source(listing: Listing, picture: int, error: BaseException) -> None:
+    """Raise GenerationError if a picture could not be read because its storage fails or because it
+    is gone: such a picture is not broken, and leaving it out would change the data set.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        number = cause.errno if isinstance(cause, OSError) else None
+        if number is not None and number not in _BROKEN_PICTURE:
+            raise GenerationError(
+                f"{listing.paths[picture]} cannot be reached in {listing.root} "
+                f"({os.strerror(number)}) though it was there when the job began; bring the source "
+                "back and resume"
+            ) from error
+        cause = cause.__cause__

@@ -1,8 +1,8 @@
 """Packs the pictures of a shard into one file, for the layouts that have such files.
 
 webdataset: a tar whose members come in pairs, NAME.jpg and NAME.json (the manifest row). parquet:
-the manifest's columns and the picture's bytes. Afterwards `file` of a row names both, such as
-`composites-000003.tar/NAME.jpg`. The same shard gives the same bytes.
+the manifest's columns and the picture, its bytes and its name. Afterwards `file` of a row names
+both, such as `composites-000003.tar/NAME.jpg`. The same shard gives the same bytes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def pack(spec: GenerationSpec, rows: list[Row], folder: Path, shard: int) -> Non
     else:
         with ManifestWriter(folder / name, spec, pictures=True) as file:
             for row, picture in zip(kept, pictures, strict=True):
-                file.write({**row, PICTURE_COLUMN: picture.read_bytes()})
+                image = {"bytes": picture.read_bytes(), "path": picture.name}
+                file.write({**row, PICTURE_COLUMN: image})
     for picture in pictures:
         picture.unlink()
 
@@ -51,7 +52,7 @@ def read_packed(directory: Path, file: str) -> bytes:
             return member.read()
     if packed.endswith(".parquet"):
         rows = read_rows(directory / packed, ["file", PICTURE_COLUMN])
-        return next(row[PICTURE_COLUMN] for row in rows if row["file"] == file)
+        return next(row[PICTURE_COLUMN]["bytes"] for row in rows if row["file"] == file)
     return (directory / file).read_bytes()
 
 

@@ -19,6 +19,10 @@ from model.files import replaced_directory
 from worker.generation.errors import GenerationError
 
 
+class FolderBusy(GenerationError):
+    """Another process works in the folder."""
+
+
 @contextmanager
 def published_folder(directory: Path) -> Generator[Path]:
     """A temporary folder to fill, which then takes the place of `directory` in one step."""
@@ -53,13 +57,13 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Generator[None]:
-    """Nobody else works in the folder meanwhile; a GenerationError if somebody does already."""
+    """Nobody else works in the folder meanwhile; FolderBusy if somebody does already."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise GenerationError(
+            raise FolderBusy(
                 f"another process is generating into {folder}: wait for it or choose another folder"
             ) from None
         yield

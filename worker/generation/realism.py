@@ -9,7 +9,7 @@ from model.data.picture import DatasetError
 from model.data.transforms import decode_picture
 from model.predictor import Predictor
 from worker.generation.errors import GenerationError
-from worker.generation.listing import Listing
+from worker.generation.listing import Listing, require_source
 from worker.generation.plan import keyed_order
 
 Floats = NDArray[np.float32]
@@ -19,19 +19,25 @@ REAL_PICTURES = 2048
 """At most so many set the scale; more would move a percentile by less than it is worth."""
 
 
-def realism_of_real_pictures(listing: Listing, predictor: Predictor, seed: int) -> Floats:
-    """Sorted scores of readable real pictures, all of them or as many drawn by the seed."""
+def require_discriminator(predictor: Predictor) -> None:
+    """Raises GenerationError if the checkpoint carries none."""
     if not predictor.has_discriminator:
         raise GenerationError(
             "minimum_realism_percentile needs a discriminator, and the checkpoint carries only "
             f"{', '.join(predictor.metadata.networks)}: use one that kept it"
         )
+
+
+def realism_of_real_pictures(
+    listing: Listing, predictor: Predictor, seed: int, batch: int
+) -> Floats:
+    """Sorted scores of readable real pictures, all of them or as many drawn by the seed."""
     drawn: list[int] = keyed_order(f"realism {seed}".encode(), listing.paths).tolist()
     scores: list[Floats] = []
-    for start in range(0, min(len(drawn), REAL_PICTURES), predictor.max_batch):
+    for start in range(0, min(len(drawn), REAL_PICTURES), batch):
         pictures = [
             picture
-            for number in drawn[start : min(start + predictor.max_batch, REAL_PICTURES)]
+            for number in drawn[start : min(start + batch, REAL_PICTURES)]
             if (picture := _read(listing, number, predictor)) is not None
         ]
         if pictures:
@@ -46,5 +52,6 @@ def _read(listing: Listing, number: int, predictor: Predictor) -> Pixels | None:
     try:
         path = listing.root / listing.paths[number]
         return decode_picture(path, predictor.height, predictor.width)
-    except (DatasetError, ValueError, SyntaxError):
+    except (DatasetError, ValueError, SyntaxError) as error:
+        require_source(listing, number, error)
         return None

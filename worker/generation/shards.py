@@ -37,6 +37,9 @@ class ShardRange:
     first: int
     last: int
 
+    def __len__(self) -> int:
+        return self.last - self.first
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShardIndex:
@@ -85,11 +88,22 @@ class ShardIndex:
 
 def cut(window: tuple[int, int], shard_size: int, number: int) -> Iterator[ShardRange]:
     """The shards of a window, counted from `number`."""
-    start, stop = window
-    for first in range(start, stop, shard_size):
-        last = min(first + shard_size, stop)
-        yield ShardRange(number=number, window=window, first=first, last=last)
-        number += 1
+    for place in range(shards_of(window, shard_size)):
+        yield shard_of(window, shard_size, number, number + place)
+
+
+def shards_of(window: tuple[int, int], shard_size: int) -> int:
+    """How many shards a window is cut into."""
+    return -(-(window[1] - window[0]) // shard_size)
+
+
+def shard_of(window: tuple[int, int], shard_size: int, first: int, number: int) -> ShardRange:
+    """Shard `number` of a window whose shards are counted from `first`."""
+    start = window[0] + (number - first) * shard_size
+    last = min(start + shard_size, window[1])
+    if not window[0] <= start < last:
+        raise ValueError(f"shard {number} is not within the window {window}")
+    return ShardRange(number=number, window=window, first=start, last=last)
 
 
 def shard_folder(directory: Path, number: int) -> Path:

@@ -8,6 +8,7 @@ spec.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -21,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from worker.generation.errors import GenerationError
+from worker.generation.errors import GenerationError, SpecError
 
 SourceLayout = Literal[
     "market1501", "duke", "msmt17", "cuhk03", "veri776", "imagefolder", "pattern"
@@ -32,7 +33,7 @@ SourceSplit = Literal["train", "query", "gallery", "multi_query"]
 Pairing = Literal["cross_identity", "same_camera", "cross_camera", "full_grid"]
 LabelName = Literal["appearance", "structure", "uniform", "two_labels"]
 OutputLayout = Literal["market1501", "imagefolder", "webdataset", "parquet"]
-PictureFormat = Literal["jpg", "png"]
+PictureFormat = Literal["jpg", "png", "webp"]
 
 TOP_K_PREFIX = "teacher_top_k="
 
@@ -42,13 +43,23 @@ class _Part(BaseModel):
 
 
 class SourceSpec(_Part):
-    """The real pictures that appearance and structure are taken from."""
+    """The real pictures that appearance and structure are taken from: a folder, or a data set that
+    was uploaded to a server. A server takes folders below its data root only.
+    """
 
-    folder: Path
+    folder: Path | None = None
+    dataset: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     layout: SourceLayout | None = None
     """Found out from folders and names if absent (docs/data.md)."""
     pattern: str | None = None
     split: SourceSplit = "train"
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceSpec:
+        if (self.folder is None) == (self.dataset is None):
+            given = "neither" if self.folder is None else "both"
+            raise ValueError(f"{given} of folder and dataset given; expected one of them")
+        return self
 
 
 class TeacherTopK(_Part):
@@ -82,15 +93,57 @@ class KeepSpec(_Part):
     """
 
 
+def _size_from_text(value: object) -> object:
+    """`256x128`, as a command line or YAML writes it."""
+    if isinstance(value, str):
+        if not (sides := re.fullmatch(r"(\d{1,6})x(\d{1,6})", value)):
+            raise ValueError("expected HEIGHTxWIDTH in pixels, such as 256x128")
+        return [int(side) for side in sides.groups()]
+    return value
+
+
+Side = Annotated[int, Field(ge=16, le=2048)]
+PictureSize = Annotated[tuple[Side, Side], BeforeValidator(_size_from_text)]
+"""Height and width in pixels."""
+
+
 class OutputSpec(_Part):
-    """How composites are laid out; where to is said apart, so that a job can be moved."""
+    """How composites are laid out, and optionally where the complete set goes."""
 
     layout: OutputLayout = "market1501"
     picture_format: PictureFormat = "jpg"
     quality: int = Field(default=95, ge=1, le=100)
-    """Of JPEG."""
+    """Of JPEG and WebP."""
+    size: PictureSize | None = None
+    """Of the pictures written; the network's own if absent."""
     shard_size: int = Field(default=1024, ge=1, le=65536)
     """Composites made and published together."""
+    destination: str | None = None
+    """URL that the complete set is put to. It does not change a byte of any file, so it is no part
+    of what tells two jobs apart: a job may be delivered elsewhere than it was begun for.
+    """
+
+    @field_validator("destination")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is not None and (problem := url_problem(url)):
+            raise ValueError(problem)
+        return url
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with a destination, without repeating it: it may hold a secret."""
+    if not re.match(r"[a-z][a-z0-9+.-]*://.", url):
+        return "expected a URL such as s3://bucket/prefix"
+    if "::" in url or "?" in url:
+        return "expected one plain URL without options, such as s3://bucket/prefix"
+    user, at, _ = url.partition("://")[2].partition("@")
+    if at and ":" in user:
+        return (
+            "it holds a password or key; expected none: credentials are taken from the environment "
+            "or the store's own configuration"
+        )
+    return None
 
 
 class GenerationSpec(_Part):
@@ -143,7 +196,10 @@ class GenerationSpec(_Part):
 
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form, read back by `spec_from`."""
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json")
+        # The one place that was given: a job is described alike wherever its source comes from.
+        del values["source"]["dataset" if self.source.dataset is None else "folder"]
+        return values
 
 
 def spec_from(values: dict[str, Any], *, where: str = "the spec") -> GenerationSpec:
@@ -151,7 +207,9 @@ def spec_from(values: dict[str, Any], *, where: str = "the spec") -> GenerationS
     try:
         return GenerationSpec.model_validate(values)
     except ValidationError as error:
-        raise GenerationError(_explained(error, where)) from error
+        problems = _problems(error)
+        lines = [f"{field}: {message}" if field else message for field, message in problems]
+        raise SpecError(f"{where} cannot be used: " + "; ".join(lines), problems) from error
 
 
 def read_spec_file(path: Path) -> dict[str, Any]:
@@ -194,17 +252,19 @@ def _read_yaml(text: str) -> object:
         raise ValueError(str(error)) from error
 
 
-def _explained(error: ValidationError, where: str) -> str:
-    lines: list[str] = []
+def _problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
+    """Name and message of each field that is wrong; the name is empty for the whole spec."""
+    problems: list[tuple[str, str]] = []
     for problem in error.errors(include_url=False, include_context=False):
         # Members of unions appear as names of types: only what the user wrote is said.
         path = [str(part) for part in problem["loc"] if str(part) not in _UNION_MEMBERS]
         message = problem["msg"].removeprefix("Value error, ")
         arrived = problem["input"]
-        if isinstance(arrived, str | int | float | bool):
+        # What is no plain URL may hold a key.
+        if isinstance(arrived, str | int | float | bool) and path[-1:] != ["destination"]:
             message += f" (got {arrived!r})"
-        lines.append(f"{'.'.join(path)}: {message}" if path else message)
-    return f"{where} cannot be used: " + "; ".join(lines)
+        problems.append((".".join(path), message))
+    return tuple(problems)
 
 
 _UNION_MEMBERS = frozenset(

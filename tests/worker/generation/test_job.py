@@ -19,7 +19,7 @@ from model.data.transforms import decode_picture
 from model.predictor import Predictor
 from tests.model.tiny import HEIGHT, WIDTH
 from tests.worker.generation.jobs import Row, contents, job_of, load, manifest, run
-from worker.generation import assembly, job, shards
+from worker.generation import assembly, job, maker, shards
 from worker.generation.arrow import read_rows
 from worker.generation.errors import GenerationError
 from worker.generation.packing import read_packed
@@ -48,7 +48,7 @@ def test_a_job_writes_what_its_manifest_says(
     assert [row["position"] for row in rows] == list(range(30))
     assert {path.name for path in out.iterdir()} == {
         "bounding_box_train", "card.md", "job.json", "manifest.jsonl", "manifest.parquet",
-        "sheet.png",
+        "plots", "sheet.png",
     }  # fmt: skip
 
 
@@ -288,9 +288,9 @@ class Fuse:
 @pytest.mark.parametrize(
     ("module", "name", "blows_at", "layout"),
     [
-        (job, "write_shard", 1, "market1501"),
-        (job, "write_shard", 3, "market1501"),
-        (job, "write_shard", 3, "webdataset"),
+        (maker, "write_shard", 1, "market1501"),
+        (maker, "write_shard", 3, "market1501"),
+        (maker, "write_shard", 3, "webdataset"),
         (job, "assemble", 1, "market1501"),
         (assembly, "_move", 1, "market1501"),
         (assembly, "_move", 3, "market1501"),
@@ -329,7 +329,7 @@ def test_a_damaged_shard_is_made_again(
     made, out = job_of(people, networks), tmp_path / "out"
     run(made, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
-        patch.setattr(job, "write_shard", Fuse(job.write_shard, 4))
+        patch.setattr(maker, "write_shard", Fuse(maker.write_shard, 4))
         with pytest.raises(Interrupted):
             run(made, out)
     pictures = sorted(shards.shard_folder(out, 1).rglob("*.jpg"))

@@ -1,0 +1,401 @@
+"""Does a worker's share of generation jobs: each task is one step, in a thread of its own.
+
+`begin` reads the source and opens the first window of the plan, `shard` makes one shard, `advance`
+opens a window for what is to be topped up or puts the data set together. All of it is what `job`
+does on one machine, with the same functions. A step that fails lets the job fail with a message; a
+step that is told to stop leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from redis.asyncio import Redis
+
+from model.checkpoints import Checkpoint
+from model.data.check import check_dataset
+from model.data.layouts import LayoutName, read_dataset
+from model.data.picture import DatasetError
+from model.predictor import Predictor
+from worker import metrics
+from worker.batcher import DeviceBroken
+from worker.bulk import Halt, Halted, LeaveToOthers
+from worker.connection import REDIS_ERRORS
+from worker.contract import DatasetCheckJob, DatasetCheckResult
+from worker.device import DeviceClosed, DeviceThread
+from worker.errors import BadJob, JobError
+from worker.generation.assembly import remove_shards
+from worker.generation.delivery import claim_destination, deliver
+from worker.generation.errors import DeliveryError, GenerationError
+from worker.generation.foreman import Foreman, Order
+from worker.generation.job import (
+    Progress,
+    conclude,
+    count_complete,
+    existing_shard,
+    is_complete,
+)
+from worker.generation.jobs import GenerationTask
+from worker.generation.ledger import Ledger
+from worker.generation.publication import FolderBusy, locked
+from worker.generation.records import free_storage
+from worker.generation.shards import (
+    ShardIndex,
+    cut,
+    read_index,
+    shard_folder,
+    shard_of,
+    shards_of,
+)
+from worker.generation.workshop import OpenJob, OtherNetworks, Workshop
+from worker.handlers import is_out_of_memory, run_canary
+from worker.settings import QueueSettings, WorkerSettings
+from worker.storage import StorageSettings, resolve_below
+from worker.tasks import cancel_and_wait
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 0.1
+"""How soon a running step hears that its job was cancelled."""
+REPORT_SECONDS = 0.5
+NICENESS = 10
+"""Of the threads around the device: what requests need of the processor goes first."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class GenerationRunner:
+    """The bulk work of one worker; `device` is the thread that small requests use too."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        checkpoint: Checkpoint,
+        predictor: Predictor,
+        device: DeviceThread,
+        settings: QueueSettings,
+        worker_settings: WorkerSettings,
+        storage: StorageSettings,
+    ) -> None:
+        # Messages say where things are below the root: it must have one name only.
+        storage = storage.model_copy(update={"data_root": storage.data_root.resolve()})
+        self._predictor = predictor
+        self._device = device
+        self._storage = storage
+        self._foreman = Foreman(redis, settings)
+        self._ledger = Ledger(redis, settings, storage)
+        self._thread = DeviceThread("bulk")
+        self._is_nice = False
+        self._halt = Halt()
+        self._stopping = False
+        self._workshop = Workshop(
+            checkpoint,
+            predictor,
+            storage,
+            device=device,
+            batch=worker_settings.generation_batch,
+            threads=worker_settings.generation_threads,
+            before_each_call=lambda: self._halt.check(),
+        )
+
+    @property
+    def recipe(self) -> str:
+        return self._workshop.recipe
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._halt.set()
+
+    def close(self) -> None:
+        self._thread.close()
+
+    async def run(self, task: GenerationTask) -> None:
+        if self._stopping:
+            raise LeaveToOthers("the worker stops")
+        try:
+            order = await self._foreman.order(task)
+            if order is not None:
+                match task.step:
+                    case "begin":
+                        await self._begin(task, order)
+                    case "shard":
+                        await self._shard(task, order)
+                    case "advance":
+                        await self._advance(task, order)
+        except Halted:
+            if self._stopping:
+                raise LeaveToOthers("the worker stops") from None
+        except (FolderBusy, DeviceClosed) as error:
+            raise LeaveToOthers(str(error)) from error
+        except OtherNetworks as error:
+            await self._leave_to_fitting_workers(task, error)
+        except Exception as error:
+            await self._fail(task, error)
+        if await self._foreman.was_deleted(task):  # after this step made its folder again
+            await self._in_thread(lambda: self._workshop.close_all_of(task.job_id))
+            await asyncio.to_thread(free_storage, self._storage, task.job_id)
+
+    async def give_up(self, task: GenerationTask, reason: Exception) -> None:
+        code = reason.code if isinstance(reason, JobError) else JobError.code
+        metrics.GENERATION_FAILURES.labels(code).inc()
+        await self._foreman.fail(task, code, f"{reason}; resume the job to try again")
+
+    async def check_dataset(self, job: DatasetCheckJob) -> DatasetCheckResult:
+        """A report whose paths are below the data root."""
+        self._halt = halt = Halt()
+        try:
+            return await self._in_thread(lambda: self._checked(job, halt))
+        except Halted:
+            raise LeaveToOthers("the worker stops") from None
+
+    async def maintain(self) -> None:
+        """Frees what idle jobs hold here, and what ended jobs hold on the volume."""
+        retention = self._storage.job_retention_seconds
+        while True:
+            await asyncio.sleep(max(0.5, min(60.0, retention / 10)))
+            await self._in_thread(self._workshop.close_idle)
+            try:
+                await self._ledger.expire_finished()
+            except (JobError, OSError) as error:
+                _log.warning("ended jobs were not looked through: %s", error)
+
+    async def _begin(self, task: GenerationTask, order: Order) -> None:
+        if not await self._foreman.start(task, self._predictor.model_version):
+            return
+        spec = order.spec
+
+        def begin() -> tuple[int, Progress | None]:
+            opened = self._workshop.begin(task, spec)
+            url = spec.output.destination
+            if url is not None:
+                claim_destination(url, opened.job.identity(), resume=True)
+            if not is_complete(opened.folder):
+                return opened.job.count, None
+            remove_shards(opened.folder)
+            return 0, self._delivered(opened, count_complete(opened.folder))
+
+        count, complete = await self._watched(task, begin)
+        if complete is not None:
+            await self._finish(task, complete)
+        else:
+            shards = shards_of((0, count), spec.output.shard_size)
+            await self._foreman.open_window(task, (0, count), 0, shards)
+
+    async def _shard(self, task: GenerationTask, order: Order) -> None:
+        size = order.spec.output.shard_size
+        covers = shard_of(order.window, size, order.window_shard, task.number)
+        made = 0
+
+        def add(more: int) -> None:
+            nonlocal made
+            made += more
+
+        def make() -> tuple[ShardIndex, bool]:
+            opened = self._workshop.open(task, order.spec)
+            index = existing_shard(opened.folder, covers)
+            if index is not None:
+                return index, True
+            with metrics.SHARD_SECONDS.time():
+                return opened.maker.publish(covers, opened.folder, add), False
+
+        index, was_there = await self._watched(task, make, lambda: made)
+        metrics.SHARDS.labels("found" if was_there else "made").inc()
+        if not was_there:
+            metrics.COMPOSITES.labels("kept").inc(index.kept)
+            metrics.COMPOSITES.labels("dropped").inc(len(covers) - index.kept)
+        await self._foreman.complete(
+            task,
+            composites=len(covers),
+            kept=index.kept,
+            found=len(covers) if was_there else 0,
+            dropped=index.dropped,
+            unreadable=index.unreadable,
+        )
+
+    async def _advance(self, task: GenerationTask, order: Order) -> None:
+        def collect() -> tuple[list[ShardIndex], tuple[int, int] | None]:
+            return _collected(self._workshop.open(task, order.spec), order.window)
+
+        indexes, window = await self._watched(task, collect)
+        if window is not None:
+            first = len(indexes)
+            shards = first + shards_of(window, order.spec.output.shard_size)
+            await self._foreman.open_window(task, window, first, shards)
+            return
+        if not await self._foreman.assemble(task):
+            return
+
+        def assemble() -> Progress:
+            opened = self._workshop.open(task, order.spec)
+            progress = Progress(planned=order.window[1], made=order.window[1])
+            for index in indexes:
+                progress.add(index)
+            with locked(opened.folder):
+                conclude(opened.job, opened.folder, indexes)
+            return self._delivered(opened, progress)
+
+        await self._finish(task, await self._watched(task, assemble))
+
+    async def _finish(self, task: GenerationTask, made: Progress) -> None:
+        await self._foreman.finish(
+            task,
+            composites=made.made,
+            kept=made.kept,
+            dropped=made.dropped,
+            unreadable=made.unreadable,
+        )
+
+    def _delivered(self, opened: OpenJob, made: Progress) -> Progress:
+        """Bring a complete data set to where the spec wants it, too."""
+        halt, url = self._halt, opened.job.spec.output.destination
+        if url is not None:
+            deliver(opened.folder, url, report=lambda _: halt.check())
+        return made
+
+    async def _watched(
+        self, task: GenerationTask, step: Callable[[], T], made: Callable[[], int] | None = None
+    ) -> T:
+        """Run a step in the thread; it is halted when its job no longer wants it.
+
+        `made` tells how many composites of its shard are made so far.
+        """
+        if self._stopping:
+            raise Halted
+        self._halt = halt = Halt()
+        watching = asyncio.create_task(self._watch(task, halt, made))
+        try:
+            return await self._in_thread(step)
+        finally:
+            halt.set()  # if this wait was given up, the step must end, too
+            await cancel_and_wait([watching])
+
+    async def _watch(
+        self, task: GenerationTask, halt: Halt, made: Callable[[], int] | None
+    ) -> None:
+        next_report = time.monotonic() + REPORT_SECONDS
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(*REDIS_ERRORS):
+                wanted = await self._foreman.is_current(task)
+                if wanted and made is not None and time.monotonic() >= next_report:
+                    next_report = time.monotonic() + REPORT_SECONDS
+                    wanted = await self._foreman.report(task, made())
+                if not wanted:
+                    halt.set()
+
+    async def _in_thread(self, step: Callable[[], T]) -> T:
+        return await self._thread.run(lambda: self._nicely(step))
+
+    def _nicely(self, step: Callable[[], T]) -> T:
+        if not self._is_nice:  # threads that it starts inherit it
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            self._is_nice = True
+        return step()
+
+    async def _leave_to_fitting_workers(self, task: GenerationTask, found: OtherNetworks) -> None:
+        workers = await self._foreman.workers()
+        if any(worker.ready and worker.recipe == found.recipe for worker in workers):
+            raise LeaveToOthers(f"the job was begun with {found.recipe}, here is {self.recipe}")
+        await self._foreman.fail(
+            task,
+            "wrong-networks",
+            f"the job was begun with {found.recipe}, and no live worker has these (one has "
+            f"{self.recipe}): start such a worker and resume, or delete the job and submit it anew",
+        )
+
+    async def _fail(self, task: GenerationTask, error: Exception) -> None:
+        """Let the job fail, unless this task is stale or the device is to blame."""
+        if await self._foreman.order(task) is None:
+            return
+        code, message = self._explained(error)
+        if code == JobError.code:
+            try:
+                await self._device.run(lambda: run_canary(self._predictor))
+            except Exception as canary_error:
+                broken = DeviceBroken(f"the device failed a bulk batch ({error!r}) and its check")
+                raise broken from canary_error
+        is_expected = isinstance(error, (GenerationError, BadJob, DeliveryError))
+        _log.error(
+            "job %s, %s %d: %s", task.job_id, task.step, task.number, message,
+            exc_info=None if is_expected else error,
+        )  # fmt: skip
+        metrics.GENERATION_FAILURES.labels(code).inc()
+        await self._foreman.fail(task, code, message)
+
+    def _explained(self, error: Exception) -> tuple[str, str]:
+        """Code and message of a failure, safe to show."""
+        root = str(self._storage.data_root)
+        if isinstance(error, (GenerationError, BadJob)):
+            return BadJob.code, str(error).replace(f"{root}/", "").replace(root, ".")
+        if isinstance(error, DeliveryError):
+            return "delivery-failed", f"{error}; resume the job to deliver the rest"
+        if is_out_of_memory(error):
+            return "out-of-memory", (
+                "a worker has not the memory for a batch of this job: give it more, or less other "
+                "work, and resume; or set DGNET_GENERATION_BATCH lower on all workers, delete the "
+                "job and submit it anew, for the batch decides the bytes"
+            )
+        if isinstance(error, OSError):
+            if error.errno in _FULL:
+                return "storage-full", (
+                    f"the data root has no room ({error.strerror}): free some and resume the job"
+                )
+            return "storage-failed", (
+                f"the data root cannot be used ({error.strerror or type(error).__name__}): mend "
+                "it and resume the job"
+            )
+        return JobError.code, (
+            f"a step of the job failed ({type(error).__name__}); the worker's log has more. Resume "
+            "the job to try again"
+        )
+
+    def _checked(self, job: DatasetCheckJob, halt: Halt) -> DatasetCheckResult:
+        with _relative_to(str(self._storage.data_root)):
+            folder = resolve_below(self._storage.data_root, job.folder)
+            dataset = read_dataset(folder, _layout(job.layout), job.pattern)
+        report = check_dataset(dataset, lambda done, total: halt.check()).to_json()
+        return DatasetCheckResult(report={**report, "root": job.folder})
+
+
+def _collected(
+    opened: OpenJob, window: tuple[int, int]
+) -> tuple[list[ShardIndex], tuple[int, int] | None]:
+    """All shards up to the end of `window`, and what is to be made after them."""
+    job, size = opened.job, opened.job.spec.output.shard_size
+    indexes: list[ShardIndex] = []
+    following: tuple[int, int] | None = (0, job.count)
+    while following is not None and following[0] <= window[0]:
+        for covers in cut(following, size, len(indexes)):
+            index = read_index(shard_folder(opened.folder, covers.number))
+            if index is None or index.range != covers:
+                raise GenerationError(
+                    f"shard {covers.number} is gone from the data root; resume the job to make it "
+                    "anew"
+                )
+            indexes.append(index)
+        following = job.next_window(following, sum(index.kept for index in indexes))
+    return indexes, following
+
+
+@contextmanager
+def _relative_to(root: str) -> Generator[None]:
+    """What is wrong with a data set, in words that do not tell where the data root is."""
+    try:
+        yield
+    except (DatasetError, ValueError) as error:
+        raise BadJob(str(error).replace(f"{root}/", "").replace(root, ".")) from error
+
+
+def _layout(name: str | None) -> LayoutName | None:
+    return name  # pyright: ignore[reportReturnType]

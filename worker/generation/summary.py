@@ -1,0 +1,94 @@
+"""What the rows of a manifest come to: counts, and scores in bins of fixed width.
+
+A row is looked at once and not kept, so that memory does not grow with the job.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = dict[str, Any]
+
+BINS = 1000
+
+SCORE_RANGES: dict[str, tuple[float, float]] = {
+    "identity_consistency": (-1.0, 1.0),
+    "teacher_confidence": (0.0, 1.0),
+    "realism_percentile": (0.0, 100.0),
+}
+"""Lowest and highest value of each score, the bounds of its filter in `KeepSpec`."""
+
+
+class Histogram:
+    """Numbers between two bounds, counted in `BINS` bins of equal width."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low = low
+        self.high = high
+        self.bins = [0] * BINS
+        self.count = 0
+        self.smallest = float("inf")
+        self.largest = float("-inf")
+        self._total = 0.0
+
+    def add(self, value: float) -> None:
+        """A value that rounding put beyond a bound counts in the last bin."""
+        place = int((value - self.low) / (self.high - self.low) * BINS)
+        self.bins[min(max(place, 0), BINS - 1)] += 1
+        self.count += 1
+        self.smallest = min(self.smallest, value)
+        self.largest = max(self.largest, value)
+        self._total += value
+
+    @property
+    def mean(self) -> float:
+        return self._total / self.count
+
+    def quantile(self, share: float) -> float:
+        """The value that this share (0 to 1) of the numbers do not exceed, to within a bin."""
+        wanted = share * self.count
+        below = 0
+        for place, count in enumerate(self.bins):
+            if count and below + count >= wanted:
+                within = place + (wanted - below) / count
+                value = self.low + (self.high - self.low) * within / BINS
+                return min(max(value, self.smallest), self.largest)
+            below += count
+        return self.largest
+
+
+@dataclass
+class Summary:
+    """Of all rows, in any order."""
+
+    planned: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter[str])
+    persons: Counter[int] = field(default_factory=Counter[int])
+    """Kept composites by the person of the appearance."""
+    cameras: Counter[int | None] = field(default_factory=Counter[int | None])
+    """Kept composites by the camera of the structure."""
+    scores: dict[str, Histogram] = field(default_factory=dict[str, Histogram])
+    """Of all that were made, dropped ones too."""
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    """Source pictures that could not be read, and why."""
+
+    def add(self, row: Row) -> None:
+        self.planned += 1
+        for name, value in row["scores"].items():
+            if name not in self.scores:
+                self.scores[name] = Histogram(*SCORE_RANGES[name])
+            self.scores[name].add(value)
+        if not row["kept"]:
+            self.dropped[row["dropped"]] += 1
+            return
+        self.kept += 1
+        self.persons[row["appearance_person"]] += 1
+        self.cameras[row["structure_camera"]] += 1
+
+    @property
+    def known_cameras(self) -> list[int]:
+        """Sorted."""
+        return sorted(camera for camera in self.cameras if camera is not None)

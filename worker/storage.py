@@ -1,0 +1,74 @@
+"""Where data sets and jobs lie on the volume that front end and workers share.
+
+DATA_ROOT/datasets/ID holds an uploaded data set, DATA_ROOT/jobs/ID what a generation job makes,
+DATA_ROOT/jobs/ID.json the job's request, which outlives Redis. Any other folder below DATA_ROOT may
+be named as a source. No torch here: the front end imports this module.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class StorageSettings(BaseSettings):
+    """What front end and workers must agree on."""
+
+    model_config = SettingsConfigDict(env_prefix="DGNET_", frozen=True, extra="ignore")
+
+    data_root: Path = Field(
+        default=Path("dgnet-data"),
+        description="Folder of data sets and generation jobs, shared by front end and workers.",
+    )
+    job_retention_seconds: float = Field(
+        default=7 * 86_400.0,
+        gt=0,
+        description="What a generation job made is removed so long after it ended.",
+    )
+    job_destinations: str = Field(
+        default="",
+        description="Prefixes of URLs that jobs may be delivered to (s3://bucket/), by commas.",
+    )
+
+
+def dataset_folder(data_root: Path, dataset_id: str) -> Path:
+    """Where an uploaded data set lies; a ValueError for what is no id."""
+    return data_root / "datasets" / _checked(dataset_id)
+
+
+def job_folder(data_root: Path, job_id: str) -> Path:
+    """Where a generation job's files lie; a ValueError for what is no id."""
+    return data_root / "jobs" / _checked(job_id)
+
+
+def request_file(data_root: Path, job_id: str) -> Path:
+    """The durable copy of a job's request: beside the folder, which holds the data set alone."""
+    return data_root / "jobs" / f"{_checked(job_id)}.json"
+
+
+def resolve_below(root: Path, relative: Path | str) -> Path:
+    """The real path of something below `root`, which may be a link but must not lead out of it.
+
+    Raises ValueError with a message that names `relative` alone, so that it is safe to show.
+    """
+    if Path(relative).is_absolute():
+        raise ValueError(f"{str(relative)!r} is absolute; expected a path below the data root")
+    top = root.resolve()
+    try:
+        path = (top / relative).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # NUL bytes, circles of links
+        raise ValueError(f"{str(relative)!r} is no path that can be followed") from error
+    if not path.is_relative_to(top):
+        raise ValueError(f"{str(relative)!r} leads out of the data root; expected a path below it")
+    return path
+
+
+def _checked(identifier: str) -> str:
+    if not _ID.fullmatch(identifier):
+        raise ValueError(f"{identifier!r} is no id; expected letters, digits, - and _")
+    return identifier
