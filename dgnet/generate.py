@@ -5,23 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dgnet import local
+from dgnet.destinations import Target
 from dgnet.failures import CommandError, InputError, needs_extra
 from dgnet.interruption import sigterm_interrupts
 from dgnet.options import (
+    ApiKeyOption,
     CheckpointOption,
     DeviceOption,
     LayoutOption,
     PatternOption,
     PrecisionOption,
+    ServerOption,
 )
 from dgnet.progress import progress_bar
-from worker.generation.errors import GenerationError
+from worker.generation.errors import DeliveryError, GenerationError
 from worker.generation.spec import (
     GenerationSpec,
     OutputLayout,
@@ -39,16 +43,23 @@ if TYPE_CHECKING:
 
 def generate(
     inputs: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="[SPEC] [DATA]",
             help="A spec file (.yaml, .json), or the folder of a data set in any layout of "
             "docs/data.md, or both. Options win over the spec.",
         ),
-    ],
+    ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="New or empty folder to write to.")
-    ],
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR|URL",
+            help="New or empty folder to write to, or a URL such as s3://bucket/prefix; the spec's "
+            "output.destination if absent.",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(help="Composites to make.")] = None,
     per_identity: Annotated[
         int | None, typer.Option(help="In place of --count: composites a person.")
@@ -90,7 +101,13 @@ def generate(
     picture_format: Annotated[
         PictureFormat | None, typer.Option("--format", help="Of the pictures; jpg if absent.")
     ] = None,
-    quality: Annotated[int | None, typer.Option(help="Of JPEG; 95 if absent.")] = None,
+    quality: Annotated[int | None, typer.Option(help="Of JPEG and WebP; 95 if absent.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHTxWIDTH", help="Of the pictures, in pixels; the network's if absent."
+        ),
+    ] = None,
     shard_size: Annotated[
         int | None, typer.Option(help="Composites published together; 1024 if absent.")
     ] = None,
@@ -102,6 +119,32 @@ def generate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on the job that the output folder holds.")
     ] = False,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where a set for a URL is made first; in the user's cache if absent.",
+        ),
+    ] = None,
+    keep_work: Annotated[
+        bool, typer.Option("--keep-work", help="Keep that folder when all has arrived at the URL.")
+    ] = False,
+    server: ServerOption = None,
+    api_key: ApiKeyOption = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="With --server: take the pictures from its data set."),
+    ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="With --server: come back to a job; --resume carries it on."
+        ),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(help="With --server: show progress and fetch the set, or leave at once."),
+    ] = True,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -115,7 +158,8 @@ def generate(
     """Make composites in bulk, with manifest, data card and contact sheet.
 
     A job that was interrupted or killed is carried on by the same command with --resume and ends
-    with the same files.
+    with the same files. With --server the job is made there: DATA (a folder or an archive) is
+    uploaded, and the set is fetched into the output folder.
     """
     options: dict[str, Any] = {
         "source": {"layout": layout, "pattern": pattern, "split": split},
@@ -135,10 +179,35 @@ def generate(
             "layout": output_layout,
             "picture_format": picture_format,
             "quality": quality,
+            "size": size,
             "shard_size": shard_size,
         },
     }
-    spec = _spec(inputs, options)
+    asked = Asked.of(inputs or [], options)
+    if server is not None:
+        from dgnet import generate_remotely
+
+        place = generate_remotely.Server(url=server, api_key=api_key)
+        try:
+            if job is not None:
+                generate_remotely.come_back(place, job, output=output, follow=follow, resume=resume)
+            else:
+                generate_remotely.submit(
+                    place,
+                    asked.values,
+                    where=asked.where,
+                    data=asked.data,
+                    dataset=dataset,
+                    output=output,
+                    follow=follow,
+                )
+        except GenerationError as error:
+            raise InputError(str(error)) from error
+        return
+    if dataset is not None or job is not None or not follow:
+        raise InputError("--dataset, --job and --no-follow are for a server: give --server")
+    spec = asked.spec()
+    target = Target.of(output or spec.output.destination, work=work, keep_work=keep_work)
     with needs_extra("generate"):
         from worker.generation.job import Job, run_job
     try:
@@ -146,8 +215,11 @@ def generate(
             loaded, predictor = local.load_networks(
                 checkpoint, device=device, precision=precision, max_batch=batch_size
             )
-            job = Job.of(spec, loaded, predictor)
-            with _interruptible(output), progress_bar() as bar:
+            made = Job.of(spec, loaded, predictor)
+            if target.claim(made.identity(), resume=resume):
+                typer.echo(f"{target} holds the complete set already")
+                return
+            with _interruptible(target.folder), progress_bar() as bar:
                 task = bar.add_task("composites", total=None)
                 start = time.monotonic()
 
@@ -160,33 +232,56 @@ def generate(
                         total=progress.planned,
                     )
 
-                done = run_job(job, output, resume=resume, threads=threads, report=report)
+                done = run_job(made, target.folder, resume=resume, threads=threads, report=report)
+            _tell(done, target, time.monotonic() - start)
+            target.deliver()
     except GenerationError as error:
         raise InputError(str(error)) from error
-    _tell(done, output, time.monotonic() - start)
+    except DeliveryError as error:
+        raise CommandError(f"{error}. What is done is kept in {target.folder}: --resume") from error
     if not done.kept:
-        raise CommandError(f"no composite was kept; {output / 'card.md'} tells why")
+        raise CommandError(f"no composite was kept; {target}/card.md tells why")
 
 
-def _spec(inputs: list[Path], options: dict[str, Any]) -> GenerationSpec:
-    """Of a spec file and a data set, either or both, and options."""
-    files = [path for path in inputs if path.suffix.lower() in (".yaml", ".yml", ".json")]
-    folders = [path for path in inputs if path not in files]
-    if len(files) > 1 or len(folders) > 1:
-        raise InputError(
-            f"got {len(files)} spec files and {len(folders)} folders; expected at most one of each"
-        )
-    if folders:
-        options["source"]["folder"] = str(folders[0])
-    try:
-        with needs_extra("generate"):
-            values = read_spec_file(files[0]) if files else {}
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What spec file and options ask for together; options win."""
+
+    values: dict[str, Any]
+    where: str
+    """What a message calls it."""
+    data: Path | None
+    """The data set on the command line."""
+
+    @classmethod
+    def of(cls, inputs: list[Path], options: dict[str, Any]) -> Asked:
+        files = [path for path in inputs if path.suffix.lower() in (".yaml", ".yml", ".json")]
+        data = [path for path in inputs if path not in files]
+        if len(files) > 1 or len(data) > 1:
+            raise InputError(
+                f"got {len(files)} spec files and {len(data)} folders; expected at most one of each"
+            )
+        try:
+            with needs_extra("generate"):
+                values = read_spec_file(files[0]) if files else {}
+        except GenerationError as error:
+            raise InputError(str(error)) from error
         amounts = ("count", "per_identity")
         if any(options[name] is not None for name in amounts):  # the option's wins over the file's
             values = {name: value for name, value in values.items() if name not in amounts}
-        return spec_from(merged(values, options), where=str(files[0]) if files else "the options")
-    except GenerationError as error:
-        raise InputError(str(error)) from error
+        return cls(
+            values=merged(values, options),
+            where=str(files[0]) if files else "the options",
+            data=data[0] if data else None,
+        )
+
+    def spec(self) -> GenerationSpec:
+        """For a job on this machine."""
+        folder = None if self.data is None else str(self.data)
+        try:
+            return spec_from(merged(self.values, {"source": {"folder": folder}}), where=self.where)
+        except GenerationError as error:
+            raise InputError(str(error)) from error
 
 
 @contextmanager
@@ -209,9 +304,9 @@ def _rate(progress: Progress, seconds: float) -> float:
     return (progress.made - progress.made_before) / max(seconds, 1e-9)
 
 
-def _tell(progress: Progress, output: Path, seconds: float) -> None:
+def _tell(progress: Progress, target: Target, seconds: float) -> None:
     made_now = progress.made - progress.made_before
-    typer.echo(f"{progress.kept} of {progress.made} composites kept, in {output}")
+    typer.echo(f"{progress.kept} of {progress.made} composites kept, in {target.folder}")
     if progress.made_before:
         typer.echo(f"{progress.made_before} of them were made by an earlier run")
     for reason, number in sorted(progress.dropped.items()):

@@ -27,7 +27,7 @@ CONCURRENT_REQUESTS: Final = 8
 PICTURES_PER_REQUEST: Final = 32
 BYTES_PER_REQUEST: Final = 8_000_000
 # The server refused what the user gave; anything else is the server's own trouble.
-_INPUT_STATUSES: Final = frozenset({400, 401, 404, 406, 413, 415, 422})
+_INPUT_STATUSES: Final = frozenset({400, 401, 404, 406, 409, 410, 413, 415, 422})
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,7 +41,7 @@ def swap_pairs(
     picture_format: PictureFormat = "png",
 ) -> list[bytes]:
     """The composite file of every (appearance, structure) pair, in their order."""
-    with _client(server, api_key) as client:
+    with connected(server, api_key) as client:
 
         def ask(pair: tuple[Path, Path]) -> bytes:
             appearance, structure = pair
@@ -50,7 +50,7 @@ def swap_pairs(
                     appearance.read_bytes(), structure.read_bytes(), picture_format=picture_format
                 )
             except DGNetError as error:
-                raise _as_failure(error, f"{appearance} on {structure}") from error
+                raise as_failure(error, f"{appearance} on {structure}") from error
 
         return _ask_all(ask, pairs, "Swapping")
 
@@ -64,20 +64,20 @@ def embed_pictures(
     paths: Sequence[Path], *, server: str, api_key: str | None
 ) -> tuple[Float32Array, str]:
     """Embeddings (N, D) and the version of the model that made them."""
-    with _client(server, api_key) as client:
+    with connected(server, api_key) as client:
 
         def ask(batch: Sequence[Path]) -> Float32Array:
             try:
                 return client.embed([path.read_bytes() for path in batch])
             except DGNetError as error:
                 what = batch[error.index] if error.index is not None else f"{len(batch)} pictures"
-                raise _as_failure(error, str(what)) from error
+                raise as_failure(error, str(what)) from error
 
         embeddings = _ask_all(ask, list(batches_of(paths)), "Embedding")
         try:
             model = client.models()[0]
         except DGNetError as error:
-            raise _as_failure(error, server) from error
+            raise as_failure(error, server) from error
     return np.concatenate(embeddings), str(model["version"])
 
 
@@ -98,7 +98,8 @@ def batches_of(paths: Iterable[Path]) -> Generator[list[Path]]:
 
 
 @contextmanager
-def _client(server: str, api_key: str | None) -> Generator[DGNetClient]:
+def connected(server: str, api_key: str | None) -> Generator[DGNetClient]:
+    """A client of a server; an InputError for what is no address."""
     try:
         client = DGNetClient(server, api_key)
     except DGNetError as error:
@@ -118,6 +119,7 @@ def _ask_all(ask: Callable[[T], R], items: Sequence[T], description: str) -> lis
             raise
 
 
-def _as_failure(error: DGNetError, what: str) -> CommandError:
+def as_failure(error: DGNetError, what: str) -> CommandError:
+    """What the server said of `what`, with the exit code that tells whose trouble it is."""
     kind = InputError if error.status in _INPUT_STATUSES else CommandError
     return kind(f"{what}: {error}")

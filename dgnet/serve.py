@@ -35,7 +35,7 @@ def serve(
     import uvloop
 
     from dgnet.hosting import host_all, host_front_end, host_front_ends, listen
-    from dgnet.local import load_predictor
+    from dgnet.local import load_networks
 
     if redis_url is None and workers > 1:
         raise InputError(
@@ -46,12 +46,12 @@ def serve(
     listener = listen(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     if redis_url is None:
-        predictor = load_predictor(checkpoint, device=device, precision=precision)
+        networks, predictor = load_networks(checkpoint, device=device, precision=precision)
         typer.echo(
             f"dgnet: {url} serves {predictor.model_id} ({predictor.model_version}) "
             f"on {predictor.device_name}"
         )
-        uvloop.run(host_all(listener, predictor))
+        uvloop.run(host_all(listener, networks, predictor))
         return
     os.environ["DGNET_REDIS_URL"] = redis_url  # front-end processes read their settings there
     typer.echo(f"dgnet: {url} queues at {redis_url}")

@@ -6,16 +6,19 @@ left to the `dgnet` command line.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
-from service.desk import Desk, Jobs
+from service.desk import Bulk, Desk, GenerationLedger, Jobs
 from service.metrics import Metrics
 from service.middleware.auth import AuthMiddleware
 from service.middleware.body_limit import BodyLimitMiddleware
@@ -29,24 +32,62 @@ from service.problems import (
     ProblemKind,
     problem_response,
 )
-from service.routes import embeddings, health, jobs, models, page, swaps
+from service.routes import (
+    datasets,
+    embeddings,
+    generation,
+    health,
+    jobs,
+    models,
+    page,
+    results,
+    swaps,
+)
 from service.settings import ServiceSettings
+from service.shelf import Shelf
 from service.studio import Studio
+from service.uploads import is_upload
 from worker.errors import JobError
+from worker.storage import StorageSettings
 
 DESCRIPTION = """\
 Composites for person re-identification: the clothes of one person on the pose and scene of
-another, and embeddings to find a person again. Every error is `application/problem+json`.
+another, one by one or as whole data sets, and embeddings to find a person again. Every error is
+`application/problem+json`.
 """
 
 
-def create_app(settings: ServiceSettings, job_client: Jobs) -> FastAPI:
-    """The application; starts and closes `job_client` with itself."""
-    desk = Desk(settings=settings, jobs=job_client, studio=Studio(settings), metrics=Metrics())
+def create_app(
+    settings: ServiceSettings,
+    job_client: Jobs,
+    ledger: GenerationLedger | None = None,
+    storage: StorageSettings | None = None,
+) -> FastAPI:
+    """The application; starts and closes `job_client` with itself.
+
+    Data sets and generation jobs are served where both `ledger` and `storage` are given.
+    """
+    bulk = None
+    if ledger is not None and storage is not None:
+        bulk = Bulk(
+            ledger=ledger,
+            storage=storage,
+            shelf=Shelf(storage.data_root),
+            upload_slots=asyncio.Semaphore(settings.max_uploads),
+        )
+    desk = Desk(
+        settings=settings,
+        jobs=job_client,
+        studio=Studio(settings),
+        metrics=Metrics(),
+        bulk=bulk,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await job_client.start()
+        if bulk is not None:
+            await asyncio.to_thread(bulk.shelf.sweep)
         try:
             yield
         finally:
@@ -63,7 +104,8 @@ def create_app(settings: ServiceSettings, job_client: Jobs) -> FastAPI:
         redoc_url=None,
     )
     app.state.desk = desk
-    for noun in (swaps, embeddings, jobs, models, health, page):
+    bulk_nouns = (datasets, generation, results) if bulk is not None else ()
+    for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
     app.mount("/static", StaticFiles(directory=page.STATIC_DIRECTORY))
     _install_error_handlers(app, settings)
@@ -75,6 +117,8 @@ def create_app(settings: ServiceSettings, job_client: Jobs) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         max_held_bytes=settings.max_held_bytes,
         retry_after_seconds=retry_after_seconds,
+        max_streamed_bytes=settings.max_upload_bytes,
+        is_streamed=_is_upload,
     )
     if settings.api_keys:
         app.add_middleware(
@@ -87,6 +131,20 @@ def create_app(settings: ServiceSettings, job_client: Jobs) -> FastAPI:
         retry_after_seconds=retry_after_seconds,
     )
     return app
+
+
+def let_followers_go(app: FastAPI) -> None:
+    """End the streams of events: they would keep a server from stopping. Clients come back."""
+    desk: Desk = app.state.desk
+    if desk.bulk is not None:
+        desk.bulk.closing.set()
+
+
+def _is_upload(scope: Scope) -> bool:
+    """Whether the route writes the body to the disk as it arrives."""
+    if scope["method"] != "POST" or scope["path"] != "/v1/datasets":
+        return False
+    return is_upload(Headers(scope=scope).get("content-type"))
 
 
 def _install_error_handlers(app: FastAPI, settings: ServiceSettings) -> None:

@@ -1,21 +1,28 @@
 """What every route works with: settings, queue, studio and metrics of one app.
 
-`Jobs` is the queue as the front end sees it; `worker.client.JobClient` is the real one.
+`Jobs` is the queue as the front end sees it; `worker.client.JobClient` is the real one. `Bulk` is
+what the routes of data sets and generation jobs need beyond that.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from starlette.requests import Request
 
 from service.metrics import Metrics
 from service.settings import ServiceSettings
+from service.shelf import Shelf
 from service.studio import Studio
 from worker.contract import Job, JobStatus, Lane, ModelInfo, Result, WorkerInfo
 from worker.errors import NoWorker
+from worker.generation.jobs import GenerationJob, JobEvent
+from worker.generation.spec import GenerationSpec
+from worker.storage import StorageSettings
 
 
 class Jobs(Protocol):
@@ -36,6 +43,42 @@ class Jobs(Protocol):
     async def depth(self, lane: Lane) -> int: ...
 
 
+class GenerationLedger(Protocol):
+    """All generation jobs; `worker.generation.ledger.Ledger` is the real one and says more."""
+
+    async def submit(
+        self, spec: GenerationSpec, *, idempotency_key: str | None = None
+    ) -> tuple[GenerationJob, bool]: ...
+
+    async def get(self, job_id: str) -> GenerationJob: ...
+
+    async def list(
+        self, *, limit: int = 100, before: float | None = None
+    ) -> list[GenerationJob]: ...
+
+    async def cancel(self, job_id: str) -> GenerationJob: ...
+
+    async def resume(self, job_id: str) -> GenerationJob: ...
+
+    async def delete(self, job_id: str) -> None: ...
+
+    def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]: ...
+
+    async def expire_finished(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bulk:
+    """Data sets and generation jobs of one app, on a volume that workers share."""
+
+    ledger: GenerationLedger
+    storage: StorageSettings
+    shelf: Shelf
+    upload_slots: asyncio.Semaphore
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the app is about to stop: followers are let go, to come back elsewhere."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Desk:
     """The parts of one app, built by `create_app` and shared by its routes."""
@@ -44,6 +87,8 @@ class Desk:
     jobs: Jobs
     studio: Studio
     metrics: Metrics
+    bulk: Bulk | None = None
+    """None where the front end shares no volume with workers."""
 
     async def serving_model(self) -> ModelInfo:
         """The model that most ready workers serve; raises NoWorker when there is none.
@@ -69,3 +114,10 @@ def desk_of(request: Request) -> Desk:
     """The desk of the app that serves this request."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+def bulk_of(request: Request) -> Bulk:
+    """What the routes of bulk generation need; they are served only where it is there."""
+    bulk = desk_of(request).bulk
+    assert bulk is not None
+    return bulk

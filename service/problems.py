@@ -35,23 +35,37 @@ BAD_REQUEST = ProblemKind("bad-request", 400, "The request cannot be read")
 UNAUTHORIZED = ProblemKind("unauthorized", 401, "A valid API key is needed")
 NOT_FOUND = ProblemKind("not-found", 404, "Nothing lives at this address")
 UNKNOWN_MODEL = ProblemKind("unknown-model", 404, "No live worker serves this model")
+UNKNOWN_DATASET = ProblemKind("unknown-dataset", 404, "No such data set")
+UNKNOWN_FILE = ProblemKind("unknown-file", 404, "The job made no such file")
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The route knows no such method")
 NOT_ACCEPTABLE = ProblemKind("not-acceptable", 406, "None of the accepted formats is offered")
+UPLOAD_STALLED = ProblemKind("upload-stalled", 408, "The upload stopped arriving")
+DATASET_IN_USE = ProblemKind("dataset-in-use", 409, "A job uses the data set")
 RESULT_NOT_READY = ProblemKind("result-not-ready", 409, "The job has no result yet")
 BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The request body is too large")
+ARCHIVE_TOO_LARGE = ProblemKind("archive-too-large", 413, "Too much comes out of the archive")
 PICTURE_TOO_LARGE = ProblemKind("picture-too-large", 413, "A picture has too many bytes")
 TOO_MANY_PICTURES = ProblemKind("too-many-pictures", 413, "The request has too many pictures")
 UNSUPPORTED_CONTENT_TYPE = ProblemKind(
     "unsupported-content-type", 415, "The request body has the wrong content type"
 )
 NOT_A_PICTURE = ProblemKind("not-a-picture", 415, "Not a picture in an accepted format")
+NOT_AN_ARCHIVE = ProblemKind("not-an-archive", 415, "Not an archive in an accepted format")
+RANGE_NOT_SATISFIABLE = ProblemKind("range-not-satisfiable", 416, "The range lies outside")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "A parameter or field is invalid")
 MISSING_PART = ProblemKind("missing-part", 422, "A part of the form is missing")
 DAMAGED_PICTURE = ProblemKind("damaged-picture", 422, "The picture is truncated or damaged")
 PICTURE_DIMENSIONS = ProblemKind("picture-dimensions", 422, "The picture has too many pixels")
 ANIMATED_PICTURE = ProblemKind("animated-picture", 422, "Animated pictures are not accepted")
 NO_USABLE_PICTURE = ProblemKind("no-usable-picture", 422, "No picture of the request is usable")
+BAD_ARCHIVE = ProblemKind("bad-archive", 422, "The archive is refused")
+UNUSABLE_DATASET = ProblemKind("unusable-dataset", 422, "The data set cannot be read")
+INVALID_SPEC = ProblemKind("invalid-spec", 422, "The generation spec cannot be used")
+DESTINATION_REFUSED = ProblemKind(
+    "destination-refused", 422, "The server does not write to this destination"
+)
 OVERLOADED = ProblemKind("overloaded", 503, "Too many requests at once")
+STORAGE_FULL = ProblemKind("storage-full", 507, "The server has no room left")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "The server failed")
 
 _JOB_TITLES = {
@@ -63,6 +77,9 @@ _JOB_TITLES = {
     "no-worker": "No worker is ready",
     "worker-too-slow": "The worker did not answer in time",
     "unknown-job": "No such job",
+    "wrong-state": "The job's state does not allow this",
+    "idempotency-conflict": "The idempotency key stands for another request",
+    "job-expired": "What the job made was removed",
 }
 JOB_KINDS = {
     code: ProblemKind(code, error.http_status, _JOB_TITLES.get(code, code.replace("-", " ")))
@@ -75,22 +92,34 @@ KINDS: dict[str, ProblemKind] = {
         UNAUTHORIZED,
         NOT_FOUND,
         UNKNOWN_MODEL,
+        UNKNOWN_DATASET,
+        UNKNOWN_FILE,
         METHOD_NOT_ALLOWED,
         NOT_ACCEPTABLE,
+        UPLOAD_STALLED,
+        DATASET_IN_USE,
         RESULT_NOT_READY,
         BODY_TOO_LARGE,
+        ARCHIVE_TOO_LARGE,
         PICTURE_TOO_LARGE,
         TOO_MANY_PICTURES,
         UNSUPPORTED_CONTENT_TYPE,
         NOT_A_PICTURE,
+        NOT_AN_ARCHIVE,
+        RANGE_NOT_SATISFIABLE,
         INVALID_REQUEST,
         MISSING_PART,
         DAMAGED_PICTURE,
         PICTURE_DIMENSIONS,
         ANIMATED_PICTURE,
         NO_USABLE_PICTURE,
+        BAD_ARCHIVE,
+        UNUSABLE_DATASET,
+        INVALID_SPEC,
+        DESTINATION_REFUSED,
         OVERLOADED,
         INTERNAL_ERROR,
+        STORAGE_FULL,
         *JOB_KINDS.values(),
     )
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from worker.generation.jobs import GenerationState
+from worker.generation.spec import SourceLayout
 
 
 class ProblemSummary(BaseModel):
@@ -116,3 +120,140 @@ class Health(BaseModel):
 
     status: Literal["ok", "ready"]
     model: str | None = None
+
+
+class DatasetView(BaseModel):
+    """A data set that jobs can take as their source."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "ds_5f0c3a9e1b7d2468",
+                    "origin": "upload",
+                    "folder": "datasets/ds_5f0c3a9e1b7d2468",
+                    "layout": None,
+                    "pattern": None,
+                    "created": "2026-01-31T12:00:00Z",
+                    "files": 12936,
+                    "size_bytes": 27262976,
+                    "ignored": 1,
+                    "state": "ready",
+                    "report": {"layout": "market1501", "splits": {}, "findings": []},
+                    "error": None,
+                }
+            ]
+        }
+    )
+
+    id: str
+    origin: Literal["upload", "folder"]
+    folder: str = Field(description="Below the server's data root")
+    layout: str | None = Field(description="As given; found out from the names if null")
+    pattern: str | None
+    created: datetime
+    files: int | None = Field(description="Of an upload: files that were kept")
+    size_bytes: int | None = Field(description="Of these files")
+    ignored: int | None = Field(description="Of an upload: files that are no pictures")
+    state: Literal["unchecked", "checking", "ready", "unusable"]
+    report: dict[str, Any] | None = Field(
+        description="What `dgnet data check` says, once it is known; always null in the list"
+    )
+    error: str | None = Field(description="Why the set is unusable")
+
+
+class DatasetList(BaseModel):
+    """All data sets, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[DatasetView]
+
+
+class FolderRequest(BaseModel):
+    """A folder below the server's data root that becomes a data set where it lies."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"folder": "market"}]}
+    )
+
+    folder: str = Field(min_length=1, max_length=4096)
+    layout: SourceLayout | None = None
+    pattern: str | None = Field(default=None, max_length=1000)
+
+
+class JobLinks(BaseModel):
+    """Addresses of a generation job; those of what it made are null until it is done."""
+
+    events: str
+    manifest: str | None
+    preview: str | None
+    archive: str | None
+    files: str | None = Field(description="Single files lie below this address")
+
+
+class GenerationView(BaseModel):
+    """A generation job."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "gen_nW2nLr9o7m0c3Qy8sV1xZA",
+                    "kind": "generation",
+                    "state": "running",
+                    "spec": {"source": {"dataset": "ds_5f0c3a9e1b7d2468"}, "count": 100000},
+                    "created": "2026-01-31T12:00:00Z",
+                    "updated": "2026-01-31T12:01:00Z",
+                    "finished": None,
+                    "expires": None,
+                    "planned": 100000,
+                    "made": 42000,
+                    "kept": 40960,
+                    "dropped": {"low_identity_consistency": 40},
+                    "unreadable": 0,
+                    "shards": 98,
+                    "shards_done": 40,
+                    "rate": 700.0,
+                    "eta_seconds": 82.9,
+                    "error": None,
+                    "model_version": "3f9d2c41a0b7",
+                    "links": {
+                        "events": "/v1/jobs/gen_nW2nLr9o7m0c3Qy8sV1xZA/events",
+                        "manifest": None,
+                        "preview": None,
+                        "archive": None,
+                        "files": None,
+                    },
+                }
+            ]
+        }
+    )
+
+    id: str
+    kind: Literal["generation"] = "generation"
+    state: GenerationState
+    spec: dict[str, Any]
+    created: datetime
+    updated: datetime
+    finished: datetime | None
+    expires: datetime | None = Field(description="When what the job made is removed")
+    planned: int = Field(description="Composites; 0 until the plan is known")
+    made: int
+    kept: int
+    dropped: dict[str, int] = Field(description="Composites by the reason why they were dropped")
+    unreadable: int = Field(description="Source pictures that could not be read")
+    shards: int
+    shards_done: int
+    rate: float | None = Field(description="Composites a second, recently")
+    eta_seconds: float | None
+    error: ProblemSummary | None = Field(description="Why the job failed, if it did")
+    model_version: str | None
+    links: JobLinks
+
+
+class GenerationList(BaseModel):
+    """Generation jobs, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[GenerationView]
+    next: str | None = Field(description="Address of older ones, if there may be any")

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
 
 
 class ServiceSettings(BaseSettings):
@@ -66,6 +67,33 @@ class ServiceSettings(BaseSettings):
     )
     jpeg_quality: int = Field(default=95, ge=1, le=100, description="Quality of JPEG answers")
     webp_quality: int = Field(default=90, ge=1, le=100, description="Quality of WebP answers")
+
+    max_upload_bytes: int = Field(
+        default=8 * GIBIBYTE, ge=1024, description="Largest archive of a data set"
+    )
+    max_unpacked_bytes: int = Field(
+        default=16 * GIBIBYTE, ge=1024, description="Most bytes that come out of an archive"
+    )
+    max_unpack_ratio: float = Field(
+        default=50.0, gt=1, description="Most bytes that come out for each byte of an archive"
+    )
+    max_archive_members: int = Field(
+        default=200_000, ge=1, description="Most members of an archive, folders included"
+    )
+    max_archive_depth: int = Field(
+        default=8, ge=1, description="Most folders above a file of an archive, and the file"
+    )
+    min_free_bytes: int = Field(
+        default=GIBIBYTE,
+        ge=0,
+        description="Uploads are refused when less would stay free on the data root's volume",
+    )
+    max_uploads: int = Field(
+        default=4, ge=1, description="Archives that are received or unpacked at once"
+    )
+    upload_idle_seconds: float = Field(
+        default=60.0, gt=0, description="An upload that sends nothing for so long is given up"
+    )
 
     access_log: Literal["all", "errors"] = Field(
         default="errors",

@@ -1,4 +1,7 @@
-"""GET /v1/jobs/{id} and its result: swaps that the client did not want to wait for."""
+"""GET /v1/jobs/{id} for jobs of both kinds, and the result of a swap that nobody waited for.
+
+Ids tell the kinds apart: those of generation jobs begin with gen_.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from starlette.responses import Response
 from service.answers import composite_response, job_path
 from service.desk import desk_of
 from service.encoding import COMPOSITE_MEDIA_TYPES
+from service.generation_views import generation_view
 from service.negotiation import negotiate
 from service.openapi import RESULT_HEADERS, composite_content, problems, request_header
 from service.problems import (
@@ -19,10 +23,11 @@ from service.problems import (
     RESULT_NOT_READY,
     Problem,
 )
-from service.schemas import JobView, ProblemSummary
+from service.schemas import GenerationView, JobView, ProblemSummary
 from service.settings import ServiceSettings
-from worker.contract import JobStatus, SwapResult
+from worker.contract import EmbedResult, JobStatus, SwapResult
 from worker.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
+from worker.generation.records import is_job_id
 
 router = APIRouter(tags=["jobs"])
 _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"], INVALID_REQUEST)
@@ -35,7 +40,7 @@ Side = Annotated[
 @router.get(
     "/v1/jobs/{job_id}",
     summary="Show a job",
-    response_model=JobView,
+    response_model=JobView | GenerationView,
     responses=problems(*_UNKNOWN),
 )
 async def show_job(
@@ -44,15 +49,26 @@ async def show_job(
     job_id: str,
     width: Side = None,
     height: Side = None,
-) -> JobView:
-    """State of a job, with the address of its composite once it is done."""
+) -> JobView | GenerationView:
+    """State of a swap, with the address of its composite once it is done; or of a generation job,
+    with its counts and the addresses of what it made.
+    """
     desk = desk_of(request)
+    if is_job_id(job_id) and desk.bulk is not None:
+        response.headers["Cache-Control"] = "no-store"
+        job = await desk.bulk.ledger.get(job_id)
+        retention_seconds = desk.bulk.storage.job_retention_seconds
+        return generation_view(job, retention_seconds=retention_seconds)
     size = _size(width, height, desk.settings)
     status = await desk.jobs.status(job_id)
     response.headers["Cache-Control"] = "no-store"
     error = _failure(status)
-    if status.state == "done" and status.result is not None:
+    if isinstance(status.result, SwapResult | EmbedResult):
         response.headers["X-Model-Version"] = status.result.model_version
+    if status.kind == "dataset-check":
+        raise UnknownJob(
+            f"Job {job_id[:100]!r} checks a data set: GET /v1/datasets has its report."
+        )
     return JobView(
         id=job_id,
         kind=status.kind,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +12,9 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.settings import ServiceSettings
+from tests.service.fake_ledger import FakeLedger
 from tests.service.fakes import FakeJobs
+from worker.storage import StorageSettings
 
 
 @pytest.fixture
@@ -27,8 +30,20 @@ def settings() -> ServiceSettings:
 
 
 @pytest.fixture
-def app(jobs: FakeJobs, settings: ServiceSettings) -> FastAPI:
-    return create_app(settings, jobs)
+def storage(tmp_path: Path) -> StorageSettings:
+    return StorageSettings(data_root=tmp_path / "data", job_destinations="s3://bucket/sets")
+
+
+@pytest.fixture
+def ledger(storage: StorageSettings) -> FakeLedger:
+    return FakeLedger(storage)
+
+
+@pytest.fixture
+def app(
+    jobs: FakeJobs, settings: ServiceSettings, ledger: FakeLedger, storage: StorageSettings
+) -> FastAPI:
+    return create_app(settings, jobs, ledger, storage)
 
 
 @pytest_asyncio.fixture

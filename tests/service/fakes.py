@@ -15,9 +15,13 @@ import numpy as np
 from PIL import Image
 
 from worker.contract import (
+    DatasetCheckJob,
+    DatasetCheckResult,
+    EmbedJob,
     EmbedResult,
     Float32Array,
     Job,
+    JobKind,
     JobStatus,
     JobTimings,
     Lane,
@@ -57,9 +61,18 @@ def run_job(job: Job) -> Result:
             model_version=MODEL.model_version,
             timings=TIMINGS,
         )
+    if isinstance(job, DatasetCheckJob):
+        return DatasetCheckResult(report={"root": job.folder, "findings": []})
     return EmbedResult(
         embeddings=fake_embeddings(job.images), model_version=MODEL.model_version, timings=TIMINGS
     )
+
+
+_KINDS: dict[type[Job], JobKind] = {
+    SwapJob: "swap",
+    EmbedJob: "embed",
+    DatasetCheckJob: "dataset-check",
+}
 
 
 class FakeJobs:
@@ -86,10 +99,10 @@ class FakeJobs:
     async def submit(self, job: Job, *, lane: Lane = "small") -> str:
         if self.submit_error is not None:
             raise self.submit_error
-        assert lane == "small"
+        assert lane == ("bulk" if isinstance(job, DatasetCheckJob) else "small")
         self.queued.append(job)
         job_id = f"job-{len(self.queued)}"
-        kind = "swap" if isinstance(job, SwapJob) else "embed"
+        kind = _KINDS[type(job)]
         self.statuses[job_id] = JobStatus(job_id=job_id, kind=kind, state="queued")
         return job_id
 

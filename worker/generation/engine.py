@@ -44,8 +44,8 @@ Written = tuple[str, int]
 STYLES_BYTES = 256 * 2**20
 """Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
 
-STRUCTURES_BYTES = 256 * 2**20
-"""Of structure codes kept: 256 at the paper's sizes. Work is sorted, so few are needed at once."""
+STRUCTURES_BYTES = 64 * 2**20
+"""Of structure codes kept: 64 at the paper's sizes. Work is sorted, so few are needed at once."""
 
 BATCHES_AHEAD = 2
 WRITES_AHEAD = 4

@@ -1,0 +1,73 @@
+"""Generation jobs as the API shows them, and the ids by which they are told from swaps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends
+
+from service.problems import JOB_KINDS, Problem, ProblemKind
+from service.schemas import GenerationView, JobLinks, ProblemSummary
+from worker.errors import JobFailed, UnknownJob
+from worker.generation.jobs import GenerationJob
+from worker.generation.records import is_job_id
+
+
+def generation_id(job_id: str) -> str:
+    """A path parameter that can be a generation job's; else there is no such job."""
+    if not is_job_id(job_id):
+        raise UnknownJob(
+            f"{job_id[:64]!r} is no generation job; GET /v1/jobs lists those that there are."
+        )
+    return job_id
+
+
+GenerationId = Annotated[str, Depends(generation_id)]
+
+
+def generation_view(job: GenerationJob, *, retention_seconds: float) -> GenerationView:
+    """What GET /v1/jobs/{id} answers."""
+    address = f"/v1/jobs/{job.job_id}"
+    done = job.state == "done"
+    ended = job.finished
+    return GenerationView(
+        id=job.job_id,
+        state=job.state,
+        spec=job.spec,
+        created=_time(job.created),
+        updated=_time(job.updated),
+        finished=None if ended is None else _time(ended),
+        expires=None if ended is None else _time(ended + retention_seconds),
+        planned=job.planned,
+        made=job.made,
+        kept=job.kept,
+        dropped=job.dropped,
+        unreadable=job.unreadable,
+        shards=job.shards,
+        shards_done=job.shards_done,
+        rate=job.rate,
+        eta_seconds=job.eta_seconds,
+        error=_error(job),
+        model_version=job.model_version,
+        links=JobLinks(
+            events=f"{address}/events",
+            manifest=f"{address}/manifest" if done else None,
+            preview=f"{address}/preview" if done else None,
+            archive=f"{address}/archive" if done else None,
+            files=f"{address}/files/" if done else None,
+        ),
+    )
+
+
+def _error(job: GenerationJob) -> ProblemSummary | None:
+    """Workers have more words for their failures than a request can meet."""
+    if job.error_message is None:
+        return None
+    code = job.error_code or JobFailed.code
+    kind = JOB_KINDS.get(code) or ProblemKind(code, 500, "The job failed")
+    return ProblemSummary(**Problem(kind, job.error_message).summary())
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,88 @@
+"""Answers whole or in part (RFC 9110, section 14): one range of bytes, checked against an ETag.
+
+Several ranges at once are answered whole, as the RFC allows. Bytes come from an iterator that is
+run in a thread, chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from service.problems import RANGE_NOT_SATISFIABLE, Problem
+from service.tarball import file_range
+
+_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
+
+
+def ranged_response(
+    request: Request,
+    *,
+    size_bytes: int,
+    etag: str,
+    media_type: str,
+    filename: str,
+    read: Callable[[int, int], Iterator[bytes]],
+) -> Response:
+    """200 or 206 with bytes that `read(start, stop)` gives; raises the Problem of a wrong range."""
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f'attachment; filename="{filename}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    wanted = request.headers.get("range")
+    if wanted is not None and request.headers.get("if-range", etag) == etag:
+        part = _part(wanted, size_bytes)
+    else:
+        part = None
+    start, stop = part or (0, size_bytes)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size_bytes}"
+    headers["Content-Length"] = str(stop - start)
+    return StreamingResponse(
+        read(start, stop),
+        status_code=200 if part is None else 206,
+        media_type=media_type,
+        headers=headers,
+    )
+
+
+def file_response(request: Request, path: Path, *, media_type: str, filename: str) -> Response:
+    """A file that does not change any more."""
+    facts = path.stat()
+    return ranged_response(
+        request,
+        size_bytes=facts.st_size,
+        etag=f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"',
+        media_type=media_type,
+        filename=filename,
+        read=partial(file_range, path),
+    )
+
+
+def _part(wanted: str, size_bytes: int) -> tuple[int, int] | None:
+    """First byte and the one behind the last; None for what is to be answered whole."""
+    match = _ONE_RANGE.match(wanted.replace(" ", ""))
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        start, stop = max(0, size_bytes - int(last)), size_bytes
+    else:
+        start = int(first)
+        stop = min(int(last) + 1, size_bytes) if last else size_bytes
+        if last and int(last) < start:
+            return None
+    if start >= stop:
+        raise Problem(
+            RANGE_NOT_SATISFIABLE,
+            f"Range is {wanted[:100]!r}; there are {size_bytes} bytes.",
+            headers={"Content-Range": f"bytes */{size_bytes}"},
+        )
+    return start, stop

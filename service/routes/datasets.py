@@ -1,0 +1,310 @@
+"""/v1/datasets: archives that become data sets, folders that are one already."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from service.archives import (
+    ArchiveError,
+    ArchiveTooLarge,
+    NotAnArchive,
+    UnpackLimits,
+    unpack,
+)
+from service.dataset_checks import checked
+from service.dataset_names import dataset_root, is_wanted
+from service.desk import Bulk, Desk, bulk_of, desk_of
+from service.negotiation import parse_prefer
+from service.openapi import BINARY, QUEUE_KINDS, header, problems, request_header
+from service.problems import (
+    ARCHIVE_TOO_LARGE,
+    BAD_ARCHIVE,
+    BAD_REQUEST,
+    DATASET_IN_USE,
+    INVALID_REQUEST,
+    JOB_KINDS,
+    MISSING_PART,
+    NOT_AN_ARCHIVE,
+    OVERLOADED,
+    STORAGE_FULL,
+    UNKNOWN_DATASET,
+    UNSUPPORTED_CONTENT_TYPE,
+    UNUSABLE_DATASET,
+    UPLOAD_STALLED,
+    Problem,
+    ProblemKind,
+)
+from service.schemas import DatasetList, DatasetView, FolderRequest
+from service.settings import ServiceSettings
+from service.shelf import DatasetRecord, UnknownDataset
+from service.uploads import (
+    ARCHIVE_MEDIA_TYPES,
+    ARCHIVE_PART,
+    FORM,
+    check_free_space,
+    is_upload,
+    receive_archive,
+    storage_problems,
+    to_the_end,
+)
+from worker.generation.jobs import FINAL_STATES
+from worker.generation.spec import SourceLayout
+
+router = APIRouter(tags=["data sets"])
+JOBS_LOOKED_THROUGH = 1000  # newest ones, for those that use a data set
+_BUSY_RETRY_SECONDS = "30"
+
+
+@router.post(
+    "/v1/datasets",
+    summary="Upload a data set, or register a folder",
+    status_code=201,
+    response_model=DatasetView,
+    responses={
+        201: {
+            "description": "The data set; `report` is null if the check takes longer than the wait",
+            "headers": {"Location": header("Of the data set", "/v1/datasets/ds_5f0c3a9e1b7d2468")},
+        },
+        **problems(
+            BAD_REQUEST,
+            UPLOAD_STALLED,
+            ARCHIVE_TOO_LARGE,
+            UNSUPPORTED_CONTENT_TYPE,
+            NOT_AN_ARCHIVE,
+            INVALID_REQUEST,
+            MISSING_PART,
+            BAD_ARCHIVE,
+            UNUSABLE_DATASET,
+            STORAGE_FULL,
+            *QUEUE_KINDS,
+        ),
+    },
+    openapi_extra={
+        "parameters": [
+            request_header(
+                "Prefer", "respond-async, or wait=N: seconds to wait for the check", "wait=60"
+            )
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                **{media_type: {"schema": BINARY} for media_type in ARCHIVE_MEDIA_TYPES},
+                FORM: {
+                    "schema": {
+                        "type": "object",
+                        "required": [ARCHIVE_PART],
+                        "properties": {ARCHIVE_PART: BINARY},
+                    }
+                },
+                "application/json": {"schema": FolderRequest.model_json_schema()},
+            },
+        },
+    },
+)
+async def create_dataset(
+    request: Request,
+    response: Response,
+    layout: Annotated[
+        SourceLayout | None, Query(description="Of an upload; found out from names if absent")
+    ] = None,
+    pattern: Annotated[
+        str | None, Query(max_length=1000, description="Of an upload, for the layout `pattern`")
+    ] = None,
+) -> DatasetView:
+    """Archives are streamed to the disk, unpacked within limits and checked by a worker."""
+    desk, bulk = desk_of(request), bulk_of(request)
+    content_type = request.headers.get("content-type")
+    if is_upload(content_type):
+        await desk.serving_model()  # nobody sends gigabytes for an answer that nobody can give
+        record = await _uploaded(request, desk, bulk, layout, pattern)
+    elif (content_type or "").partition(";")[0].strip().lower() == "application/json":
+        wanted = _folder_request(await request.body())
+        record = await _registered(bulk, wanted)
+    else:
+        raise Problem(
+            UNSUPPORTED_CONTENT_TYPE,
+            f"Content-Type is {(content_type or 'absent')[:200]!r}; expected an archive "
+            f"({', '.join(ARCHIVE_MEDIA_TYPES)}), {FORM} or application/json.",
+        )
+    record, report = await _checked(desk, bulk, record, _wait_seconds(request, desk.settings))
+    if record.state == "unusable":
+        await asyncio.to_thread(bulk.shelf.remove, record)
+        raise Problem(UNUSABLE_DATASET, f"{record.error} Nothing was kept of this request.")
+    response.headers["Location"] = f"/v1/datasets/{record.id}"
+    return _view(record, report)
+
+
+@router.get(
+    "/v1/datasets",
+    summary="List the data sets",
+    response_model=DatasetList,
+    responses=problems(),
+)
+async def list_datasets(request: Request) -> DatasetList:
+    """All of them, newest first, without their reports."""
+    records = await asyncio.to_thread(bulk_of(request).shelf.all)
+    return DatasetList(data=[_view(record, None) for record in records])
+
+
+@router.get(
+    "/v1/datasets/{dataset_id}",
+    summary="Show a data set",
+    response_model=DatasetView,
+    responses=problems(UNKNOWN_DATASET),
+)
+async def show_dataset(request: Request, response: Response, dataset_id: str) -> DatasetView:
+    """With its report as soon as the check is done; asks for the check if nobody has yet."""
+    bulk = bulk_of(request)
+    record = await _known(bulk, dataset_id)
+    record, report = await _checked(desk_of(request), bulk, record, wait_seconds=0)
+    response.headers["Cache-Control"] = "no-store"
+    return _view(record, report)
+
+
+@router.delete(
+    "/v1/datasets/{dataset_id}",
+    summary="Delete a data set",
+    status_code=204,
+    responses=problems(UNKNOWN_DATASET, DATASET_IN_USE, JOB_KINDS["queue-unavailable"]),
+)
+async def delete_dataset(request: Request, dataset_id: str) -> Response:
+    """Removes the pictures of an upload; a registered folder is only forgotten."""
+    bulk = bulk_of(request)
+    record = await _known(bulk, dataset_id)
+    for job in await bulk.ledger.list(limit=JOBS_LOOKED_THROUGH):
+        source = job.spec["source"]
+        uses = record.id == source.get("dataset") or record.folder == source.get("folder")
+        if uses and job.state not in FINAL_STATES:
+            raise Problem(
+                DATASET_IN_USE,
+                f"Job {job.job_id} takes its pictures from {record.id}; wait for it, or cancel it.",
+            )
+    await asyncio.to_thread(bulk.shelf.remove, record)
+    return Response(status_code=204)
+
+
+async def _uploaded(
+    request: Request, desk: Desk, bulk: Bulk, layout: str | None, pattern: str | None
+) -> DatasetRecord:
+    settings = desk.settings
+    if bulk.upload_slots.locked():
+        raise Problem(
+            OVERLOADED,
+            f"{settings.max_uploads} uploads are under way, more are not taken at once.",
+            headers={"Retry-After": _BUSY_RETRY_SECONDS},
+        )
+    stop = threading.Event()
+    async with bulk.upload_slots, _incoming(bulk) as folder:
+        archive, pictures = folder / "archive", folder / "pictures"
+        await receive_archive(request, archive, settings)
+
+        def unpack_and_adopt() -> DatasetRecord:
+            pictures.mkdir()
+            room = UnpackLimits(
+                max_bytes=settings.max_unpacked_bytes,
+                max_ratio=settings.max_unpack_ratio,
+                max_members=settings.max_archive_members,
+                max_depth=settings.max_archive_depth,
+            )
+            with storage_problems():
+                unpacked = unpack(
+                    archive,
+                    pictures,
+                    room,
+                    wanted=is_wanted,
+                    stopped=stop.is_set,
+                    before_writing=lambda size_bytes: check_free_space(
+                        folder, settings.min_free_bytes, size_bytes
+                    ),
+                )
+                if not unpacked.files:
+                    raise ArchiveError(
+                        f"The archive has no picture ({unpacked.ignored} other files)."
+                    )
+                return bulk.shelf.adopt(
+                    dataset_root(pictures), layout=layout, pattern=pattern, unpacked=unpacked
+                )
+
+        try:
+            return await to_the_end(unpack_and_adopt, stop=stop.set)
+        except ArchiveError as error:
+            raise Problem(_kind_of(error), str(error)) from error
+
+
+def _kind_of(error: ArchiveError) -> ProblemKind:
+    if isinstance(error, NotAnArchive):
+        return NOT_AN_ARCHIVE
+    return ARCHIVE_TOO_LARGE if isinstance(error, ArchiveTooLarge) else BAD_ARCHIVE
+
+
+@asynccontextmanager
+async def _incoming(bulk: Bulk) -> AsyncGenerator[Path]:
+    """Made and removed in threads: a hundred thousand files take a while to go."""
+    manager = bulk.shelf.incoming()
+    folder = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield folder
+    finally:
+        await to_the_end(lambda: manager.__exit__(None, None, None))
+
+
+def _folder_request(body: bytes) -> FolderRequest:
+    try:
+        return FolderRequest.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
+        raise Problem(
+            kind,
+            f"{place}: {first['msg']}. Expected JSON with 'folder' and optionally 'layout' and "
+            "'pattern'.",
+        ) from error
+
+
+async def _registered(bulk: Bulk, wanted: FolderRequest) -> DatasetRecord:
+    try:
+        return await asyncio.to_thread(
+            bulk.shelf.register, wanted.folder, wanted.layout, wanted.pattern
+        )
+    except ValueError as error:
+        raise Problem(INVALID_REQUEST, f"folder: {error}.") from error
+
+
+def _wait_seconds(request: Request, settings: ServiceSettings) -> float:
+    preference = parse_prefer(request.headers.getlist("prefer"))
+    if preference.respond_async:
+        return 0
+    if preference.wait_seconds is not None:
+        return min(preference.wait_seconds, settings.max_wait_seconds)
+    return settings.request_timeout_seconds
+
+
+async def _known(bulk: Bulk, dataset_id: str) -> DatasetRecord:
+    try:
+        return await asyncio.to_thread(bulk.shelf.get, dataset_id)
+    except UnknownDataset as error:
+        raise Problem(UNKNOWN_DATASET, str(error)) from error
+
+
+async def _checked(
+    desk: Desk, bulk: Bulk, record: DatasetRecord, wait_seconds: float
+) -> tuple[DatasetRecord, dict[str, Any] | None]:
+    try:
+        return await checked(desk, bulk, record, wait_seconds=wait_seconds)
+    except UnknownDataset as error:  # deleted while it was checked
+        raise Problem(UNKNOWN_DATASET, str(error)) from error
+
+
+def _view(record: DatasetRecord, report: dict[str, Any] | None) -> DatasetView:
+    fields = record.model_dump(exclude={"check_job"})
+    return DatasetView(**fields, report=report)

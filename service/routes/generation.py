@@ -1,0 +1,299 @@
+"""/v1/jobs: generation jobs are submitted, listed, followed, stopped, carried on and deleted.
+
+What a job made is in `results`; a single job is shown by `jobs`, whose addresses swaps share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from service.desk import Bulk, bulk_of
+from service.destinations import is_allowed
+from service.generation_views import GenerationId, generation_view
+from service.openapi import QUEUE_KINDS, header, problems, request_header
+from service.problems import (
+    BAD_REQUEST,
+    DESTINATION_REFUSED,
+    INVALID_REQUEST,
+    INVALID_SPEC,
+    JOB_KINDS,
+    UNSUPPORTED_CONTENT_TYPE,
+    Problem,
+)
+from service.schemas import GenerationList, GenerationView
+from service.shelf import UnknownDataset
+from worker.errors import JobError
+from worker.generation.errors import SpecError
+from worker.generation.jobs import GenerationJob, JobEvent
+from worker.generation.spec import GenerationSpec, SourceSpec, spec_from
+from worker.storage import resolve_below
+
+router = APIRouter(tags=["jobs"])
+RETRY_MILLISECONDS = 2000  # after which a client that lost its stream comes back
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
+
+
+@router.post(
+    "/v1/jobs",
+    summary="Submit a generation job",
+    status_code=202,
+    response_model=GenerationView,
+    responses={
+        202: {
+            "description": "The job, which a worker takes up",
+            "headers": {"Location": header("Of the job", "/v1/jobs/gen_nW2nLr9o7m0c3Qy8sV1xZA")},
+        },
+        **problems(
+            BAD_REQUEST,
+            UNSUPPORTED_CONTENT_TYPE,
+            INVALID_REQUEST,
+            INVALID_SPEC,
+            DESTINATION_REFUSED,
+            JOB_KINDS["idempotency-conflict"],
+            *QUEUE_KINDS,
+        ),
+    },
+    openapi_extra={
+        "parameters": [
+            request_header(
+                "Idempotency-Key",
+                "The same key and spec within 24 hours give the same job again",
+                "8e03978e-40d5-43dd-bc93-6894a57f9324",
+            )
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": GenerationSpec.model_json_schema(),
+                    "examples": {
+                        "bulk": {
+                            "value": {
+                                "source": {"dataset": "ds_5f0c3a9e1b7d2468"},
+                                "count": 100000,
+                                "labels": ["appearance", {"teacher_top_k": 5}],
+                                "keep": {"minimum_identity_consistency": 0.5},
+                                "output": {"layout": "market1501"},
+                            }
+                        }
+                    },
+                }
+            },
+        },
+    },
+)
+async def submit_job(request: Request, response: Response) -> GenerationView:
+    """The spec of `dgnet generate` as JSON; what is wrong with it is told before anything runs."""
+    bulk = bulk_of(request)
+    key = _idempotency_key(request)
+    spec = await _located(bulk, _spec(request, await request.body()))
+    url = spec.output.destination
+    if url is not None and not is_allowed(url, bulk.storage.job_destinations):
+        raise Problem(
+            DESTINATION_REFUSED,
+            "output.destination is not below a place that this server writes to; leave it out and "
+            "fetch the archive, or ask the operator to name it in DGNET_JOB_DESTINATIONS.",
+        )
+    job, created = await bulk.ledger.submit(spec, idempotency_key=key)
+    response.headers["Location"] = f"/v1/jobs/{job.job_id}"
+    if not created:
+        response.headers["Idempotency-Replayed"] = "true"
+    return _view(bulk, job)
+
+
+@router.get(
+    "/v1/jobs",
+    summary="List the generation jobs",
+    response_model=GenerationList,
+    responses=problems(INVALID_REQUEST, JOB_KINDS["queue-unavailable"]),
+)
+async def list_jobs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most jobs in the answer")] = 100,
+    before: Annotated[
+        float | None, Query(ge=0, allow_inf_nan=False, description="As `next` of a list has it")
+    ] = None,
+) -> GenerationList:
+    """Newest first; `next` leads to older ones. Swaps are not listed."""
+    bulk = bulk_of(request)
+    jobs = await bulk.ledger.list(limit=limit, before=before)
+    more = f"/v1/jobs?limit={limit}&before={jobs[-1].created:.3f}" if len(jobs) == limit else None
+    return GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
+
+
+async def _existing(request: Request, job_id: GenerationId) -> GenerationJob:
+    """Whether a job is there has to be known before a stream of its events begins."""
+    return await bulk_of(request).ledger.get(job_id)
+
+
+@router.get(
+    "/v1/jobs/{job_id}/events",
+    summary="Follow a generation job",
+    response_class=EventSourceResponse,
+    responses=problems(INVALID_REQUEST, *_UNKNOWN),
+)
+async def follow_job(
+    request: Request,
+    job: Annotated[GenerationJob, Depends(_existing)],
+    last_event_id: Annotated[
+        str | None, Header(pattern=r"^\d{1,20}-\d{1,20}$", description="Go on after this event")
+    ] = None,
+) -> AsyncIterable[ServerSentEvent]:
+    """Server-sent events `state` and `progress`, each with the job as in GET; ends with the job."""
+    bulk = bulk_of(request)
+    events = bulk.ledger.events(job.job_id, after=last_event_id)
+    async for event in _until_closing(events, bulk.closing):
+        yield ServerSentEvent(
+            event=event.kind,
+            id=event.event_id,
+            retry=RETRY_MILLISECONDS,
+            raw_data=_view(bulk, event.job).model_dump_json(),
+        )
+
+
+@router.post(
+    "/v1/jobs/{job_id}/cancel",
+    summary="Cancel a generation job",
+    response_model=GenerationView,
+    responses=problems(*_UNKNOWN, JOB_KINDS["wrong-state"]),
+)
+async def cancel_job(request: Request, job_id: GenerationId) -> GenerationView:
+    """Stops within a batch; what is published stays, so that it can be resumed."""
+    bulk = bulk_of(request)
+    return _view(bulk, await bulk.ledger.cancel(job_id))
+
+
+@router.post(
+    "/v1/jobs/{job_id}/resume",
+    summary="Resume a generation job",
+    status_code=202,
+    response_model=GenerationView,
+    responses=problems(
+        *_UNKNOWN, *(JOB_KINDS[code] for code in ("wrong-state", "job-expired", "queue-full"))
+    ),
+)
+async def resume_job(request: Request, job_id: GenerationId) -> GenerationView:
+    """Carries on what failed or was cancelled; a job that is under way is left as it is."""
+    bulk = bulk_of(request)
+    return _view(bulk, await bulk.ledger.resume(job_id))
+
+
+@router.delete(
+    "/v1/jobs/{job_id}",
+    summary="Delete a generation job",
+    status_code=204,
+    responses=problems(*_UNKNOWN),
+)
+async def delete_job(request: Request, job_id: GenerationId) -> Response:
+    """Cancels it and frees its storage; can be repeated."""
+    await bulk_of(request).ledger.delete(job_id)
+    return Response(status_code=204)
+
+
+def _view(bulk: Bulk, job: GenerationJob) -> GenerationView:
+    return generation_view(job, retention_seconds=bulk.storage.job_retention_seconds)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.match(key):
+        raise Problem(
+            INVALID_REQUEST,
+            f"Idempotency-Key is {key[:50]!r}; expected 1 to 255 visible ASCII characters.",
+        )
+    return key
+
+
+def _spec(request: Request, body: bytes) -> GenerationSpec:
+    content_type = request.headers.get("content-type", "absent")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Problem(
+            UNSUPPORTED_CONTENT_TYPE,
+            f"Content-Type is {content_type[:200]!r}; expected application/json.",
+        )
+    try:
+        values: object = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem(BAD_REQUEST, f"The body is no JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise Problem(INVALID_SPEC, "The body is no JSON object; expected the fields of a spec.")
+    try:
+        return spec_from(cast("dict[str, Any]", values))
+    except SpecError as error:
+        raise _invalid(str(error), error.problems) from error
+
+
+async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
+    """The spec with a source that workers find on the volume; whatever is missing is told now."""
+    source = spec.source
+    if source.dataset is not None:
+        try:
+            record = await asyncio.to_thread(bulk.shelf.get, source.dataset)
+        except UnknownDataset as error:
+            raise _invalid_field("source.dataset", str(error)) from error
+        if record.state == "unusable":
+            raise _invalid_field("source.dataset", f"{record.id} is unusable: {record.error}")
+        changes: dict[str, Any] = {
+            "layout": source.layout or record.layout,
+            "pattern": source.pattern or record.pattern,
+        }
+        if record.origin == "folder":  # workers know uploads by their ids, and no records
+            changes |= {"dataset": None, "folder": record.folder}
+        placed = SourceSpec.model_validate({**source.model_dump(), **changes})
+        return spec.model_copy(update={"source": placed})
+    assert source.folder is not None
+    try:
+        path = await asyncio.to_thread(resolve_below, bulk.storage.data_root, source.folder)
+    except ValueError as error:
+        raise _invalid_field("source.folder", str(error)) from error
+    if not await asyncio.to_thread(path.is_dir):
+        raise _invalid_field(
+            "source.folder", f"{str(source.folder)!r} is no folder below the server's data root"
+        )
+    return spec
+
+
+def _invalid_field(field: str, message: str) -> Problem:
+    return _invalid(f"the spec cannot be used: {field}: {message}", ((field, message),))
+
+
+def _invalid(detail: str, fields: tuple[tuple[str, str], ...]) -> Problem:
+    errors = [{"field": field, "message": message} for field, message in fields]
+    return Problem(INVALID_SPEC, f"{detail}.", extensions={"errors": errors})
+
+
+async def _until_closing(
+    events: AsyncIterator[JobEvent], closing: asyncio.Event
+) -> AsyncIterator[JobEvent]:
+    """The events until the app is about to stop or the queue is away: the client then comes back,
+    with the id of the last event that it saw.
+    """
+    closed = asyncio.ensure_future(closing.wait())
+    coming: asyncio.Future[JobEvent] | None = None
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(events))
+            await asyncio.wait({coming, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                return
+            try:
+                event = coming.result()
+            except (StopAsyncIteration, JobError):
+                return
+            yield event
+    finally:
+        closed.cancel()
+        if coming is not None and not coming.done():
+            coming.cancel()
+            await asyncio.wait({coming})
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
