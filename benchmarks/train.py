@@ -146,9 +146,13 @@ def breakdown(bench: Bench, iterations: int) -> dict[str, float]:
 
         return run
 
-    step.forward = timed("forward", step.forward)
-    step.update_discriminator = timed("discriminator update", step.update_discriminator)
-    step.generator_losses = timed("losses", step.generator_losses)
+    parts = {
+        "forward": "forward",
+        "_update_discriminator": "discriminator update",
+        "generator_losses": "losses",
+    }
+    for method, part in parts.items():
+        setattr(step, method, timed(part, getattr(step, method)))
     bench.pictures.pair_batch = timed("pictures", bench.pictures.pair_batch)
     for optimizer in [*step.optimizers.of_generator(), step.optimizers.appearance]:
         optimizer.step = timed("optimisers", optimizer.step)

@@ -63,7 +63,7 @@ class AliveBytes(TorchDispatchMode):
     """Counts the bytes of storages that operations make, now and at most, until they are freed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self.now = 0
         self.most = 0
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
