@@ -15,7 +15,7 @@ from model.dgnet import DGNet
 from model.teacher import Teacher
 from model.training.config import Ablation, JointConfig
 from model.training.draws import draw
-from model.training.joint import train_joint
+from model.training.joint import Start, train_joint
 from model.training.optimizers import joint_optimizers
 from model.training.run import RunOptions
 from model.training.schedule import loss_weights
@@ -87,6 +87,7 @@ def _train(
     generator: DGNet | None = None,
     offline: bool = False,
     network: NetworkConfig | None = None,
+    start: Start | None = None,
 ) -> DGNet:
     _seeded(11)
     network = network or tiny_network()
@@ -97,6 +98,7 @@ def _train(
         Teacher(network),
         RunOptions(directory=directory, progress=False),
         device=torch.device("cpu"),
+        start=start,
         generator=generator,
         offline=offline,
     )
@@ -164,3 +166,14 @@ def test_generator_of_other_sizes_is_refused(tmp_path: Path, pictures: TrainingP
     other = DGNet(tiny_network(decoder_channels=16))
     with pytest.raises(ConfigError, match="other sizes"):
         _train(tmp_path / "run", pictures, CONFIG, generator=other)
+
+
+def test_fine_head_starts_anew_where_the_rest_of_the_encoder_starts_from_the_teacher(
+    tmp_path: Path, pictures: TrainingPictures
+) -> None:
+    still = replace(CONFIG, iterations=1, appearance_learning_rate=0.0, head_learning_rate=0.0)
+    networks = _train(tmp_path / "run", pictures, still, start=Start(from_teacher=True))
+    _seeded(11)
+    head = Teacher(tiny_network()).head.classifier.weight
+    assert torch.equal(networks.appearance_encoder.primary.classifier.weight, head)
+    assert not torch.equal(networks.appearance_encoder.fine.classifier.weight, head)
