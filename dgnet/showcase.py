@@ -1,16 +1,14 @@
 """What the demo makes with a running server: composite, grid, embeddings, augmented data set.
 
 Everything is asked over HTTP; the pictures laid out for the eye go through the front end's own
-resizing. The data set is in Market-1501 naming, so that Re-ID toolboxes read it unchanged.
+resizing. The data set is a generation job in Market-1501 naming, so that Re-ID toolboxes read it
+unchanged.
 
 Legend: N pictures, D embedding values, H x W pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,24 +18,20 @@ from typing import Final
 import numpy as np
 import typer
 
+from dgnet.generate_remotely import Server, submit
 from dgnet.outputs import write_arrays, write_bytes, write_picture
 from dgnet.pictures import read_pictures, tile
 from dgnet.remote import decode_composite, embed_pictures, swap_pairs
 from dgnet.samples import SAMPLE_PEOPLE
-from model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, TRAIN_SPLIT, Picture, read_split
+from model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, Picture, read_split
 from model.evaluation.grids import swap_grid
-from worker.contract import Float32Array, UInt8Array
+from worker.contract import Float32Array
 
 GRID_APPEARANCES: Final = (829, 838, 858, 925, 934)
 GRID_STRUCTURES: Final = (816, 820, 849, 863, 872, 987)
 EMBEDDED_PERSONS: Final = (816, 829, 838, 863, 934, 980)
 PICTURES_PER_PERSON: Final = 4
 SEED: Final = 20190416  # any; the pairs are the same in every run
-# Real pictures of Market-1501 count their sequences from 1: no real picture has this name.
-SYNTHETIC_NAME: Final = "{person:04d}_c{camera}s0_{number:06d}_00.jpg"
-SHEET_ACROSS: Final = 8
-
-Pair = tuple[Picture, Picture]
 
 
 def pictures_of(*splits: str) -> dict[int, list[Picture]]:
@@ -122,65 +116,20 @@ def similarity_table(embeddings: Float32Array, person_ids: Sequence[int]) -> str
     return "\n".join(lines) + "\n"
 
 
-def plan_pairs(people: dict[int, list[Picture]], count: int) -> list[Pair]:
-    """`count` different (appearance, structure) pairs of two persons, balanced by appearance."""
-    chance = random.Random(SEED)
-    persons = sorted(people)
-    pairs: dict[tuple[Path, Path], Pair] = {}
-    while len(pairs) < count:
-        appearance_person = persons[len(pairs) % len(persons)]
-        structure_person = chance.choice([other for other in persons if other != appearance_person])
-        appearance = chance.choice(people[appearance_person])
-        structure = chance.choice(people[structure_person])
-        pairs[appearance.path, structure.path] = (appearance, structure)
-    return list(pairs.values())
-
-
 def write_dataset(folder: Path, server: str, *, count: int) -> None:
-    """Composites of different persons, a manifest with a row for each, and a contact sheet."""
-    pairs = plan_pairs(pictures_of(QUERY_SPLIT, GALLERY_SPLIT), count)
-    paths = [(appearance.path, structure.path) for appearance, structure in pairs]
-    files = swap_pairs(paths, server=server, api_key=None, picture_format="jpeg")
-    # Pictures of an earlier run would be in no manifest.
+    """A labelled data set of the sample people, made by the server as a generation job."""
+    # An earlier run's is not to be mixed with it.
     shutil.rmtree(folder, ignore_errors=True)
-    rows: list[str] = []
-    for number, (pair, data) in enumerate(zip(pairs, files, strict=True), start=1):
-        appearance, structure = pair
-        name = SYNTHETIC_NAME.format(
-            person=appearance.person_id, camera=structure.camera_id, number=number
-        )
-        file = f"{TRAIN_SPLIT}/{name}"
-        write_bytes(folder / file, data)
-        rows.append(manifest_row(file, data, appearance, structure))
-    write_bytes(folder / "manifest.jsonl", "".join(rows).encode())
-    write_picture(folder / "contact-sheet.png", contact_sheet(paths, files))
-    tell(folder, f"{count} composites of different persons, manifest.jsonl, contact-sheet.png")
-
-
-def manifest_row(file: str, data: bytes, appearance: Picture, structure: Picture) -> str:
-    """One JSON line: what the composite is and what it was made of."""
-    row = {
-        "file": file,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "appearance_path": appearance.path.relative_to(SAMPLE_PEOPLE).as_posix(),
-        "appearance_person": appearance.person_id,
-        "appearance_camera": appearance.camera_id,
-        "structure_path": structure.path.relative_to(SAMPLE_PEOPLE).as_posix(),
-        "structure_person": structure.person_id,
-        "structure_camera": structure.camera_id,
-        "labels": {"appearance": appearance.person_id, "structure": structure.person_id},
-    }
-    return json.dumps(row) + "\n"
-
-
-def contact_sheet(pairs: Sequence[tuple[Path, Path]], files: Sequence[bytes]) -> UInt8Array:
-    """Every composite with its appearance and its structure before it."""
-    composites = np.stack([decode_composite(file) for file in files])  # (N, H, W, 3)
-    height, width = composites.shape[1:3]
-    appearances = read_pictures([pair[0] for pair in pairs], height=height, width=width)
-    structures = read_pictures([pair[1] for pair in pairs], height=height, width=width)
-    triples = np.concatenate([appearances, structures, composites], axis=2)  # (N, H, 3W, 3)
-    return tile(triples, across=min(SHEET_ACROSS, len(pairs)))
+    submit(
+        Server(url=server, api_key=None),
+        {"count": count, "seed": SEED},
+        where="the spec of the demo",
+        data=SAMPLE_PEOPLE,
+        dataset=None,
+        output=str(folder),
+        follow=True,
+    )
+    tell(folder, "the set with manifest, data card and contact sheet (sheet.png)")
 
 
 def tell(path: Path, what: str) -> None:
