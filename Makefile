@@ -42,7 +42,9 @@ bench: $(DEV_STAMP)  ## run the benchmarks, figures go to benchmarks/results/
 	@mkdir -p benchmarks/results
 	$(WITH_BIN) python -m benchmarks.composites --json benchmarks/results/composites.json
 	$(WITH_BIN) python -m benchmarks.generation --json benchmarks/results/generation.json
+	$(WITH_BIN) python -m benchmarks.fairness --output benchmarks/results/fairness.json
 	$(WITH_BIN) python -m benchmarks.people --json benchmarks/results/people.json
+	$(WITH_BIN) python -m benchmarks.train --json benchmarks/results/train.json
 	$(WITH_BIN) python -m benchmarks.retrieval --json benchmarks/results/retrieval.json
 	$(WITH_BIN) python -m benchmarks.queue --output benchmarks/results/queue.json
 	$(WITH_BIN) python -m benchmarks.http_overhead --json benchmarks/results/http_overhead.json
