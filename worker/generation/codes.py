@@ -56,13 +56,14 @@ class CodeBlocks:
         threads: Executor,
         clock: StageClock,
     ) -> None:
-        """`order` holds all pictures, near each other if needed together; `read` runs on threads
+        """`order` holds all pictures that will be asked for, near each other if needed together;
+        `read` runs on threads
         and raises Unreadable for a broken picture.
         """
         self.failures: dict[int, str] = {}
         """Why a picture that was needed cannot be read, by its number."""
         self._order = order
-        self._places = np.empty_like(order)
+        self._places = np.zeros(int(order.max()) + 1, order.dtype)
         self._places[order] = np.arange(len(order))
         self._block_size = block_size
         self._capacity_bytes = capacity_bytes

@@ -77,18 +77,9 @@ class Engine:
         self._embeds = spec.keep.minimum_identity_consistency is not None
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
-        shape = (predictor.height, predictor.width, 3)
-        self._styles = CodeBlocks(
-            plan.appearance_order, block_size=self._batch, capacity_bytes=STYLES_BYTES,
-            picture_shape=shape, read=self._read, encode=self._encode_appearance,
-            stage="appearance codes", threads=self._readers, clock=clock,
-        )  # fmt: skip
-        self._structures = CodeBlocks(
-            plan.structure_order, block_size=self._batch, capacity_bytes=STRUCTURES_BYTES,
-            picture_shape=shape, read=self._read,
-            encode=lambda pixels: (predictor.structure_codes(pixels),),
-            stage="structure codes", threads=self._readers, clock=clock,
-        )  # fmt: skip
+        self._orders = plan.appearance_order, plan.structure_order
+        self.failures: dict[int, str] = {}
+        """Pictures that the last shard needed and that could not be read, by number, and why."""
 
     def __enter__(self) -> Engine:
         return self
@@ -106,11 +97,6 @@ class Engine:
         for threads in (self._readers, self._writers):
             threads.shutdown(cancel_futures=True)
 
-    @property
-    def failures(self) -> dict[int, str]:
-        """Pictures that could not be read, by number, and why."""
-        return self._styles.failures | self._structures.failures
-
     def make(
         self,
         first: int,
@@ -123,7 +109,8 @@ class Engine:
 
         Returns a manifest row for each pair, in order. `progress` hears how many more are done.
         """
-        work = np.lexsort((self._styles.places(appearances), self._structures.places(structures)))
+        styles, structure_codes = self._codes_of(appearances, structures)
+        work = np.lexsort((styles.places(appearances), structure_codes.places(structures)))
         rows: dict[int, Row] = {}
         unfinished: deque[tuple[int, Future[Written]]] = deque()
         duplicates = self._duplicates()
@@ -131,9 +118,12 @@ class Engine:
         try:
             for number, batch in enumerate(batches):
                 for ahead in batches[number : number + 1 + BATCHES_AHEAD]:
-                    self._styles.read_ahead(appearances[ahead])
-                    self._structures.read_ahead(structures[ahead])
-                made = self._composed(appearances[batch], structures[batch])
+                    styles.read_ahead(appearances[ahead])
+                    structure_codes.read_ahead(structures[ahead])
+                made = self._composed(
+                    *styles.codes(appearances[batch]), *structure_codes.codes(structures[batch]),
+                    appearances[batch], structures[batch],
+                )  # fmt: skip
                 for place, (pixels, verdict) in zip(batch.tolist(), made, strict=True):
                     row = self._row(
                         first + place, int(appearances[place]), int(structures[place]), verdict
@@ -153,14 +143,41 @@ class Engine:
             for _, future in unfinished:  # a folder that is still written to cannot be removed
                 if not future.cancel():
                     future.exception()
+        self.failures = styles.failures | structure_codes.failures
         return [rows[place] for place in range(len(rows))]
 
-    def _composed(
+    def _codes_of(
         self, appearances: Integers, structures: Integers
+    ) -> tuple[CodeBlocks, CodeBlocks]:
+        """Of a shard's own pictures alone: blocks of the whole listing would encode all of it for
+        every shard of a large one.
+        """
+        shape = (self._predictor.height, self._predictor.width, 3)
+        by_appearance, by_structure = self._orders
+        styles = CodeBlocks(
+            by_appearance[np.isin(by_appearance, appearances)], block_size=self._batch,
+            capacity_bytes=STYLES_BYTES, picture_shape=shape, read=self._read,
+            encode=self._encode_appearance, stage="appearance codes",
+            threads=self._readers, clock=self._clock,
+        )  # fmt: skip
+        structure_codes = CodeBlocks(
+            by_structure[np.isin(by_structure, structures)], block_size=self._batch,
+            capacity_bytes=STRUCTURES_BYTES, picture_shape=shape, read=self._read,
+            encode=lambda pixels: (self._predictor.structure_codes(pixels),),
+            stage="structure codes", threads=self._readers, clock=self._clock,
+        )  # fmt: skip
+        return styles, structure_codes
+
+    def _composed(
+        self,
+        styles: tuple[Tensor, ...],
+        appearance_readable: NDArray[np.bool_],
+        structure_codes: tuple[Tensor, ...],
+        structure_readable: NDArray[np.bool_],
+        appearances: Integers,
+        structures: Integers,
     ) -> list[tuple[Pixels | None, Verdict]]:
         """The composite of each pair, none if a picture is unreadable, and the verdict on it."""
-        styles, appearance_readable = self._styles.codes(appearances)
-        structure_codes, structure_readable = self._structures.codes(structures)
         good = np.flatnonzero(appearance_readable & structure_readable)
         made: list[tuple[Pixels | None, Verdict]] = [
             (None, Verdict(dropped=f"unreadable_{'structure' if readable else 'appearance'}"))
