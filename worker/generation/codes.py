@@ -2,8 +2,8 @@
 
 A picture is always encoded together with the same others, whatever was computed or forgotten
 before: its code has the same bits in a job that runs through and in one that was resumed. Pictures
-of a block are neighbors in the plan, so that they are needed together anyway. Files are read ahead
-on threads.
+of a block are neighbors among those of their shard, so that they are needed together anyway. Files
+are read ahead on threads.
 
 Legend: N pictures of the listing, B pictures asked for.
 """
@@ -57,8 +57,7 @@ class CodeBlocks:
         clock: StageClock,
     ) -> None:
         """`order` holds all pictures that will be asked for, near each other if needed together;
-        `read` runs on threads
-        and raises Unreadable for a broken picture.
+        `read` runs on threads and raises Unreadable for a broken picture.
         """
         self.failures: dict[int, str] = {}
         """Why a picture that was needed cannot be read, by its number."""

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,7 @@ WRITES_AHEAD = 4
 
 
 class Engine:
-    """Makes shards of one job; close it, or use it as a context, to end its threads."""
+    """Makes shards of one job; close it to end its threads."""
 
     def __init__(
         self,
@@ -80,17 +79,6 @@ class Engine:
         self._orders = plan.appearance_order, plan.structure_order
         self.failures: dict[int, str] = {}
         """Pictures that the last shard needed and that could not be read, by number, and why."""
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the threads; what they have begun is finished."""
