@@ -1,13 +1,13 @@
 """Do composites help a Re-ID model? `python -m benchmarks.downstream DATA -o STUDY`.
 
 The plain baseline (one identity head, cross entropy) is trained on real pictures alone, and on as
-many real pictures with composites beside them, under each label policy, unfiltered and filtered by
-identity consistency; on all pictures of each person, on 30 % and on 10 % of them. The budget of
+many real pictures with composites beside them, under each of a job's labels, unfiltered and
+filtered by identity consistency; on all pictures of each person, on 30 % and on 10 % of them. The budget of
 iterations and the batch are the same: with composites, half of each batch is theirs. Every model is
 measured on other persons.
 
 Nobody here was seen by the networks that make the composites: the persons of DATA's query and
-gallery are divided into some to train on and others to measure on. Labels of the policies that need
+gallery are divided into some to train on and others to measure on. Labels that need
 a teacher come from the model that the same pictures and seed gave without composites.
 
 A run's outcome is kept in STUDY; the same command goes on where it was. Processes with different
@@ -24,7 +24,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -54,7 +54,10 @@ from worker.generation.job import Job, run_job
 from worker.generation.spec import GenerationSpec, KeepSpec, OutputSpec, SourceSpec
 
 CPU = torch.device("cpu")
-POLICIES: tuple[LabelPolicy, ...] = ("appearance", "soft", "uniform", "two_labels")
+Labels = Literal[LabelPolicy, "structure"]
+"""What a generation job can say about whom a composite shows, to learn from."""
+
+LABELS: tuple[Labels, ...] = ("appearance", "structure", "soft", "uniform", "two_labels")
 FEWEST_PICTURES = 2
 """Of a person, at any fraction."""
 
@@ -161,11 +164,14 @@ class Composites:
     def __len__(self) -> int:
         return len(self._pixels)
 
-    def targets(self, policy: LabelPolicy, teacher: Teacher) -> Tensor:
-        """(N, I), what a policy makes of every composite."""
+    def targets(self, labels: Labels, teacher: Teacher) -> Tensor:
+        """(N, I), what the labels say of every composite."""
+        if labels == "structure":
+            persons = teacher.config.identities
+            return functional.one_hot(self.structures, persons).float()
         parts = torch.split(self._pixels, 64)
         soft = torch.cat([soft_labels(teacher.eval(), normalize(part)) for part in parts])
-        return apply_label_policy(policy, soft, self.appearances, self.structures)
+        return apply_label_policy(labels, soft, self.appearances, self.structures)
 
     def batch(self, position: int, batch_size: int, seed: int) -> tuple[Tensor, NDArray[np.int64]]:
         """Augmented images of batch number `position`, and which composites they are."""
@@ -209,7 +215,7 @@ def train(
     return model.eval()
 
 
-def run(study: Study, percent: int, seed: int, policies: Sequence[LabelPolicy]) -> dict[str, Any]:
+def run(study: Study, percent: int, seed: int, all_labels: Sequence[Labels]) -> dict[str, Any]:
     """Scores of every variant at one amount of real data with one seed."""
     name = f"{percent}-{seed}"
     pictures = TrainingPictures.load(study.real(percent), study.height, study.width)
@@ -226,9 +232,9 @@ def run(study: Study, percent: int, seed: int, policies: Sequence[LabelPolicy]) 
     for filtered in (False, True):
         kind = "filtered" if filtered else "unfiltered"
         composites: Composites | None = None
-        for policy in policies:
+        for labels in all_labels:
 
-            def measured(policy: LabelPolicy = policy, filtered: bool = filtered) -> dict[str, Any]:
+            def measured(labels: Labels = labels, filtered: bool = filtered) -> dict[str, Any]:
                 nonlocal composites
                 composites = composites or Composites(
                     study.made(percent, filtered=filtered),
@@ -236,12 +242,12 @@ def run(study: Study, percent: int, seed: int, policies: Sequence[LabelPolicy]) 
                     study.height,
                     study.width,
                 )
-                targets = composites.targets(policy, alone())
+                targets = composites.targets(labels, alone())
                 model = train(study, pictures, seed, composites, targets)
                 return {**study.scores(model), "composites": len(composites)}
 
-            label = f"{policy}, {kind}"
-            scores[label] = once(study.folder, f"{name}-{policy}-{kind}", measured)
+            variant = f"{labels}, {kind}"
+            scores[variant] = once(study.folder, f"{name}-{labels}-{kind}", measured)
     return scores
 
 
@@ -259,7 +265,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=48)
     parser.add_argument("--percent", type=int, nargs="+", default=[100, 30, 10])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--policies", nargs="+", choices=get_args(LabelPolicy), default=POLICIES)
+    parser.add_argument("--labels", nargs="+", choices=LABELS, default=LABELS)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
     torch.set_flush_denormal(True)
@@ -279,7 +285,7 @@ def main() -> None:
     rows: list[list[str]] = []
     runs: list[dict[str, Any]] = []
     for percent in options.percent:
-        by_seed = {seed: run(study, percent, seed, options.policies) for seed in options.seeds}
+        by_seed = {seed: run(study, percent, seed, options.labels) for seed in options.seeds}
         for variant in next(iter(by_seed.values())):
             outcomes = [scores[variant] for scores in by_seed.values()]
             rows.append(
