@@ -2,9 +2,9 @@
 
 The plain baseline (one identity head, cross entropy) is trained on real pictures alone, and on as
 many real pictures with composites beside them, under each of a job's labels, unfiltered and
-filtered by identity consistency; on all pictures of each person, on 30 % and on 10 % of them. The budget of
-iterations and the batch are the same: with composites, half of each batch is theirs. Every model is
-measured on other persons.
+filtered by identity consistency; on all pictures of each person, on 30 % and on 10 % of them. The
+budget of iterations and the batch are the same: with composites, half of each batch is theirs.
+Every model is measured on other persons.
 
 Nobody here was seen by the networks that make the composites: the persons of DATA's query and
 gallery are divided into some to train on and others to measure on. Labels that need
