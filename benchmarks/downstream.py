@@ -207,8 +207,8 @@ def train(
             wanted.append(targets[rows])
         logits = model(torch.cat(images).to(memory_format=torch.channels_last)).logits
         loss = functional.cross_entropy(logits, torch.cat(wanted))
-        if not math.isfinite(float(loss)):
-            raise RuntimeError(f"the loss of iteration {iteration} is {float(loss)}")
+        if not math.isfinite(loss.item()):
+            raise RuntimeError(f"the loss of iteration {iteration} is {loss.item()}")
         optimizer.zero_grad()
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
         optimizer.step()

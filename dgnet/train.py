@@ -68,6 +68,14 @@ def train_teacher_command(
         Literal["imagenet", "scratch"],
         typer.Option(help="Weights to start from; imagenet for efficientnet_lite0 only."),
     ] = "imagenet",
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Start from the backbone of this checkpoint's teacher instead, whatever "
+            "identities it knows.",
+        ),
+    ] = None,
     iterations: IterationsOption = None,
     batch_size: BatchOption = None,
     seed: SeedOption = 0,
@@ -89,9 +97,14 @@ def train_teacher_command(
 ) -> None:
     """Train the Re-ID baseline that will label generated pictures."""
     with needs_extra("train"):
+        from model.checkpoints import load_teacher
         from model.training.config import TeacherConfig
         from model.training.run import RunOptions
-        from model.training.teacher import checkpoint_directory, train_teacher
+        from model.training.teacher import (
+            checkpoint_directory,
+            require_same_backbone,
+            train_teacher,
+        )
     with _wrong_input():
         sizes = {"backbone": backbone, "height": height, "width": width}
         # The pictures, read below at these sizes, tell how many identities there are.
@@ -107,7 +120,11 @@ def train_teacher_command(
         )
         network = apply_overrides(network, of_network)
         config = apply_overrides(config, of_config)
-        _require_imagenet(start, network.backbone)
+        known = load_teacher(pretrained)[1] if pretrained else None
+        if known:
+            require_same_backbone(known.config, network)
+        else:
+            _require_imagenet(start, network.backbone)
         execution = _execution(device, checkpoint_activations, compiled)
         place, autocast = _device(execution.workers, device, precision)
         pictures = _pictures(data, layout, pattern, network, place)
@@ -130,6 +147,7 @@ def train_teacher_command(
             device=place,
             autocast=autocast,
             imagenet=start == "imagenet",
+            pretrained=known,
             data=_data_card(data, pictures, data_name, data_license),
             execution=execution,
             validation=validation,

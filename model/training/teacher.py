@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.backbones import imagenet_efficientnet_lite0
 from model.checkpoints import Metadata, read_metadata, save_checkpoint
-from model.config import NetworkConfig
+from model.config import ConfigError, NetworkConfig
 from model.data.pairs import PictureBatch, TrainingPictures
 from model.data.shares import Share, split_rows
 from model.data.transforms import random_erasing
@@ -36,6 +36,15 @@ from model.training.state import TrainingState
 from model.training.validation import TeacherEmbedder, Validation
 
 
+def require_same_backbone(pretrained: NetworkConfig, network: NetworkConfig) -> None:
+    """Raise ConfigError where the weights would not fit."""
+    if pretrained.backbone != network.backbone:
+        raise ConfigError(
+            f"the backbone to start from is {pretrained.backbone}, the one to train "
+            f"{network.backbone}: expected the same"
+        )
+
+
 def train_teacher(
     network: NetworkConfig,
     config: TeacherConfig,
@@ -45,12 +54,13 @@ def train_teacher(
     device: torch.device,
     autocast: torch.dtype | None = None,
     imagenet: bool = True,
+    pretrained: Teacher | None = None,
     data: dict[str, Any] | None = None,
     execution: Execution | None = None,
     validation: Validation | None = None,
 ) -> tuple[Teacher, Metadata]:
-    """Train from ImageNet weights where the backbone's are at hand; writes
-    `options.directory/checkpoint`.
+    """Train from ImageNet weights where the backbone's are at hand, or from the backbone of
+    `pretrained`, a teacher of any identities; writes `options.directory/checkpoint`.
 
     `validation` keeps the checkpoint that finds its people best in `options.directory/best`.
     """
@@ -59,7 +69,10 @@ def train_teacher(
     require_equal_shares(config.batch_size, config.accumulate, processes=workers.count)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     teacher = Teacher(network, last_stride=config.last_stride)
-    if imagenet and network.backbone == "efficientnet_lite0":
+    if pretrained is not None:
+        require_same_backbone(pretrained.config, network)
+        teacher.backbone.load_state_dict(pretrained.backbone.state_dict())
+    elif imagenet and network.backbone == "efficientnet_lite0":
         teacher.backbone.load_state_dict(imagenet_efficientnet_lite0())
     teacher = placed(teacher, device).train()
     execution.prepare(teacher)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from model.checkpoints import METADATA_FILE, load_checkpoint, read_metadata
+from model.checkpoints import METADATA_FILE, load_checkpoint, load_teacher, read_metadata
 from model.data.pairs import PairBatch, TrainingPictures
 from model.data.shares import WHOLE, Share
 from tests.dgnet.test_cli import exit_code
@@ -86,6 +86,33 @@ def test_the_teacher_keeps_sizes_schedule_and_data(teacher: Path, people: Path) 
         "pictures": 9,
         "license": "CC0",
     }
+
+
+def test_a_teacher_starts_from_the_backbone_of_another(
+    teacher: Path, people: Path, tmp_path: Path
+) -> None:
+    start = ("--pretrained", str(teacher), "--height", "64", "--width", "48", *TINY)
+    still = ("--set", "head_learning_rate=0", "--set", "backbone_learning_rate=0", "--seed", "5")
+    run = tmp_path / "run"
+    command = ("train", "teacher", str(people), "-o", str(run), *start, *still)
+    assert exit_code(*command, *SHORT, *ON_CPU) == 0
+    (_, before), (_, after) = load_teacher(teacher), load_teacher(run / "checkpoint")
+    for old, new in zip(before.backbone.parameters(), after.backbone.parameters(), strict=True):
+        assert torch.equal(old, new)
+    heads = zip(before.head.parameters(), after.head.parameters(), strict=True)
+    assert not all(torch.equal(old, new) for old, new in heads)
+
+
+def test_a_backbone_of_another_kind_is_refused(
+    teacher: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = [*TINY, "--set", "backbone=resnet18"]
+    command = ("train", "teacher", str(people), "-o", str(tmp_path / "run"), *sizes)
+    assert exit_code(*command, "--pretrained", str(teacher)) == 2
+    complaint = capsys.readouterr().err
+    assert "the backbone to start from is" in complaint
+    assert "the one to train resnet18: expected the same" in complaint
+    assert not (tmp_path / "run").exists()
 
 
 def test_joint_training_takes_the_teachers_sizes_and_its_own_settings(
