@@ -73,7 +73,7 @@ BOTTOM_SHARES = {
 DARK_SHARES = {"black": 12, "charcoal": 6, "navy": 5, "maroon": 1, "brown": 1.5, "dark denim": 2}
 SHOE_SHARES = {
     "black": 12, "charcoal": 3, "white": 9, "light grey": 3, "grey": 3, "navy": 2, "blue": 1.5,
-    "red": 1.5, "brown": 4, "tan": 3, "hot pink": 0.8, "green": 0.6, "yellow": 0.6,
+    "red": 1, "brown": 4, "tan": 3, "beige": 1.5, "hot pink": 0.5, "green": 0.3, "yellow": 0.3,
 }  # fmt: skip
 SOLE_SHARES = {"white": 8, "black": 4, "light grey": 2, "tan": 1}
 SOCK_SHARES = {"white": 7, "black": 4, "grey": 2}
@@ -92,6 +92,8 @@ SKIN_TONES = np.array(
     ],
     np.float64,
 )  # fmt: skip
+REFLECTANCE = 0.8
+"""The tones are those of well-exposed portraits; skin reflects less than white paper."""
 HAIR_COLORS: dict[str, RGB] = {
     "black": (22, 19, 18), "dark brown": (44, 31, 24), "brown": (78, 54, 36),
     "light brown": (120, 86, 54), "blond": (178, 144, 90), "grey": (138, 136, 134),
@@ -135,7 +137,7 @@ def draw_skin(random: np.random.Generator) -> Paint:
     place = float(np.clip(random.normal(2.0, 1.7), 0, 6.99))
     index = int(place)
     tone = SKIN_TONES[index] + (SKIN_TONES[index + 1] - SKIN_TONES[index]) * (place - index)
-    r, g, b = (float(c) for c in linear(tone))
+    r, g, b = (float(c) for c in REFLECTANCE * linear(tone))
     return Paint(f"skin {round(place) + 1}", (r, g, b))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -12,9 +13,20 @@ from people.images import blurred, paste
 from people.scene import Occluder
 from people.shading.light import Light
 
+ADULT = 18.5
+"""Decimetres that the picture of an adult stranger shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sprite:
+    """A stranger before a camera, ready to be pasted."""
+
+    color: Floats  # (256, 128, 4) premultiplied linear RGB, coverage
+    decimetres: float  # that its rows show
+
 
 def occluder_layer(
-    occluder: Occluder, light: Light, height: int, width: int, sprites: Callable[[int], Floats]
+    occluder: Occluder, light: Light, height: int, width: int, sprites: Callable[[int], Sprite]
 ) -> Floats:
     """Premultiplied linear RGB and coverage (H, W, 4)."""
     layer = np.zeros((height, width, 4), np.float32)
@@ -23,7 +35,9 @@ def occluder_layer(
     match occluder.kind:
         case "person":
             column, row = occluder.x * width, occluder.y * height
-            paste(layer, sprites(occluder.sprite), column, row, occluder.size * height)
+            sprite = sprites(occluder.sprite)
+            size = occluder.size * height * sprite.decimetres / ADULT
+            paste(layer, sprite.color, column, row, size)
         case "pole":
             half = max(1, int(occluder.size * width))
             middle = int(occluder.x * width)

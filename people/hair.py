@@ -20,11 +20,13 @@ HEAD_CENTRE = np.array([0, 7.45, 0.5])
 COLUMNS, ROWS = 97, 46  # azimuth from -pi to pi, elevation
 
 # Hairline: canonical y below which there is none, by azimuth in degrees from the nose.
+_SHORT: tuple[list[float], list[float]] = (
+    [0, 35, 60, 74, 84, 100, 112, 130, 180],
+    [8.02, 8.0, 7.75, 7.15, 7.1, 7.55, 7.5, 6.75, 6.55],
+)
 HAIRLINES: dict[HairCut, tuple[list[float], list[float]]] = {
-    "short": (
-        [0, 35, 60, 74, 84, 100, 112, 130, 180],
-        [8.02, 8.0, 7.75, 7.15, 7.1, 7.55, 7.5, 6.75, 6.55],
-    ),
+    "short": _SHORT,
+    "curly": _SHORT,
     "long": ([0, 35, 58, 68, 180], [8.02, 7.95, 7.4, 6.2, 5.9]),
     "bangs": ([0, 30, 45, 62, 180], [7.62, 7.62, 7.6, 6.2, 5.9]),
     "buzz": (
@@ -120,7 +122,10 @@ def _cap(
     directions = directions_of(azimuth, elevation)
     scalp = HEAD_CENTRE + directions * radius[:, None]
     degrees, heights = HAIRLINES[hair.cut]
-    inside = scalp[:, 1] - np.interp(np.abs(np.degrees(azimuth)), degrees, heights)
+    brow = np.exp(-((azimuth / 0.7) ** 2))
+    line = np.interp(np.abs(np.degrees(azimuth)), degrees, heights)
+    line += brow * (hair.front + hair.sweep * np.sin(1.6 * azimuth))
+    inside = scalp[:, 1] - line
     phase = random.uniform(0, 2 * np.pi, 12)
     lumps = 1 + 0.12 * sum(
         np.cos((k + 2) * azimuth + phase[k]) * np.sin((k + 1) * elevation * 1.5 + phase[k + 4])
@@ -130,9 +135,18 @@ def _cap(
     locks = np.sin(21 * azimuth + 2 * elevation + phase[8]) * np.sin(8 * azimuth + phase[9])
     crown = np.clip((scalp[:, 1] - 7.3) / 1.1, -0.4, 1)
     edge = np.clip(0.35 + inside * 2.5, 0.25, 1)
-    thickness = hair.thickness * (0.55 + 0.6 * crown) * (lumps + 0.22 * locks) * edge
+    texture = lumps + 0.14 * locks
+    if hair.cut == "curly":
+        curls = np.sin(13 * azimuth + phase[8]) * np.sin(15 * elevation + phase[9])
+        curls += 0.7 * np.sin(21 * azimuth + 9 * elevation + phase[10])
+        texture = lumps + 0.13 * curls
+    # At the sides shorter than on top, as it is cut.
+    temple = np.clip((7.95 - scalp[:, 1]) / 0.5, 0, 1)
+    texture *= 1 - (1 - hair.sides) * temple
+    thickness = hair.thickness * (0.55 + 0.6 * crown) * texture * edge
     points = HEAD_CENTRE + directions * (radius + 0.03 + thickness)[:, None]
-    ragged = 0.07 * np.sin(23 * azimuth + phase[0]) + 0.05 * np.sin(41 * azimuth + phase[10])
+    ragged = 0.045 * np.sin(9 * azimuth + phase[0]) + 0.035 * np.sin(17 * azimuth + phase[10])
+    ragged += 0.02 * np.sin(31 * azimuth + phase[11])
     return loose(
         Part.HAIR,
         (points * scale + offset).astype(np.float32),

@@ -64,18 +64,24 @@ def bag_pieces(body: Template, vertices: Floats, joints: Floats, bag: Bag, top: 
     """A bag that is worn; none for what a hand holds."""
     skeleton = body.skeleton
     spine = skeleton.index["spine_03"]
-    taller = joints[spine] - skeleton.base_joints[spine]
+    size = body.relative_size(joints)
+    base = float(skeleton.base_joints[spine, 1])
+
+    def height(y: float) -> float:
+        """Where a height of the unmorphed body lies on this one."""
+        return float(joints[spine, 1]) + size * (y - base)
+
     if bag.kind == "backpack":
         c = body.tights.canonical
         back = (c[:, 1] > 3) & (c[:, 1] < 5) & (np.abs(c[:, 0]) < 1)
         behind = float(np.percentile(body.tights.lift(vertices)[back, 2], 3)) - top.offset - 0.1
-        y = float(taller[1]) - bag.low
+        width, tall, depth = size * bag.width, size * bag.height, size * bag.depth
         sack = rounded_box(
-            (0, 3.4 + y, behind - 0.75 * bag.depth), (bag.width, bag.height, bag.depth), 0.5
+            (0, height(3.4 - bag.low), behind - 0.75 * depth), (width, tall, depth), 0.5
         )
         pocket = rounded_box(
-            (0, 2.7 + y, behind - 1.55 * bag.depth),
-            (0.7 * bag.width, 0.45 * bag.height, 0.3 * bag.depth),
+            (0, height(2.7 - bag.low), behind - 1.55 * depth),
+            (0.7 * width, 0.45 * tall, 0.3 * depth),
             0.5,
         )
         return [
@@ -84,9 +90,8 @@ def bag_pieces(body: Template, vertices: Floats, joints: Floats, bag: Bag, top: 
         ]
     if bag.kind == "shoulder bag":
         x = (1.75 + top.offset) * (1 if bag.side == "l" else -1)
-        box = rounded_box(
-            (x, -0.1 + 0.6 * float(taller[1]), 0.1), (0.35, bag.height, bag.width), 0.4
-        )
+        y = -0.1 + 0.6 * (float(joints[spine, 1]) - base)
+        box = rounded_box((x, y, 0.1), (0.35, bag.height, bag.width), 0.4)
         return [loose(Part.BAG, *box, {skeleton.index["pelvis"]: 1.0})]
     return []
 

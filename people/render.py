@@ -16,7 +16,7 @@ from people.body.mesh import normals_of
 from people.clothes.outfit import Appearance
 from people.colors import Paint
 from people.figure import Figure, Posed, build_figure, posed
-from people.foreground import occluder_layer
+from people.foreground import Sprite, occluder_layer
 from people.images import blurred, eroded, paste, resized
 from people.materials import Fabric, Part, material_table
 from people.raster import rasterise
@@ -32,12 +32,10 @@ BACKDROP_ROWS = 256
 """The backdrop is rendered at this height at least; finer detail than a camera shows."""
 HIDDEN_MARGIN = 4
 """Pixels from its outline on, what is behind a person need not be rendered."""
-BYSTANDER_HEIGHT = 18.5
-"""Decimetres that a sprite's picture shows."""
 GLASSES = {"none": NO_GLASSES, "frames": FRAMES, "sunglasses": SUNGLASSES}
 
-Sprites = Callable[[int], Floats]
-"""Picture (256, 128, 4) of one of the camera's strangers: premultiplied linear RGB, coverage."""
+Sprites = Callable[[int], Sprite]
+"""One of the camera's strangers by number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +142,7 @@ def render_person(
         camera.light.record(),
         heights,
         shadow,
+        scene.fold_seed,
         color,
     )
     return PersonLayer(
@@ -231,9 +230,10 @@ def _paste_behind(
         return
     place = np.array([[stranger.x, 0.0, -behind]])
     column, row, inverse = view.samples(place, height, width)[0]
-    size = BYSTANDER_HEIGHT * height / view.height * inverse
+    sprite = sprites(stranger.sprite)
+    size = sprite.decimetres * height / view.height * inverse
     _shade_feet(backdrop, column, row, size)
-    paste(backdrop, sprites(stranger.sprite), column, row, size)
+    paste(backdrop, sprite.color, column, row, size)
 
 
 def _shade_feet(backdrop: Floats, column: float, row: float, size: float) -> None:

@@ -13,7 +13,7 @@ from people.body.pose import Side
 from people.body.shape import BodyShape
 from people.materials import Fabric
 
-HairCut = Literal["none", "short", "buzz", "bald", "long", "bangs", "up"]
+HairCut = Literal["none", "short", "curly", "buzz", "bald", "long", "bangs", "up"]
 HatKind = Literal["cap", "beanie", "sun hat"]
 BagKind = Literal["backpack", "shoulder bag", "handbag", "shopping bag", "umbrella"]
 GlassesKind = Literal["none", "frames", "sunglasses"]
@@ -29,6 +29,9 @@ class Hair:
     fall: float = 0.0  # length of the curtain below the ears; 0 none
     spread: float = 2.0  # radians that the curtain reaches around the head, each way
     ponytail: float = 0.0  # length; 0 none
+    front: float = 0.0  # how much higher the hairline is at the brow
+    sweep: float = 0.0  # how much higher on the person's left than on the right, at the brow
+    sides: float = 1.0  # thickness there, share of that on top
     bun: tuple[float, float] | None = None  # canonical y and z
     seed: int = 0
 
@@ -88,6 +91,11 @@ class Structure:
     def held(self) -> Bag | None:
         """The bag if a hand holds it."""
         return self.bag if self.bag is not None and self.bag.kind in HELD else None
+
+    @property
+    def child(self) -> bool:
+        """Whether children's clothes are worn: school children and younger."""
+        return self.shape.youth > 0
 
     @property
     def feminine(self) -> bool:

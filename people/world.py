@@ -14,13 +14,14 @@ from typing import Literal
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Pixels
+from people.arrays import Doubles, Pixels
 from people.clothes.outfit import Appearance
 from people.development import decode_jpeg, develop, encode_jpeg
-from people.drawing.appearance import draw_appearance
+from people.drawing.appearance import draw_appearance, for_child
 from people.drawing.camera import draw_camera
-from people.drawing.scene import SPRITES_PER_CAMERA, draw_scene
+from people.drawing.scene import draw_scene
 from people.drawing.structure import draw_structure
+from people.foreground import Sprite
 from people.randomness import Purpose, stream
 from people.render import Dressed, dress, render, render_person
 from people.scene import Scene
@@ -35,6 +36,8 @@ LOOKALIKE_OUTFITS = 12
 DRESSED_KEPT = 40
 """Figures in memory, about 4 MB each."""
 SPRITES_KEPT = 160
+STRANGERS = 36
+"""People who walk by; each camera shows some of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ class World:
             draw_camera(stream(seed, Purpose.CAMERA, number), number) for number in range(cameras)
         ]
         self._dressed = lru_cache(maxsize=DRESSED_KEPT)(self._dress)
-        self._strangers = lru_cache(maxsize=SPRITES_PER_CAMERA)(self._stranger)
+        self._strangers = lru_cache(maxsize=STRANGERS)(self._stranger)
         self._sprites = lru_cache(maxsize=SPRITES_KEPT)(self._sprite)
 
     def structure(self, person: int) -> Structure:
@@ -74,10 +77,13 @@ class World:
 
     def appearance(self, person: int) -> Appearance:
         """Clothes, shoes, skin and hair color of a person."""
-        feminine = self.structure(person).feminine
-        own = draw_appearance(stream(self.seed, Purpose.APPEARANCE, person), feminine)
+        structure = self.structure(person)
+        feminine = structure.feminine
+        own = draw_appearance(
+            stream(self.seed, Purpose.APPEARANCE, person), feminine, structure.child
+        )
         random = stream(self.seed, Purpose.LOOKALIKE, person)
-        if random.random() >= LOOKALIKES:
+        if structure.child or random.random() >= LOOKALIKES:
             return own
         outfit = int(random.integers(LOOKALIKE_OUTFITS))
         model = draw_appearance(
@@ -133,21 +139,25 @@ class World:
         return [int(camera) for camera in order[:count]]
 
     def _dress(self, appearance: int, structure: int) -> Dressed:
-        return dress(self.appearance(appearance), self.structure(structure))
+        body = self.structure(structure)
+        worn = self.appearance(appearance)
+        return dress(for_child(worn) if body.child else worn, body)
 
     def _stranger(self, number: int) -> Dressed:
         random = stream(self.seed, Purpose.BYSTANDER, number)
         structure = draw_structure(random)
-        return dress(draw_appearance(random, structure.feminine), structure)
+        worn = draw_appearance(random, structure.feminine, structure.child)
+        return dress(worn, structure)
 
-    def _sprite(self, camera: int, number: int) -> Floats:
-        """A stranger (256, 128, 4) before a camera: never one of the numbered persons."""
-        stranger = self._strangers(number)
+    def _sprite(self, camera: int, number: int) -> Sprite:
+        """A stranger before a camera: never one of the numbered persons."""
+        stranger = self._strangers((number + 7 * camera) % STRANGERS)
         random = stream(self.seed, Purpose.BYSTANDER, number, camera)
         scene = draw_scene(random, self.cameras[camera], stranger.figure.structure)
         margins = Margins(top=0.06, bottom=0.04, shift=0, aspect=0.5)
         scene = replace(scene, margins=margins)
-        return render_person(stranger, scene, 256, 128, 1).color
+        layer = render_person(stranger, scene, 256, 128, 1)
+        return Sprite(color=layer.color, decimetres=layer.view.height * scene.distance)
 
 
 @lru_cache(maxsize=2)

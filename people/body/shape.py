@@ -17,7 +17,7 @@ from people.assets import BodyAssets
 
 @dataclass(frozen=True, kw_only=True)
 class BodyShape:
-    """All in [0, 1]; `origins` sums to one."""
+    """All in [0, 1] but `youth`; `origins` sums to one."""
 
     gender: float  # 0 female, 1 male
     age: float  # 0 young, 1 old
@@ -26,16 +26,20 @@ class BodyShape:
     height: float  # 0.5 is 1.55 m for women, 1.69 m for men
     stomach: float
     origins: tuple[float, float, float]  # African, Asian, Caucasian
+    youth: float = 0.0  # 0 grown up, 0.5 about 11 years old, 1 about 8, 1.5 about 4
 
 
 def memberships(shape: BodyShape) -> dict[str, float]:
     """How far each word of a target's name holds."""
     african, asian, caucasian = shape.origins
+    grown = max(0.0, 1 - shape.youth)
     return {
         "female": 1 - shape.gender,
         "male": shape.gender,
-        "young": 1 - shape.age,
-        "old": shape.age,
+        "baby": max(0.0, shape.youth - 1),
+        "child": 1 - abs(shape.youth - 1),
+        "young": (1 - shape.age) * grown,
+        "old": shape.age * grown,
         "minmuscle": 1 - shape.muscle,
         "averagemuscle": shape.muscle,
         "minweight": max(0.0, 1 - 2 * shape.weight),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from people.arrays import Floats
 from people.assets import BODY_FILE, BodyAssets, load_assets
 from people.body.skeleton import Skeleton
 from people.body.surface import Surface, make_surface
@@ -20,6 +21,17 @@ class Template:
     tights: Surface
     skirt: Surface
     eyes: Surface
+
+    def relative_size(self, joints: Floats) -> float:
+        """How large a body with these joints (B, 3) is beside the unmorphed one, 1 at most.
+
+        Clothes and bags of children are smaller in every direction; those of adults vary enough
+        without.
+        """
+        ankle, neck = self.skeleton.index["foot_l"], self.skeleton.index["neck_01"]
+        base = self.skeleton.base_joints
+        tall = float(joints[neck, 1] - joints[ankle, 1])
+        return min(1.0, tall / float(base[neck, 1] - base[ankle, 1]))
 
 
 @cache

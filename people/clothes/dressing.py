@@ -89,11 +89,14 @@ def _hood(body: Template, joints: Floats) -> Piece:
     ring = 0.82 + thick * np.cos(around)
     neck = body.skeleton.index["neck_01"]
     spine = body.skeleton.index["spine_03"]
-    centre = joints[neck] - body.skeleton.base_joints[neck] + [0, 5.62, 0.12]
+    size = body.relative_size(joints)
+    ring, thick = ring * size, thick * size
+    base = body.skeleton.base_joints[neck]
+    centre = joints[neck] + size * (np.array([0, 5.62, 0.12]) - base)
     points = np.stack(
         [
             centre[0] + ring * np.sin(along),
-            centre[1] - 0.35 * np.cos(along) + thick * np.sin(around) * 1.3,
+            centre[1] - 0.35 * size * np.cos(along) + thick * np.sin(around) * 1.3,
             centre[2] - ring * np.cos(along),
         ],
         axis=-1,
@@ -126,5 +129,6 @@ def _covered(body: Template, worn: Appearance) -> Bools:
             end = cut.length
     lower = (leg > 0.3) | (c[:, 1] < 2.2)
     covered |= (arm < 0.5) & (c[:, 1] < 2.0) & (skin.leg_position < end - 0.12) & lower
-    covered |= (skin.leg_position > worn.shoes.top + 0.08) & (leg > 0.5)
+    if worn.shoes.kind != "sandals":
+        covered |= (skin.leg_position > worn.shoes.top + 0.08) & (leg > 0.5)
     return covered

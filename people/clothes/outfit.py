@@ -16,7 +16,7 @@ TopKind = Literal[
     "t-shirt", "polo", "shirt", "long sleeves", "hoodie", "jacket", "coat", "tank", "dress"
 ]
 BottomKind = Literal["trousers", "cropped trousers", "leggings", "shorts", "skirt", "dress"]
-ShoeKind = Literal["sneakers", "low shoes", "boots"]
+ShoeKind = Literal["sneakers", "low shoes", "boots", "sandals"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,8 @@ FAR_INSIDE = 9.0
 LAYER_GAP = 0.09
 CHEST = 4.4
 """Canonical y of the fullest chest: cloth hangs from there."""
+INSTEP, STRAP_HALF, SOLE_EDGE = 1.15, 0.2, -8.0
+"""Canonical z of a sandal's strap and half its width; canonical y of the upper edge of its sole."""
 THROAT = (0.0, 5.98, 0.35)
 
 
@@ -41,8 +43,9 @@ def top_shell(body: Template, vertices: Floats, joints: Floats, top: Top) -> She
     shell = _outside(surface, skin, shell)
     shell = _hanging(surface, shell, top.looseness)
     arm = _bones(body, joints, "upperarm_l", "lowerarm_l", "hand_l")
+    radius = top.sleeve_radius * body.relative_size(joints)
     shell = _wide_limbs(
-        shell, surface.arm_position, on_arm, arm, top.sleeve_radius, top.sleeve_taper, (0.1, 0.6)
+        shell, surface.arm_position, on_arm, arm, radius, top.sleeve_taper, (0.1, 0.6)
     )
     shell = _smooth(surface, shell, np.where(on_arm, 0.3, 0.5), 5)
     above_hem = (c[:, 1] - top.hem) / 0.45
@@ -81,8 +84,9 @@ def trousers_shell(body: Template, vertices: Floats, joints: Floats, cut: Trouse
     shell = _outside(surface, skin, _smooth(surface, skin, np.full(len(c), 0.5), 14))
     if cut.radius > 0:
         leg = _bones(body, joints, "thigh_l", "calf_l", "foot_l")
+        radius = cut.radius * body.relative_size(joints)
         shell = _wide_limbs(
-            shell, surface.leg_position, surface.leg > 0.5, leg, cut.radius, cut.taper, (0.25, 0.8)
+            shell, surface.leg_position, surface.leg > 0.5, leg, radius, cut.taper, (0.25, 0.8)
         )
         shell = _smooth(surface, shell, np.full(len(c), 0.4), 3)
     shell = shell + normals_of(shell, surface.triangles) * np.float32(cut.offset)
@@ -126,7 +130,12 @@ def shoes_shell(body: Template, vertices: Floats, shoes: Shoes) -> Shell:
     shell[:, 1] -= low * shoes.sole
     shell[:, 0] += normals[:, 0] * low * 0.06
     shell[:, 2] += normals[:, 2] * low * 0.08
-    inside = np.where(surface.leg_position > 1.5, (surface.leg_position - shoes.top) * 4, -1)
+    if shoes.kind == "sandals":  # a sole with a strap over the instep
+        strap = STRAP_HALF - np.abs(c[:, 2] - INSTEP)
+        inside = np.maximum(SOLE_EDGE - c[:, 1], strap) * 4
+        inside = np.where(surface.leg_position > 1.9, inside, -1)
+    else:
+        inside = np.where(surface.leg_position > 1.5, (surface.leg_position - shoes.top) * 4, -1)
     inside = np.where(surface.leg < 0.3, -1, inside)
     return Shell(vertices=shell.astype(np.float32), inside=inside.astype(np.float32))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -30,15 +31,22 @@ TOP_KINDS: dict[TopKind, float] = {
     "tank": 4,
 }  # fmt: skip
 TOP_PATTERNS: dict[PatternName, float] = {
-    "plain": 60, "stripes": 11, "pinstripes": 3, "plaid": 6, "gingham": 3, "dots": 3, "print": 5,
-    "gradient": 2, "blocks": 5, "camouflage": 2,
+    "plain": 66, "stripes": 10, "pinstripes": 3, "plaid": 5, "gingham": 2.5, "dots": 2.5,
+    "print": 4, "gradient": 1.5, "blocks": 4, "camouflage": 1.2,
 }  # fmt: skip
+TOP_KINDS_OF_CHILDREN: dict[TopKind, float] = {
+    "t-shirt": 50, "polo": 8, "long sleeves": 16, "hoodie": 14, "jacket": 12,
+}  # fmt: skip
+KNEE = -3.6
+"""Canonical y: skirts of children end there or lower."""
 DARK_OUTFITS = 0.16
 """Share of people in dark clothes from top to toe: the hard cases of re-identification."""
 
 
-def draw_appearance(random: np.random.Generator, feminine: bool) -> Appearance:
+def draw_appearance(random: np.random.Generator, feminine: bool, child: bool = False) -> Appearance:
     """Clothes, shoes, and colors of skin and hair."""
+    if child:
+        return _of_child(random, feminine)
     dark = random.random() < DARK_OUTFITS
     tops = DARK_SHARES if dark else TOP_SHARES
     bottoms = DARK_SHARES if dark else BOTTOM_SHARES
@@ -60,6 +68,52 @@ def draw_appearance(random: np.random.Generator, feminine: bool) -> Appearance:
     )
 
 
+def _of_child(random: np.random.Generator, girl: bool) -> Appearance:
+    """Plain children's clothes: no coats, tights or boots, and nothing short."""
+    if girl and random.random() < 0.14:
+        (top, bottom), inner = _dress(random, TOP_SHARES), None
+    else:
+        top, inner = _top(random, TOP_SHARES, girl, TOP_KINDS_OF_CHILDREN)
+        bottom = _bottom(random, BOTTOM_SHARES, girl)
+        if isinstance(bottom.cut, Skirt):
+            top = _over_skirt(top, bottom.cut)
+    shoes = _shoes(random, bottom)
+    if shoes.kind == "boots":
+        shoes = replace(shoes, kind="sneakers", top=1.97)
+    hair = draw_hair_color(random)
+    while hair.name == "grey":
+        hair = draw_hair_color(random)
+    drawn = Appearance(
+        top=top, inner=inner, bottom=bottom, shoes=shoes, skin=draw_skin(random), hair=hair
+    )
+    return for_child(drawn)
+
+
+def for_child(worn: Appearance) -> Appearance:
+    """These clothes as a child wears them: sleeves, and skirts and shorts down to the knee.
+
+    Clothes that are so already stay as they are. Composites that put an adult's clothes on a
+    child's body are dressed by this, too.
+    """
+    top, bottom = worn.top, worn.bottom
+    if top.sleeve < 0.5 or top.neck > 0.85 or top.v_neck > 0.3:
+        top = replace(
+            top,
+            sleeve=max(top.sleeve, 0.5),
+            sleeve_radius=max(top.sleeve_radius, 0.6),
+            neck=min(top.neck, 0.85),
+            v_neck=min(top.v_neck, 0.3),
+        )
+    match bottom.cut:
+        case Skirt() as cut if cut.hem > KNEE:
+            bottom = replace(bottom, cut=replace(cut, hem=KNEE))
+        case Trousers() as cut if cut.length < 0.85:
+            bottom = replace(bottom, cut=replace(cut, length=0.85))
+        case _:
+            pass
+    return replace(worn, top=top, bottom=bottom)
+
+
 def draw_fabric(
     random: np.random.Generator, shares: dict[str, float], patterns: dict[PatternName, float]
 ) -> Fabric:
@@ -67,6 +121,9 @@ def draw_fabric(
     base = draw_paint(random, shares)
     second = draw_contrasting(random, TOP_SHARES, base)
     third = draw_contrasting(random, TOP_SHARES, base)
+    tone = random.random()
+    if tone < 0.3:  # tone in tone
+        second = base.scaled(0.5 if tone < 0.15 else 1.8)
     fabric = Fabric(
         base=base,
         second=second,
@@ -113,10 +170,13 @@ def _scaled_pattern(random: np.random.Generator, fabric: Fabric) -> Fabric:
 
 
 def _top(
-    random: np.random.Generator, shares: dict[str, float], feminine: bool
+    random: np.random.Generator,
+    shares: dict[str, float],
+    feminine: bool,
+    kinds: Mapping[TopKind, float] = TOP_KINDS,
 ) -> tuple[Top, Top | None]:
     """A top, and what shows below it if it is open."""
-    kind = choose_from(random, TOP_KINDS)
+    kind = choose_from(random, kinds)
     fabric = draw_fabric(random, shares, TOP_PATTERNS)
     outer = kind in ("hoodie", "jacket", "coat")
     if outer or fabric.pattern in ("print", "plaid"):
@@ -299,9 +359,9 @@ def _bottom_fabric(random: np.random.Generator, shares: dict[str, float]) -> Fab
         return replace(fabric, fade=fade, grain=0.22)
     if draw < 0.06:
         return replace(fabric, pattern="side stripe", duty=0.2)
-    if draw < 0.09:
+    if draw < 0.08:
         return replace(fabric, pattern="plaid", frequency=0.9)
-    if draw < 0.11:
+    if draw < 0.09:
         olive = Paint("olive", (0.09, 0.09, 0.04))
         return replace(fabric, pattern="camouflage", frequency=0.8, second=olive)
     return fabric
@@ -322,6 +382,13 @@ def _over_skirt(top: Top, cut: Skirt) -> Top:
     return replace(top, offset=min(top.offset, 0.12), looseness=min(top.looseness, 0.2))
 
 
+def _bare_feet(bottom: Bottom) -> bool:
+    """Whether it is summer below the knee."""
+    if bottom.hosiery is not None:
+        return False
+    return isinstance(bottom.cut, Skirt) or bottom.cut.length < 1.8
+
+
 def _shoes(random: np.random.Generator, bottom: Bottom) -> Shoes:
     paint = draw_paint(random, SHOE_SHARES)
     fabric = Fabric(
@@ -337,6 +404,8 @@ def _shoes(random: np.random.Generator, bottom: Bottom) -> Shoes:
     if random.random() < 0.12:
         rim = float(random.uniform(1.45, 1.8))
         return Shoes(kind="boots", fabric=fabric, top=rim, offset=offset, sole=sole)
+    if _bare_feet(bottom) and random.random() < 0.25:
+        return Shoes(kind="sandals", fabric=fabric, offset=offset, sole=sole)
     rim = float(choose(random, [1.995, 1.97, 1.9], [1, 1, 1]))
     kind = "low shoes" if rim > 1.99 else "sneakers"
     shoes = Shoes(kind=kind, fabric=fabric, top=rim, offset=offset, sole=sole)

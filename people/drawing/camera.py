@@ -25,9 +25,12 @@ WALL_COLORS: list[RGB] = [
     (150, 132, 112), (170, 166, 158), (128, 74, 58), (110, 114, 120), (188, 176, 150),
     (96, 100, 96), (140, 146, 150), (70, 66, 64),
 ]  # fmt: skip
+PANES: list[RGB] = [(40, 46, 54), (62, 70, 80), (92, 102, 110), (64, 56, 48), (120, 122, 118)]
 LEAVES, SHRUB, CROWN = (66, 92, 48), (62, 96, 44), (58, 84, 40)
+MIDDLE, METERING = 0.23, 0.6
+"""Light from the ground that cameras expose for, and how far they go towards it."""
 PROPS_OUTDOORS = {
-    "pole": 2, "bush": 2, "tree": 1.5, "bicycles": 1.7, "car": 0.5, "sign": 0.7, "railing": 1,
+    "pole": 2, "bush": 2, "tree": 1.5, "bicycles": 2.4, "car": 0.5, "sign": 0.7, "railing": 1,
     "bin": 0.7,
 }  # fmt: skip
 PROPS_INDOORS = {"pole": 3, "sign": 2, "railing": 1, "bin": 1}
@@ -37,6 +40,7 @@ def draw_camera(random: np.random.Generator, number: int) -> Camera:
     """One camera of the network."""
     indoors = bool(random.random() < 0.15)
     overcast = indoors or bool(random.random() < 0.55)
+    light, ground = _light(random, overcast, indoors), _ground(random, overcast)
     walls = _walls(random, indoors)
     sky = np.array([0.75, 0.85, 1.0]) * random.uniform(0.6, 1.2) * (0.15 if indoors else 1)
     return Camera(
@@ -44,15 +48,22 @@ def draw_camera(random: np.random.Generator, number: int) -> Camera:
         pitch_degrees=float(random.uniform(5, 22)),
         distance=float(random.uniform(60, 140)),
         facing=choose(random, [None, 0.0, 180.0, 90.0, 270.0], [0.3, 0.2, 0.2, 0.15, 0.15]),
-        light=_light(random, overcast, indoors),
-        ground=_ground(random, overcast),
+        light=light,
+        ground=ground,
         walls=walls,
         props=_props(random, indoors),
         sky=sky,
         background_blur=float(choose(random, [0.0, 1.0, 2.0], [1, 1, 1])),
         indoors=indoors,
-        sensor=_sensor(random, overcast, indoors),
+        sensor=_sensor(random, _metered(light, ground), indoors),
     )
+
+
+def _metered(light: Light, ground: Records) -> float:
+    """Exposure that a camera sets by the ground in its view: most of the way to a middle grey."""
+    received = light.sun[1] * light.to_sun[1] + light.sky[1]
+    level = received * float(ground["color"][0, 1])
+    return float(np.clip((MIDDLE / level) ** METERING, 0.5, 1.9))
 
 
 def _light(random: np.random.Generator, overcast: bool, indoors: bool) -> Light:
@@ -109,7 +120,8 @@ def _walls(random: np.random.Generator, indoors: bool) -> Records:
         if kind == "hedge" and height > 20:
             height = random.uniform(30, 70)
         wall["z"], wall["kind"], wall["color"] = z, WALL_KINDS.index(kind), color
-        wall["second"] = linear((40, 46, 54)) * np.exp(random.normal(0, 0.3))
+        pane = PANES[int(random.integers(len(PANES)))]
+        wall["second"] = linear(pane) * np.exp(random.normal(0, 0.3))
         wall["frequency"] = choose(random, [0.03, 0.05, 0.08], [1, 1, 1])
         wall["height"], wall["base"] = height, choose(random, [0, 3, 6], [1, 1, 1])
         wall["seed"] = random.uniform(0, 50)
@@ -159,26 +171,27 @@ def _props(random: np.random.Generator, indoors: bool) -> Records:
     return props
 
 
-def _sensor(random: np.random.Generator, overcast: bool, indoors: bool) -> Sensor:
+def _sensor(random: np.random.Generator, metered: float, indoors: bool) -> Sensor:
     warm = random.normal(0, 0.07)
     cast = np.exp(random.normal(0, 0.06, 3)) * np.array([1 + warm, 1, 1 - warm])
     if random.random() < 0.12:  # a white balance that failed
         cast *= np.array(choose(random, [(1.25, 0.95, 0.8), (0.8, 1, 1.25), (1.15, 0.9, 1.1)],
                                 [1, 1, 1]))  # fmt: skip
-    exposure = np.exp(random.normal(0.15, 0.19)) * (1.15 if overcast else 0.88)
+    exposure = metered * np.exp(random.normal(0.03, 0.19))
     if indoors:
         exposure *= random.uniform(0.4, 0.85)
     r, g, b = (float(c) for c in cast)
+    contrast = float(random.uniform(1.0, 1.25))
     return Sensor(
         exposure=float(exposure),
         cast=(r, g, b),
         resolution=float(random.uniform(0.5, 1.0)),
         blur=float(random.uniform(0.35, 0.9)),
         gamma=float(random.uniform(0.88, 1.12)),
-        contrast=float(random.uniform(0.88, 1.18)),
-        black=float(random.uniform(0.03, 0.1)),
+        contrast=contrast,
+        black=float(random.uniform(0.02, 0.08)) + 0.25 * (contrast - 1),
         saturation=float(random.uniform(0.75, 1.2)),
-        noise=float(random.uniform(0.004, 0.014)) * (1.6 if indoors else 1),
-        sharpening=float(choose(random, [0.0, 0.4, 0.8, 1.2], [1, 1, 1, 0.8])),
+        noise=float(random.uniform(0.003, 0.012)) * (1.6 if indoors else 1),
+        sharpening=float(choose(random, [0.2, 0.5, 0.8, 1.1], [1, 1, 1, 0.8])),
         quality=int(random.integers(55, 92)),
     )

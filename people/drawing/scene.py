@@ -10,15 +10,21 @@ from people.body.pose import SIDES, Action, Arm, Leg, Pose, Side
 from people.colors import linear
 from people.randomness import choose, choose_from
 from people.scene import Bystander, Camera, Occluder, OccluderKind, Scene
-from people.structure import Bag, Structure
+from people.structure import Bag, BagKind, Structure
 from people.view import Margins
 
 SPRITES_PER_CAMERA = 12
 OCCLUDERS: dict[OccluderKind, float] = {"person": 1, "pole": 0.6, "hedge": 0.6, "railing": 0.8}
 ARM_ACTIONS: dict[Action, float] = {
-    "walking": 74, "phone_to_ear": 4, "looking_at_phone": 6, "holding_strap": 5,
-    "hands_in_pockets": 8, "arms_behind_back": 2,
+    "walking": 70, "phone_to_ear": 4, "looking_at_phone": 6, "holding_strap": 5,
+    "hands_in_pockets": 6, "arms_behind_back": 1.5, "hands_together": 4, "arms_crossed": 1.5,
+    "hand_to_face": 2,
 }  # fmt: skip
+BOTH_ARMS: tuple[Action, ...] = (
+    "hands_in_pockets", "arms_behind_back", "hands_together", "arms_crossed",
+)  # fmt: skip
+"""What mostly takes both arms."""
+STRAPPED: tuple[BagKind, ...] = ("backpack", "shoulder bag")
 
 
 def draw_scene(
@@ -80,7 +86,7 @@ def draw_pose(random: np.random.Generator, structure: Structure) -> Pose:
         tilt=float(random.normal(0, 2)),
         head_yaw=float(random.normal(0, 16)),
         head_pitch=float(random.normal(5, 7)),
-        finger_curl=float(uniform(12, 40)),
+        finger_curl=float(uniform(24, 58)),
         arms={
             side: Arm(abduction=float(uniform(4, 13)), elbow=float(uniform(10, 38)))
             for side in SIDES
@@ -97,8 +103,17 @@ def draw_pose(random: np.random.Generator, structure: Structure) -> Pose:
         arms = {side: replace(pose.arms[side], elbow=elbow) for side in SIDES}
         lean = float(uniform(6, 14))
         pose = replace(pose, action="jogging", lean=lean, stride=1.25, arm_swing=30, arms=arms)
+    held, bag = structure.held, structure.bag
+    action = choose_from(random, ARM_ACTIONS)
+    if action == "holding_strap" and (bag is None or bag.kind not in STRAPPED):
+        action = "walking"
+    first: Side = "l" if random.random() < 0.5 else "r"
+    both = action in BOTH_ARMS and random.random() < 0.75
     for side in SIDES:
-        pose = _arm_action(random, pose, side, structure.held)
+        if held is not None and held.side == side:
+            pose = replace(pose, arms={**pose.arms, side: _holding(random, held)})
+        elif pose.action != "jogging" and action != "walking" and (both or side == first):
+            pose = _arm_action(random, pose, side, action)
     return pose
 
 
@@ -139,36 +154,47 @@ def _standing(random: np.random.Generator, pose: Pose) -> Pose:
     )
 
 
-def _arm_action(random: np.random.Generator, pose: Pose, side: Side, held: Bag | None) -> Pose:
+def _holding(random: np.random.Generator, held: Bag) -> Arm:
+    """The arm of the hand that holds a bag or an umbrella."""
     uniform = random.uniform
-    action = choose_from(random, ARM_ACTIONS)
-    if held is not None and held.side == side:
-        if held.kind == "umbrella":
-            arm = Arm(swing=float(uniform(15, 30)), abduction=6, elbow=float(uniform(85, 110)))
-        else:
-            abduction, elbow = float(uniform(8, 14)), float(uniform(5, 15))
-            arm = Arm(swing=float(random.normal(0, 5)), abduction=abduction, elbow=elbow)
-        return replace(pose, arms={**pose.arms, side: arm})
-    if pose.action == "jogging" or action == "walking":
-        return pose
+    if held.kind == "umbrella":
+        return Arm(swing=float(uniform(15, 30)), abduction=6, elbow=float(uniform(85, 110)))
+    abduction, elbow = float(uniform(8, 14)), float(uniform(5, 15))
+    return Arm(swing=float(random.normal(0, 5)), abduction=abduction, elbow=elbow)
+
+
+def _arm_action(random: np.random.Generator, pose: Pose, side: Side, action: Action) -> Pose:
+    """One arm does something else than swing."""
+
+    def arm(swing: tuple[float, float], elbow: tuple[float, float],
+            abduction: tuple[float, float] = (5, 10), twist: float = 0.0) -> Arm:  # fmt: skip
+        return Arm(
+            swing=float(random.uniform(*swing)),
+            elbow=float(random.uniform(*elbow)),
+            abduction=float(random.uniform(*abduction)),
+            twist=twist + float(random.normal(0, 6)),
+        )
+
     pitch = pose.head_pitch
     match action:
         case "phone_to_ear":
-            arm = Arm(swing=float(uniform(10, 32)), abduction=float(uniform(5, 12)),
-                      elbow=float(uniform(112, 135)))  # fmt: skip
+            moved = arm((12, 40), (120, 138), (8, 18))
         case "looking_at_phone":
-            arm = Arm(swing=float(uniform(8, 20)), abduction=float(uniform(2, 8)),
-                      elbow=float(uniform(80, 105)))  # fmt: skip
+            moved = arm((8, 22), (80, 108), twist=38)
             pitch += 14
         case "holding_strap":
-            arm = Arm(swing=float(uniform(-12, 5)), elbow=float(uniform(75, 120)))
+            moved = arm((-12, 5), (85, 125), twist=12)
         case "arms_behind_back":
-            arm = Arm(swing=float(uniform(-32, -20)), abduction=6, elbow=float(uniform(30, 55)),
-                      twist=20)  # fmt: skip
+            moved = arm((-34, -22), (35, 60), twist=75)
+        case "hands_together":
+            moved = arm((2, 18), (68, 100), twist=52)
+        case "arms_crossed":
+            moved = arm((18, 28), (98, 112), twist=64)
+        case "hand_to_face":
+            moved = arm((35, 65), (125, 142), (10, 25), twist=25)
         case _:
-            arm = Arm(swing=float(uniform(-22, -8)), abduction=float(uniform(10, 18)),
-                      elbow=float(uniform(28, 45)))  # fmt: skip
-    return replace(pose, action=action, head_pitch=pitch, arms={**pose.arms, side: arm})
+            moved = arm((-22, -8), (28, 45), (10, 18))
+    return replace(pose, action=action, head_pitch=pitch, arms={**pose.arms, side: moved})
 
 
 def _bystander(random: np.random.Generator) -> Bystander:

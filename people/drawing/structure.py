@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from people.body.pose import Side
@@ -26,14 +28,21 @@ BICYCLES = 0.04
 """Share of people who always come with one."""
 HATS_OF_WOMEN: dict[HatKind, float] = {"cap": 2, "beanie": 1, "sun hat": 1.2}
 GLASSES: dict[GlassesKind, float] = {"none": 0.72, "frames": 0.22, "sunglasses": 0.06}
+GLASSES_OF_CHILDREN: dict[GlassesKind, float] = {"none": 0.88, "frames": 0.12}
 HATS_OF_MEN: dict[HatKind, float] = {"cap": 3, "beanie": 1}
+
+
+CHILDREN = 0.05
+"""Share of people of about 4 to 13 years."""
 
 
 def draw_structure(random: np.random.Generator) -> Structure:
     """A person without clothes."""
+    if random.random() < CHILDREN:
+        return _child(random)
     shape = _shape(random)
     feminine = shape.gender < 0.5
-    hair = _hair_of_women(random) if feminine else _hair_of_men(random)
+    hair = _hair_of_women(random) if feminine else _hair_of_men(random, shape.age)
     face = _face(random, feminine)
     hat = None
     if random.random() < 0.12:
@@ -44,6 +53,44 @@ def draw_structure(random: np.random.Generator) -> Structure:
     if bicycle is not None and bag is not None and bag.kind in HELD:
         bag = None  # both hands are at the handlebar
     return Structure(shape=shape, hair=hair, face=face, hat=hat, bag=bag, bicycle=bicycle)
+
+
+def _child(random: np.random.Generator) -> Structure:
+    """A child, with nothing but a cap or a school bag."""
+    uniform = random.uniform
+    girl = random.random() < 0.5
+    shape = replace(
+        _shape(random),
+        gender=float(not girl),
+        age=0.0,
+        muscle=float(uniform(0.3, 0.9)),
+        weight=float(np.clip(random.normal(0.42, 0.12), 0.15, 0.75)),
+        height=float(np.clip(random.normal(0.5, 0.03), 0.42, 0.58)),
+        stomach=0.0,
+        youth=float(uniform(0.35, 1.5)),
+    )
+    glasses = choose_from(random, GLASSES_OF_CHILDREN)
+    hat = bag = None
+    if random.random() < 0.2:
+        hat = Hat(kind="cap", fabric=Fabric.plain(draw_paint(random, BAG_SHARES)))
+    if random.random() < 0.35:
+        paint = draw_paint(random, BAG_SHARES)
+        bag = Bag(
+            kind="backpack",
+            fabric=Fabric.plain(paint, grain=0.1, specular=0.03),
+            pocket=Fabric.plain(paint.scaled(choose(random, [0.6, 1.3], [1, 1]))),
+            width=float(uniform(1.2, 1.6)),
+            height=float(uniform(1.6, 2.1)),
+            depth=float(uniform(0.6, 0.9)),
+        )
+    hair = _hair_of_women(random) if girl else _hair_of_boys(random)
+    return Structure(shape=shape, hair=hair, face=Face(glasses=glasses), hat=hat, bag=bag)
+
+
+def _hair_of_boys(random: np.random.Generator) -> Hair:
+    if random.random() < 0.12:
+        return Hair(cut="buzz", thickness=0.05, seed=_seed(random))
+    return _short_hair(random, 0.0)
 
 
 def _bicycle(random: np.random.Generator) -> Bicycle:
@@ -79,37 +126,69 @@ def _hair_of_women(random: np.random.Generator) -> Hair:
     draw = random.random()
     uniform = random.uniform
     cuts: list[HairCut] = ["long", "bangs"]
-    cut = choose(random, cuts, [1, 1])
+    cut = choose(random, cuts, [1.3, 1])
+    sweep = float(random.normal(0, 0.14))
+    front = float(random.normal(0, 0.06))
     if draw < 0.42:
         return Hair(
             cut=cut,
-            thickness=float(uniform(0.1, 0.22)),
+            thickness=float(uniform(0.1, 0.24)),
             fall=float(uniform(1.5, 4.6)),
-            spread=float(uniform(1.75, 2.15)),
+            spread=float(uniform(1.7, 2.25)),
+            sweep=sweep,
+            front=front,
             seed=_seed(random),
         )
-    if draw < 0.62:
-        thickness, fall = float(uniform(0.14, 0.26)), float(uniform(1.0, 1.7))
-        return Hair(cut=cut, thickness=thickness, fall=fall, spread=2.1, seed=_seed(random))
-    if draw < 0.86:
-        thickness, tail = float(uniform(0.08, 0.15)), float(uniform(1.2, 2.6))
-        return Hair(cut="up", thickness=thickness, ponytail=tail, seed=_seed(random))
+    if draw < 0.6:
+        return Hair(
+            cut=cut,
+            thickness=float(uniform(0.14, 0.28)),
+            fall=float(uniform(0.8, 1.7)),
+            spread=float(uniform(1.95, 2.2)),
+            sweep=sweep,
+            front=front,
+            seed=_seed(random),
+        )
+    if draw < 0.66:
+        return Hair(cut="curly", thickness=float(uniform(0.3, 0.6)), seed=_seed(random))
+    if draw < 0.7:
+        return Hair(cut="short", thickness=float(uniform(0.15, 0.28)), sweep=sweep,
+                    seed=_seed(random))  # fmt: skip
+    thickness = float(uniform(0.08, 0.16))
+    if draw < 0.88:
+        tail = float(uniform(1.2, 2.8))
+        return Hair(cut="up", thickness=thickness, ponytail=tail, front=front, seed=_seed(random))
     bun = (float(uniform(7.6, 8.4)), float(uniform(-0.75, -0.35)))
-    return Hair(cut="up", thickness=0.1, bun=bun, seed=_seed(random))
+    return Hair(cut="up", thickness=thickness, bun=bun, front=front, seed=_seed(random))
 
 
-def _hair_of_men(random: np.random.Generator) -> Hair:
+def _hair_of_men(random: np.random.Generator, age: float) -> Hair:
     draw = random.random()
+    receding = float(random.uniform(0, 0.3)) if random.random() < 0.15 + 0.6 * age else 0.0
     if draw < 0.12:
-        return Hair(cut="buzz", thickness=0.05, seed=_seed(random))
-    if draw < 0.16:
+        return Hair(cut="buzz", thickness=0.05, front=receding, seed=_seed(random))
+    if draw < 0.14 + 0.1 * age:
         return Hair(cut="bald", thickness=0.06, seed=_seed(random))
     if draw < 0.21:
         return Hair(cut="none")
     if draw < 0.25:
         fall = float(random.uniform(1.0, 1.8))
         return Hair(cut="long", thickness=0.15, fall=fall, spread=2.1, seed=_seed(random))
-    return Hair(cut="short", thickness=float(random.uniform(0.1, 0.27)), seed=_seed(random))
+    if draw < 0.3:
+        return Hair(cut="curly", thickness=float(random.uniform(0.25, 0.5)), seed=_seed(random))
+    return _short_hair(random, receding)
+
+
+def _short_hair(random: np.random.Generator, receding: float) -> Hair:
+    """Combed to a side or down the brow, the sides cut shorter or not."""
+    return Hair(
+        cut="short",
+        thickness=float(random.uniform(0.1, 0.27)),
+        front=receding + float(random.normal(0, 0.09)),
+        sweep=float(random.normal(0, 0.13)),
+        sides=float(random.uniform(0.25, 1)),
+        seed=_seed(random),
+    )
 
 
 def _face(random: np.random.Generator, feminine: bool) -> Face:

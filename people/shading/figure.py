@@ -30,6 +30,12 @@ def _occlusion_taps() -> Doubles:
 
 
 TAPS = _occlusion_taps()
+FOLD_DEPTH = 0.105
+"""Decimetres that the valleys of folds are deep."""
+STEP = 0.06
+"""Decimetres between places whose depths are compared."""
+STEEPEST = 1.1
+"""Slope beyond which a fold's wall is drawn no steeper."""
 
 
 @compiled
@@ -61,6 +67,20 @@ def _occlusion(depth: Floats, i: int, j: int, view: Any) -> float:
 
 
 @compiled
+def _rise(
+    seed: float, surface: Floats, a: int, b: int, x: float, y: float, z: float, t: float,
+    limb: bool, here: float,
+) -> float:  # fmt: skip
+    """How much deeper the fold gets over the edge from a to b, by a short step along it."""
+    dx = surface[b, 0] - surface[a, 0]
+    dy = surface[b, 1] - surface[a, 1]
+    dz = surface[b, 2] - surface[a, 2]
+    steps = np.sqrt(dx * dx + dy * dy + dz * dz) / STEP + 1e-9
+    there = crease(seed, x + dx / steps, y + dy / steps, z + dz / steps, t, limb)
+    return (there - here) * steps
+
+
+@compiled
 def shade_figure(
     depth: Floats,
     ids: Ints,
@@ -79,6 +99,7 @@ def shade_figure(
     lights: Records,
     heights: Floats,
     shadows: Records,
+    fold_seed: float,
     out: Floats,
 ) -> None:
     """Write linear RGB into `out` (H, W, 3) where `ids` (H, W) names a triangle.
@@ -88,6 +109,7 @@ def shade_figure(
         motifs: (parts, P, P) ink of printed motifs.
         face: (3,) columns of `people.shading.skin`.
         strap: (5,) kind, side, color.
+        fold_seed: Of the picture's cloth folds.
     """
     view = views[0]
     light = lights[0]
@@ -172,10 +194,34 @@ def shade_figure(
                         color[d] = strap[2 + d]
             fold = l0 * surface[a, 6] + l1 * surface[b, 6] + l2 * surface[c, 6]
             if fold > 0:
-                dent = crease(material, cx, cy, cz, t, arm, leg) * min(1.0, fold)
+                # Depth of the fold here and a little along two edges of the triangle; the slope on
+                # the body follows from the edges' own lengths there, and turns the normal.
+                limb = arm > 0.5 or leg > 0.5
+                fold = min(1.2, fold)
+                dent = crease(fold_seed, cx, cy, cz, t, limb)
+                rise_u = _rise(fold_seed, surface, a, b, cx, cy, cz, t, limb, dent)
+                rise_w = _rise(fold_seed, surface, a, c, cx, cy, cz, t, limb, dent)
+                uu = ux * ux + uy * uy + uz * uz
+                uw = ux * wx + uy * wy + uz * wz
+                ww = wx * wx + wy * wy + wz * wz
+                det = uu * ww - uw * uw
+                if det > 1e-3 * uu * ww:
+                    along_u = FOLD_DEPTH * fold * (rise_u * ww - rise_w * uw) / det
+                    along_w = FOLD_DEPTH * fold * (rise_w * uu - rise_u * uw) / det
+                    gx = along_u * ux + along_w * wx
+                    gy = along_u * uy + along_w * wy
+                    gz = along_u * uz + along_w * wz
+                    steep = np.sqrt(gx * gx + gy * gy + gz * gz)
+                    q = 1.0 if steep < STEEPEST else STEEPEST / steep
+                    nx += gx * q
+                    ny += gy * q
+                    nz += gz * q
+                    q = 1.0 / np.sqrt(nx * nx + ny * ny + nz * nz)
+                    nx *= q
+                    ny *= q
+                    nz *= q
                 for d in range(3):
-                    color[d] *= 1 - 0.24 * dent
-                ny -= 0.35 * dent
+                    color[d] *= 1 - 0.2 * dent * fold
             ambient = (1 - 0.75 * _occlusion(depth, i, j, view)) * open_share
             ambient *= (0.72 + 0.28 * min(1.0, py / 9)) * (0.85 + 0.15 * nz)
             lit = max(0.0, (nx * sun_x + ny * sun_y + nz * sun_z + wrap) / (1 + wrap))

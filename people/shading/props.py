@@ -29,8 +29,10 @@ def _bicycle(x: float, y: float, squeeze: float) -> int:
     thin = 0.3 / squeeze
     rear = np.sqrt((x + 5.2) * (x + 5.2) + (y - 3.3) * (y - 3.3))
     front = np.sqrt((x - 5.2) * (x - 5.2) + (y - 3.3) * (y - 3.3))
-    if abs(rear - 3.1) < 0.22 or abs(front - 3.1) < 0.22:
+    if abs(rear - 3.1) < 0.19 or abs(front - 3.1) < 0.19:
         return 1
+    if 5.4 < x < 8.6 and 7.0 + 0.12 * (x - 5.4) < y < 9.4:
+        return 3  # basket
     if abs(y - 8.9) < 0.4 and abs(x + 2.4) < 1.2:
         return 3
     if abs(y - 9.6) < 0.3 and abs(x - 3.6) < 1.0:
@@ -54,18 +56,21 @@ def prop_part(prop: Any, x: float, y: float) -> int:
     if kind == BUSH:
         r = (x / w) * (x / w) + ((y - h * 0.5) / (h * 0.55)) * ((y - h * 0.5) / (h * 0.55))
         ragged = (two_octaves(x * 0.8, y * 0.8, prop["seed"]) - 0.5) * 1.4
+        ragged += (value_noise(x * 3.7, y * 3.7, prop["seed"]) - 0.5) * 0.7
         return 1 if r + ragged < 1 else 0
     if kind == TREE:
         if abs(x) < w * 0.1 and y < h:
             return 2
         r = (x / w) * (x / w) + ((y - h) / (h * 0.45)) * ((y - h) / (h * 0.45))
-        return 1 if r + (two_octaves(x * 0.6, y * 0.6, prop["seed"]) - 0.5) * 1.3 < 1 else 0
+        ragged = (two_octaves(x * 0.6, y * 0.6, prop["seed"]) - 0.5) * 1.3
+        ragged += (value_noise(x * 3.1, y * 3.1, prop["seed"]) - 0.5) * 0.8
+        return 1 if r + ragged < 1 else 0
     if kind == BICYCLES:
         if abs(x) > w or y > 10.5 or y < 0:
             return 0
         first = int(np.floor(x / BICYCLE_SPACING))
         for n in range(first - 1, first + 3):  # those in front cover those behind
-            squeeze = 0.55 + 0.4 * value_noise(n * 3.7, prop["seed"], 2.0)
+            squeeze = 0.3 + 0.65 * value_noise(n * 3.7, prop["seed"], 2.0)
             part = _bicycle(x - n * BICYCLE_SPACING, y, squeeze)
             if part > 0:
                 return part + 4 * (n + 64)
@@ -94,6 +99,19 @@ def prop_part(prop: Any, x: float, y: float) -> int:
 
 
 @compiled
+def leaves(paint: Doubles, x: float, y: float, seed: float, color: Doubles) -> None:
+    """Albedo of foliage: clumps, single leaves that catch the light, dark gaps between them."""
+    clumps = two_octaves(x * 0.7, y * 0.7, seed)
+    leaf = value_noise(x * 3.3, y * 3.3 + seed, 4.0)
+    fine = value_noise(x * 8.0, y * 8.0, seed)
+    gain = 0.12 + 1.5 * clumps * clumps + 0.9 * leaf * leaf * (0.4 + fine)
+    yellow = 0.8 + 0.5 * value_noise(x * 0.5 + seed, y * 0.5, 9.0) + 0.25 * leaf
+    color[0] = max(0.012, min(0.8, paint[0] * gain * yellow))
+    color[1] = max(0.012, min(0.8, paint[1] * gain))
+    color[2] = max(0.012, min(0.8, paint[2] * gain * (1.5 - 0.5 * yellow)))
+
+
+@compiled
 def prop_color(prop: Any, part: int, x: float, y: float, color: Doubles) -> None:
     """Albedo of a part of a prop."""
     kind = prop["kind"]
@@ -103,9 +121,8 @@ def prop_color(prop: Any, part: int, x: float, y: float, color: Doubles) -> None
         round_share = x / prop["width"]
         gain = 0.6 + 0.5 * np.sqrt(max(0.0, 1 - round_share * round_share))
     elif kind == BUSH or (kind == TREE and part == 1):
-        gain = 0.25 + 1.1 * two_octaves(x * 1.1, y * 1.1, seed) * (
-            0.5 + 0.9 * value_noise(x * 3, y * 3, 4.0)
-        )
+        leaves(prop["color"], x, y, seed, color)
+        return
     elif kind == TREE:
         color[0] = 0.07
         color[1] = 0.055
@@ -119,9 +136,10 @@ def prop_color(prop: Any, part: int, x: float, y: float, color: Doubles) -> None
             for d in range(3):
                 tint = value_noise(n * (5.1 + 1.7 * d), seed, 9.0 + d)
                 color[d] = 0.015 + 0.3 * tone * tone * tone * (0.5 + tint * tint)
-        else:
+        else:  # tyres and the like: black to dusty grey
+            dust = value_noise(n * 2.3, seed, 4.0)
             for d in range(3):
-                color[d] = 0.02
+                color[d] = 0.02 + 0.09 * dust * dust
         return
     elif kind == CAR:
         if part == 2:

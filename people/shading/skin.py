@@ -39,7 +39,7 @@ def skin_color(
     if z > 0.75:
         socket = _ellipse(side - 0.31, y - 7.27, 0.22, 0.11)
         if socket < 1.6:
-            shade = 0.62 + 0.2 * min(1.0, socket / 1.6)
+            shade = 0.68 + 0.24 * min(1.0, socket / 1.6)
             for d in range(3):
                 color[d] *= shade
         if _ellipse(side - 0.34, y - 7.50 - 0.05 * (side - 0.3), 0.26, 0.065) < 1:

@@ -9,6 +9,7 @@ import numpy as np
 from people.arrays import Doubles
 from people.compiled import compiled
 from people.noise import two_octaves, value_noise
+from people.shading.props import leaves
 
 PLASTER, BRICKS, WINDOWS, HEDGE, RAILINGS, SHOPS, GLASS, SHUTTER = range(8)
 WALL_KINDS = (
@@ -30,7 +31,8 @@ def wall_top(wall: Any, x: float) -> float:
     if wall["kind"] != HEDGE:
         return wall["height"]
     uneven = two_octaves(x * 0.35, 1.5, wall["seed"]) - 0.5
-    return wall["height"] * (1 + 0.5 * uneven)
+    twigs = value_noise(x * 2.9, 4.5, wall["seed"]) - 0.5
+    return wall["height"] * (1 + 0.5 * uneven) + 1.2 * twigs
 
 
 @compiled
@@ -65,11 +67,8 @@ def wall_color(wall: Any, x: float, y: float, color: Doubles) -> None:
                 second = 0.0
                 gain = 0.8
     elif kind == HEDGE:
-        leaves = two_octaves(x * 0.5 + seed, y * 0.5, 2.0)
-        gain = 0.2 + 1.1 * leaves * (0.45 + value_noise(x * 2.2, y * 2.2 + seed, 5.0))
-        gain *= 0.7 + 0.6 * value_noise(x * 0.12, y * 0.1, seed)
-        fine = 0.0
-        broad = 0.0
+        leaves(wall["color"], x, y, seed, color)
+        return
     elif kind == RAILINGS:
         u = x * f * 3
         if u - np.floor(u) > 0.3 and y > 1.5:
@@ -86,8 +85,13 @@ def wall_color(wall: Any, x: float, y: float, color: Doubles) -> None:
         for d in range(3):
             tint = value_noise(panel * (5.3 + 2 * d), 1.0 + d, seed)
             color[d] = wall["color"][d] * (0.35 + 0.9 * tint)
-        if 12 < y < 22 and value_noise(np.floor(x * 0.9), np.floor(y * 0.45), seed) > 0.55:
-            for d in range(3):  # lettering
+        line = (y - 13) / 3.6
+        letter = x * 0.4
+        written = (
+            0 < line < 2.2 and line - np.floor(line) < 0.62 and letter - np.floor(letter) < 0.8
+        )
+        if written and value_noise(np.floor(x * 2.4), np.floor(y * 1.3), seed) > 0.48:  # strokes
+            for d in range(3):
                 color[d] = 0.5 if color[d] < 0.2 else 0.05
         elif y < 11 and 0.1 < u - panel < 0.9:
             shown = value_noise(x * 0.6, y * 0.5, seed)

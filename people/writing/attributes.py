@@ -74,6 +74,7 @@ def _body(structure: Structure) -> Row:
     return {
         "gender": "female" if structure.feminine else "male",
         "age": shape.age,
+        "child": structure.child,
         "weight": shape.weight,
         "height": shape.height,
         "hair": style,

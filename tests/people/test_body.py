@@ -47,6 +47,22 @@ def test_height_grows_with_its_parameter() -> None:
     assert heights[2] - heights[0] > 1
 
 
+def test_children_are_as_tall_as_children_are() -> None:
+    heights = [height(replace(AVERAGE, youth=youth)) for youth in (0, 0.5, 1, 1.5)]
+    assert heights == sorted(heights, reverse=True)
+    assert 14 < heights[1] < 16
+    assert 12 < heights[2] < 14.5
+    assert 8.5 < heights[3] < 11
+
+
+@pytest.mark.parametrize("youth", [0.0, 0.3, 1.0, 1.4])
+def test_ages_share_a_person_whole(youth: float) -> None:
+    holds = memberships(replace(AVERAGE, youth=youth, age=0.3))
+    ages = [holds[age] for age in ("baby", "child", "young", "old")]
+    assert sum(ages) == pytest.approx(1)
+    assert min(ages) >= 0
+
+
 @pytest.mark.parametrize("x", [0.0, 0.2, 0.5, 0.8, 1.0])
 def test_memberships_of_one_property_sum_to_one(x: float) -> None:
     holds = memberships(replace(AVERAGE, weight=x, muscle=x, gender=x))
@@ -136,6 +152,22 @@ def test_elbow_angles_are_those_of_the_pose_whatever_the_rest_pose() -> None:
         assert np.degrees(np.arccos(cosine)) == pytest.approx(90, abs=1)
 
 
+def test_crossed_arms_bring_both_hands_before_the_chest() -> None:
+    skeleton = template().skeleton
+    joints = skeleton.base_joints
+    pose = Pose(action="arms_crossed", stride=0)
+    pose = replace(
+        pose, arms={side: replace(arm, swing=22, elbow=105, twist=64)
+                    for side, arm in pose.arms.items()},
+    )  # fmt: skip
+    transforms = skeleton.transforms(joints, rotations(pose, skeleton, joints), 0)
+    for side, sign in (("l", 1), ("r", -1)):
+        i = skeleton.index[f"hand_{side}"]
+        wrist = transforms[i, :, :3] @ joints[i] + transforms[i, :, 3]
+        assert wrist[2] > 1.5  # in front
+        assert sign * wrist[0] < 0.8  # towards the other side: shoulders are at 1.7
+
+
 def test_surface_coordinates_run_from_shoulder_to_wrist_and_hip_to_ankle() -> None:
     body = template()
     tights = body.tights
@@ -174,6 +206,23 @@ def test_an_outer_layer_lies_over_the_inner_one() -> None:
     normals = normals_of(outer.vertices, body.tights.triangles)
     gap = ((outer.vertices - inner.vertices) * normals).sum(1)[inner.inside > 0]
     assert np.quantile(gap, 0.02) > 0.5 * LAYER_GAP
+
+
+def test_sleeves_of_a_child_are_as_narrow_as_the_child_is_small() -> None:
+    body = template()
+    top = Top(kind="t-shirt", fabric=CLOTH, sleeve=0.9, sleeve_radius=0.8)
+
+    def girth(youth: float) -> float:
+        """Median distance of the sleeve's end from the elbow."""
+        vertices = morphed(body.assets, replace(AVERAGE, youth=youth))
+        joints = body.skeleton.joints(vertices)
+        shell = top_shell(body, vertices, joints, top)
+        end = (body.tights.arm_position > 0.8) & (body.tights.arm_position < 1)
+        left = end & (body.tights.canonical[:, 0] > 0)
+        elbow = joints[body.skeleton.index["lowerarm_l"]]
+        return float(np.median(np.linalg.norm(shell.vertices[left] - elbow, axis=1)))
+
+    assert girth(1.0) < 0.85 * girth(0.0)
 
 
 def test_riders_sit_on_the_saddle_with_their_hands_at_the_handlebar() -> None:

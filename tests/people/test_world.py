@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from people.clothes.outfit import Skirt
+from people.drawing.appearance import for_child
 from people.figure import KEYPOINT_NAMES
 from people.images import eroded
 from people.world import World
@@ -113,6 +115,48 @@ def test_some_people_share_an_outfit_but_not_skin_and_hair() -> None:
     shared = [indices for indices in tops.values() if len(indices) > 1]
     assert shared
     assert any(looks[group[0]].skin != looks[group[1]].skin for group in shared)
+
+
+def test_some_people_are_children_and_dressed_as_such() -> None:
+    world = World(5, 1)
+    children = [person for person in range(1, 1001) if world.structure(person).child]
+    assert 25 < len(children) < 80
+    for person in children:
+        structure, worn = world.structure(person), world.appearance(person)
+        assert structure.face == replace(structure.face, beard=0.0, lipstick=0.0)
+        assert structure.bicycle is None
+        assert structure.bag is None or structure.bag.kind == "backpack"
+        assert worn == for_child(worn)
+        assert worn.top.sleeve >= 0.5
+        assert worn.shoes.kind != "boots"
+        assert worn.hair.name != "grey"
+
+
+def test_short_clothes_are_longer_on_a_child_and_the_rest_is_kept() -> None:
+    world = World(5, 1)
+    looks = [world.appearance(person) for person in range(1, 300)]
+    changed = 0
+    for look in looks:
+        worn = for_child(look)
+        cut = worn.bottom.cut
+        assert cut.hem <= -3.6 if isinstance(cut, Skirt) else cut.length >= 0.85
+        assert worn.top.sleeve >= 0.5
+        assert (worn.top.fabric, worn.bottom.fabric) == (look.top.fabric, look.bottom.fabric)
+        assert (worn.shoes, worn.skin, worn.hair) == (look.shoes, look.skin, look.hair)
+        changed += worn != look
+    assert 0 < changed < len(looks)
+
+
+def test_a_child_who_walks_by_is_smaller_than_an_adult() -> None:
+    world = World(5, 1)
+    heights: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(4, 9):  # the strangers of camera 0; one of these is a child
+        stranger = world._strangers(number)  # pyright: ignore[reportPrivateUsage]
+        sprite = world._sprites(0, number)  # pyright: ignore[reportPrivateUsage]
+        heights[stranger.figure.structure.child].append(sprite.decimetres)
+    assert len(heights[True]) == 1, "a world of this seed has other strangers: look for a child"
+    assert np.median(heights[False]) == pytest.approx(18.5, abs=2)
+    assert heights[True][0] < 0.9 * np.median(heights[False])
 
 
 def test_a_size_of_two_shows_the_same_scene(world: World) -> None:
