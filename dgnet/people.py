@@ -18,7 +18,7 @@ from dgnet.progress import progress_bar
 app = typer.Typer(no_args_is_help=True, help="Render people that never lived (CC0).")
 
 Size = Literal["128x64", "256x128"]
-CamerasOption = Annotated[int, typer.Option(min=1, max=9, help="Cameras of the network.")]
+CamerasOption = Annotated[int, typer.Option(min=1, max=9, help="Cameras of a world's network.")]
 SeedOption = Annotated[
     int, typer.Option(min=0, help="Another seed, other people, places and cameras.")
 ]
@@ -34,6 +34,12 @@ def render(
     pictures: Annotated[int, typer.Option(min=1, help="Pictures of each person.")] = 16,
     size: SizeOption = "128x64",
     cameras: CamerasOption = 8,
+    worlds: Annotated[
+        int,
+        typer.Option(
+            min=1, max=11, help="Camera networks in other places, each with people of its own."
+        ),
+    ] = 1,
     seed: SeedOption = 0,
     splits: Annotated[
         Literal["market1501", "train"],
@@ -73,6 +79,7 @@ def render(
             people=people,
             pictures=pictures,
             cameras=cameras,
+            worlds=worlds,
             size=size,
             splits=splits,
             test_people=test_people,

@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     TRUTH = 7
     LOOKALIKE = 8
     ORDER = 9
+    WORLD = 10
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

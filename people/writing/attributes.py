@@ -89,10 +89,9 @@ def _body(structure: Structure) -> Row:
 
 
 def picture_attributes(picture: Picture) -> Row:
-    """Pose, viewpoint, place and what is visible."""
+    """Pose, viewpoint, kind of place and what is visible."""
     scene = picture.scene
     row: Row = {
-        "camera": scene.camera.number + 1,
         "action": scene.pose.action,
         "gait_phase": scene.pose.phase,
         "yaw_degrees": scene.yaw,

@@ -35,6 +35,8 @@ def data_card(plan: Plan) -> str:
     settings = plan.to_json()
     return CARD.read_text().format(
         **{**settings, "size": plan.size.replace("x", " x ")},
+        places=f"{plan.cameras} cameras"
+        + (f" in each of {plan.worlds} worlds" if plan.worlds > 1 else ""),
         command=shlex.join(command_of(plan)),
         contents="\n".join(f"| {name} | {text} |" for name, text in contents),
         settings=json.dumps(settings, indent=2),
@@ -45,6 +47,8 @@ def command_of(plan: Plan) -> list[str]:
     """The command that renders a plan."""
     words = ["dgnet", "people", "render", "-o", "DIR", "--people", str(plan.people)]
     words += ["--pictures", str(plan.pictures), "--cameras", str(plan.cameras)]
+    if plan.worlds > 1:
+        words += ["--worlds", str(plan.worlds)]
     words += ["--size", plan.size, "--seed", str(plan.seed), "--splits", plan.splits]
     if plan.splits == "market1501":
         words += ["--test-people", str(plan.test_people)]

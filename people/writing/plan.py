@@ -1,15 +1,18 @@
 """What a rendered set consists of: which pictures of whom, in which folder, under which name.
 
 The layout is Market-1501's: `bounding_box_train` holds the first persons; of the others, the first
-picture of each camera is a query and the rest are the gallery.
+picture of each camera is a query and the rest are the gallery. A set may be of several worlds, each
+with cameras and people of its own: persons take turns, cameras are numbered through.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from people.dataset import PEOPLE_A_CIRCLE
 from people.randomness import Purpose, stream
 from people.world import SIZES, SizeName, World
 
@@ -21,6 +24,9 @@ TRUTHS, MASKS = "truths", "masks"
 FEWEST_CAMERAS, MOST_CAMERAS = 3, 6
 """How many cameras see one person, as far as there are as many."""
 MOST_PEOPLE, MOST_CAMERAS_IN_WORLD = 9999, 9  # what Market-1501's names can tell apart
+MOST_WORLDS = 11
+TRUTHS_A_CIRCLE = PEOPLE_A_CIRCLE * (PEOPLE_A_CIRCLE - 1)
+"""Triples that follow one another are the pairs of few people: fewer figures to dress."""
 FIRST_TRUTH_INDEX, TRUTH_INDICES = 100_000, 30
 """Picture numbers of truths: poses and places that no picture of the set has."""
 
@@ -36,7 +42,9 @@ class Plan:
     Attributes:
         people: Number of persons, numbered from 1.
         pictures: Of each person.
-        cameras: Of the network.
+        cameras: Of the network of each world.
+        worlds: Networks, in other places and with other people; person p is in world (p - 1) mod
+            worlds.
         test_people: The last persons, for query and gallery; none if splits is "train".
         truths: Triples of appearance, structure and true composite, of test persons if there are.
         masks: Also write where the person is seen.
@@ -46,6 +54,7 @@ class Plan:
     people: int
     pictures: int
     cameras: int
+    worlds: int = 1
     size: SizeName = "128x64"
     splits: Splits = "market1501"
     test_people: int = 0
@@ -56,6 +65,7 @@ class Plan:
         _check("people", self.people, 1, MOST_PEOPLE)
         _check("pictures", self.pictures, 1, 99_999)
         _check("cameras", self.cameras, 1, MOST_CAMERAS_IN_WORLD)
+        _check("worlds", self.worlds, 1, MOST_WORLDS)
         _check("seed", self.seed, 0, 2**63 - 1)
         _check("truths", self.truths, 0, 999_999)
         if self.size not in SIZES:
@@ -70,10 +80,11 @@ class Plan:
                     "without a match: query and gallery need 4 pictures and 2 cameras at least; "
                     "raise them, or take splits=train"
                 )
-        if self.truths and len(self.truth_people) < 2:
+        fewest = min(len(self.truth_people(world)) for world in range(self.worlds))
+        if self.truths and fewest < 2:
             raise PlanError(
-                f"true composites need two people, the set has {len(self.truth_people)} for them; "
-                "ask for more people or no truths"
+                f"true composites need two people of each world, one has {fewest} for them; ask "
+                "for more people (with splits=market1501 for more test people) or no truths"
             )
 
     @property
@@ -81,11 +92,26 @@ class Plan:
         """Persons 1 to this one are for training."""
         return self.people - self.test_people
 
-    @property
-    def truth_people(self) -> range:
-        """Persons of true composites."""
+    def world_of(self, person: int) -> int:
+        """The world, from 0, that a person lives in."""
+        return (person - 1) % self.worlds
+
+    def seed_of(self, world: int) -> int:
+        """The seed of a world; the first one's is the set's."""
+        if world == 0:
+            return self.seed
+        return int(stream(self.seed, Purpose.WORLD, world).integers(2**63))
+
+    def camera_number(self, world: int, camera: int) -> int:
+        """A world's camera, from 0, as the set numbers it, from 1."""
+        return world * self.cameras + camera + 1
+
+    def truth_people(self, world: int) -> range:
+        """Persons of a world's true composites."""
         first = 1 if self.splits == "train" else self.train_people + 1
-        return range(first, self.people + 1)
+        return range(
+            first + (world - self.world_of(first)) % self.worlds, self.people + 1, self.worlds
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The plan with the recipe that it is for."""
@@ -103,13 +129,16 @@ class PlannedPicture:
 
     folder: str
     person: int
-    camera: int  # from 0
+    world: int  # from 0
+    camera: int  # of the world, from 0
+    camera_number: int  # of the set, from 1
     index: int
 
     @property
     def name(self) -> str:
-        """Market-1501's: person, camera, sequence, frame, detection."""
-        return f"{self.person:04d}_c{self.camera + 1}s1_{self.index + 1:06d}_00.jpg"
+        """Market-1501's: person, camera, sequence (here the world), frame, detection."""
+        place = f"c{self.camera_number}s{self.world + 1}"
+        return f"{self.person:04d}_{place}_{self.index + 1:06d}_00.jpg"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +146,7 @@ class PlannedTruth:
     """One triple: person and picture that give the appearance, those that give the structure."""
 
     number: int
+    world: int
     appearance: int
     appearance_camera: int
     appearance_index: int
@@ -126,33 +156,51 @@ class PlannedTruth:
 
 
 def pictures_of(plan: Plan, world: World, person: int) -> Iterator[PlannedPicture]:
-    """All pictures of a person; cameras take turns."""
+    """All pictures of a person in their world; cameras take turns."""
     # Every camera sees a person twice at least, where there are enough pictures for that.
     ceiling = min(plan.cameras, max(2, plan.pictures // 2))
     cameras = world.cameras_of(person, min(FEWEST_CAMERAS, ceiling), min(MOST_CAMERAS, ceiling))
+    number = plan.world_of(person)
     for index in range(plan.pictures):
         camera = cameras[index % len(cameras)]
         if person <= plan.train_people:
             folder = TRAIN
         else:
             folder = QUERY if index < len(cameras) else GALLERY
-        yield PlannedPicture(folder=folder, person=person, camera=camera, index=index)
+        yield PlannedPicture(
+            folder=folder,
+            person=person,
+            world=number,
+            camera=camera,
+            camera_number=plan.camera_number(number, camera),
+            index=index,
+        )
+
+
+def world_of_truth(plan: Plan, number: int) -> int:
+    """The world, from 0, of the triple of this number; worlds take turns by circles."""
+    return number // TRUTHS_A_CIRCLE % plan.worlds
 
 
 def truth(plan: Plan, number: int) -> PlannedTruth:
-    """The triple of this number, from 0: two persons, each before some camera."""
-    random = stream(plan.seed, Purpose.TRUTH, number)
-    people = plan.truth_people
-    first = int(random.integers(len(people)))
-    second = (first + 1 + int(random.integers(len(people) - 1))) % len(people)
+    """The triple of this number, from 0: two persons of a circle, each before some camera."""
+    circle, place = divmod(number, TRUTHS_A_CIRCLE)
+    world = world_of_truth(plan, number)
+    people = plan.truth_people(world)
+    random = stream(plan.seed, Purpose.TRUTH, circle)
+    chosen = random.choice(people, min(PEOPLE_A_CIRCLE, len(people)), replace=False)
+    pairs = random.permutation(list(itertools.permutations(chosen, 2)))
+    first, second = pairs[place % len(pairs)]
+    random = stream(plan.seed, Purpose.TRUTH, circle, place)
     cameras = random.integers(plan.cameras, size=2)
     indices = FIRST_TRUTH_INDEX + random.integers(TRUTH_INDICES, size=2)
     return PlannedTruth(
         number=number,
-        appearance=people[first],
+        world=world,
+        appearance=int(first),
         appearance_camera=int(cameras[0]),
         appearance_index=int(indices[0]),
-        structure=people[second],
+        structure=int(second),
         structure_camera=int(cameras[1]),
         structure_index=int(indices[1]),
     )

@@ -25,8 +25,8 @@ from pathlib import Path
 from people.writing.attributes import Row, encode_rows
 from people.writing.card import data_card
 from people.writing.files import remove_parts, write_whole
-from people.writing.plan import Plan
-from people.writing.units import TRUTHS_A_UNIT, write_person, write_truths
+from people.writing.plan import TRUTHS_A_CIRCLE, Plan, world_of_truth
+from people.writing.units import write_person, write_truths
 
 PLAN_FILE, CARD_FILE = "set.json", "README.md"
 ATTRIBUTES_FILE, TRUTHS_FILE = "attributes.parquet", "truths.parquet"
@@ -46,7 +46,7 @@ class ProcessLostError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One piece of work: a person, or some triples from a first number on."""
+    """One piece of work: a person, or the triples of a circle from a first number on."""
 
     kind: str  # "person" or "truths"
     first: int
@@ -59,14 +59,16 @@ class Unit:
 
 
 def units_of(plan: Plan) -> list[Unit]:
-    """All units of a plan."""
+    """All units of a plan, those of a world together: a process keeps the figures of few worlds."""
     people = [
         Unit(kind="person", first=person, pictures=plan.pictures)
-        for person in range(1, plan.people + 1)
+        for person in sorted(range(1, plan.people + 1), key=plan.world_of)
     ]
     truths = [
-        Unit(kind="truths", first=first, pictures=3 * min(TRUTHS_A_UNIT, plan.truths - first))
-        for first in range(0, plan.truths, TRUTHS_A_UNIT)
+        Unit(kind="truths", first=first, pictures=3 * min(TRUTHS_A_CIRCLE, plan.truths - first))
+        for first in sorted(
+            range(0, plan.truths, TRUTHS_A_CIRCLE), key=lambda first: world_of_truth(plan, first)
+        )
     ]
     return people + truths
 
@@ -185,7 +187,7 @@ def _finish(plan: Plan, folder: Path, units: list[Unit]) -> None:
     journal = folder / JOURNAL
     for kind, name in (("person", ATTRIBUTES_FILE), ("truths", TRUTHS_FILE)):
         rows: list[Row] = []
-        for unit in units:
+        for unit in sorted(units, key=lambda unit: unit.first):
             if unit.kind == kind:
                 rows += json.loads((journal / unit.journal).read_bytes())
         if rows:

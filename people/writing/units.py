@@ -1,4 +1,4 @@
-"""The units of work: all pictures of one person, or some triples. Each can be done anywhere."""
+"""The units of work: all pictures of a person, or a circle's triples. Each can be done anywhere."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from people.arrays import Pixels
 from people.world import Picture, shared_world
 from people.writing.attributes import Row, person_attributes, picture_attributes
 from people.writing.files import write_whole
-from people.writing.plan import MASKS, TRUTHS, Plan, pictures_of, truth
+from people.writing.plan import (
+    MASKS,
+    TRUTHS,
+    TRUTHS_A_CIRCLE,
+    Plan,
+    pictures_of,
+    truth,
+    world_of_truth,
+)
 
 TRUTH_QUALITY = 95
 """JPEG quality of triples: what a composite is compared with should not add blocks of its own."""
-TRUTHS_A_UNIT = 20
 
 
 def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
     """Write a person's pictures; returns their attributes."""
-    world = shared_world(plan.seed, plan.cameras)
+    world = shared_world(plan.seed_of(plan.world_of(person)), plan.cameras)
     known = person_attributes(world, person, person)
     rows: list[Row] = []
     for planned in pictures_of(plan, world, person):
@@ -36,16 +43,22 @@ def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
         write_whole(folder / place, picture.jpeg())
         if plan.masks:
             write_whole((folder / MASKS / place).with_suffix(".png"), encode_mask(picture.mask))
-        row: Row = {"path": place, "split": planned.folder, "person": person}
+        row: Row = {
+            "path": place,
+            "split": planned.folder,
+            "person": person,
+            "world": planned.world + 1,
+            "camera": planned.camera_number,
+        }
         rows.append(row | picture_attributes(picture) | known)
     return rows
 
 
 def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
-    """Write the triples from this number on, as many as make a unit; returns what they are."""
-    world = shared_world(plan.seed, plan.cameras)
+    """Write the triples of the circle that begins with this number; returns what they are."""
+    world = shared_world(plan.seed_of(world_of_truth(plan, first)), plan.cameras)
     rows: list[Row] = []
-    for number in range(first, min(plan.truths, first + TRUTHS_A_UNIT)):
+    for number in range(first, min(plan.truths, first + TRUTHS_A_CIRCLE)):
         one = truth(plan, number)
 
         def shown(appearance: int, structure: int, camera: int, index: int) -> Picture:
@@ -78,8 +91,9 @@ def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
         row |= {
             "appearance_person": one.appearance,
             "structure_person": one.structure,
-            "appearance_camera": one.appearance_camera + 1,
-            "structure_camera": one.structure_camera + 1,
+            "world": one.world + 1,
+            "appearance_camera": plan.camera_number(one.world, one.appearance_camera),
+            "structure_camera": plan.camera_number(one.world, one.structure_camera),
             "occlusion": round(composite.occlusion, 6),
             "changed_mask": round(np.count_nonzero(changed) / changed.size, 6),
         }

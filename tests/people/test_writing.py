@@ -145,14 +145,14 @@ def test_a_killed_rendering_process_is_said_and_its_work_resumed(
 ) -> None:
     """One of the processes dies as if for memory: the run ends clearly, and can be carried on."""
     code = (
-        "import multiprocessing, os, signal, sys, threading\n"
+        "import multiprocessing, os, signal, sys, threading, time\n"
         "from pathlib import Path\n"
         "from people.writing.run import ProcessLostError, render_set\n"
         "from tests.people.test_writing import PLAN\n"
         "def kill_one():\n"
-        "    while not (children := multiprocessing.active_children()):\n"
-        "        pass\n"
-        "    os.kill(children[0].pid, signal.SIGKILL)\n"
+        "    while not list(Path(sys.argv[1]).glob('bounding_box_train/*.jpg')):\n"
+        "        time.sleep(0.01)\n"
+        "    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)\n"
         "if __name__ == '__main__':\n"
         "    threading.Thread(target=kill_one, daemon=True).start()\n"
         "    try:\n"
@@ -200,6 +200,8 @@ def test_folders_with_other_things_are_refused(tmp_path: Path) -> None:
         ({"cameras": 10}, "cameras: 10, expected 1 to 9"),
         ({"test_people": 5}, "test people: 5, expected 1 to 4"),
         ({"test_people": 1}, "need two people"),
+        ({"worlds": 2}, "two people of each world, one has 1"),
+        ({"worlds": 12}, "worlds: 12, expected 1 to 11"),
         ({"splits": "train"}, "there are none"),
     ],
 )
@@ -214,7 +216,7 @@ def test_units_cover_every_picture_once() -> None:
     plan = Plan(seed=1, people=3, pictures=5, cameras=2, test_people=2, truths=45)
     units = units_of(plan)
     assert sum(unit.pictures for unit in units) == 15 + 3 * 45
-    assert [unit.first for unit in units if unit.kind == "truths"] == [0, 20, 40]
+    assert [unit.first for unit in units if unit.kind == "truths"] == [0, 30]
 
 
 def test_truths_are_of_two_test_persons() -> None:
@@ -223,6 +225,43 @@ def test_truths_are_of_two_test_persons() -> None:
     assert all(one.appearance != one.structure for one in pairs)
     assert {one.appearance for one in pairs} == {27, 28, 29, 30}
     assert len({(one.appearance, one.structure) for one in pairs}) == 12
+
+
+def test_worlds_share_persons_cameras_and_truths_among_them() -> None:
+    plan = Plan(seed=1, people=9, pictures=8, cameras=4, worlds=3, test_people=6, truths=200)
+    seeds = [plan.seed_of(world) for world in range(3)]
+    assert seeds[0] == 1
+    assert len(set(seeds)) == 3
+    for person in range(1, 10):
+        number = (person - 1) % 3
+        for one in pictures_of(plan, World(seeds[number], 4), person):
+            assert one.camera_number in range(4 * number + 1, 4 * number + 5)
+            assert f"_c{one.camera_number}s{number + 1}_" in one.name
+    people = {0: {4, 7}, 1: {5, 8}, 2: {6, 9}}
+    for one in (truth(plan, number) for number in range(200)):
+        assert {one.appearance, one.structure} == people[one.world]
+    # Units of a world follow one another, and none is missing.
+    units = [unit.first for unit in units_of(plan) if unit.kind == "person"]
+    assert units == [1, 4, 7, 2, 5, 8, 3, 6, 9]
+
+
+def test_a_set_of_two_worlds_shows_different_places(tmp_path: Path) -> None:
+    plan = Plan(seed=5, people=4, pictures=2, cameras=2, worlds=2, splits="train", truths=31)
+    render_set(plan, tmp_path / "set", processes=2)
+    rows = table(tmp_path / "set" / "attributes.parquet")
+    assert [row["person"] for row in rows] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert [row["world"] for row in rows] == [1, 1, 2, 2, 1, 1, 2, 2]
+    assert {row["camera"] for row in rows if row["world"] == 2} <= {3, 4}
+    triples = table(tmp_path / "set" / "truths.parquet")
+    assert [row["number"] for row in triples] == list(range(31))
+    assert [row["world"] for row in triples] == [1] * 30 + [2]
+    alone = Plan(seed=5, people=1, pictures=2, cameras=2, splits="train")
+    render_set(alone, tmp_path / "alone")
+    first = "bounding_box_train/0001_c"
+    for name, digest_of in digest(tmp_path / "alone").items():
+        if name.startswith(first):
+            assert digest(tmp_path / "set")[name] == digest_of
+    assert "2 cameras in each of 2 worlds" in (tmp_path / "set" / "README.md").read_text()
 
 
 def test_cameras_of_a_person_take_turns() -> None:
