@@ -15,7 +15,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service.desk import Bulk, Desk, GenerationLedger, Jobs
@@ -107,7 +106,7 @@ def create_app(
     bulk_nouns = (datasets, generation, results) if bulk is not None else ()
     for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
-    app.mount("/static", StaticFiles(directory=page.STATIC_DIRECTORY))
+    app.mount("/static", page.PageFiles(directory=page.STATIC_DIRECTORY))
     _install_error_handlers(app, settings)
 
     # Last added is outermost.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -78,6 +79,15 @@ class Browser:
 
     def text(self, selector: str) -> str:
         return self.command("GET", f"/element/{self.element(selector)}/text")
+
+    def until_text(self, selector: str, part: str) -> None:
+        """Until the element is there and shows the words."""
+        shown = f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"
+        self.until(lambda: part in self.run(f"return {shown};"))
+
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """What WebDriver has no command for: one of the DevTools protocol."""
+        return self.command("POST", "/goog/cdp/execute", cmd=command, params=parameters)
 
     def log(self) -> list[dict[str, Any]]:
         """Console messages and refused loads since the last call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import httpx
@@ -12,9 +12,18 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.settings import ServiceSettings
+from tests.service.browser import Browser, headless_browser, missing_browser
 from tests.service.fake_ledger import FakeLedger
 from tests.service.fakes import FakeJobs
 from worker.storage import StorageSettings
+
+
+@pytest.fixture(scope="session")
+def browser() -> Generator[Browser]:
+    if (missing := missing_browser()) is not None:
+        pytest.skip(missing)
+    with headless_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

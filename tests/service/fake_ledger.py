@@ -103,7 +103,8 @@ class FakeLedger:
             seen += 1
             yield event
             self._fail()
-            if event.job.state in FINAL_STATES:
+            # As in `Ledger`: an end may have been followed by a resumption.
+            if event.job.state in FINAL_STATES and self.jobs[job_id].state in FINAL_STATES:
                 return
 
     async def expire_finished(self) -> int:
@@ -111,7 +112,8 @@ class FakeLedger:
 
     async def change(self, job_id: str, **changes: Any) -> GenerationJob:
         """Something happens to a job."""
-        job = replace(self.jobs[job_id], **changes)
+        before = self.jobs[job_id]
+        job = replace(before, updated=before.updated + 1, **changes)
         await self._put(job, kind="state" if "state" in changes else "progress")
         return job
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from service.app import create_app
 from service.problems import KINDS
+from service.routes import page as page_route
 from service.settings import ServiceSettings
 from tests.service.fakes import MODEL, READY_WORKER, FakeJobs, png
 from tests.service.problem import assert_problem
@@ -237,8 +240,24 @@ async def test_the_page_and_its_files_come_from_here_alone(http: httpx.AsyncClie
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert not re.search(r"(src|href)=[\"'](https?:)?//", page.text)
-    for asset in re.findall(r"(?:src|href)=\"(/static/[^\"]+)\"", page.text):
-        assert (await http.get(asset)).status_code == 200
+    assets = re.findall(r"(?:src|href)=\"(/static/[^\"]+)\"", page.text)
+    for asset in assets:
+        answer = await http.get(asset)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-cache"
+        imports = re.findall(r"^import .* from \"(.+)\";$", answer.text, flags=re.MULTILINE)
+        assets += {urljoin(asset, path) for path in imports} - set(assets)
+    static = page_route.STATIC_DIRECTORY
+    files = {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()}
+    assert {asset.removeprefix("/static/") for asset in assets} == files - {"index.html"}
+
+
+def test_an_install_has_every_file_of_the_page() -> None:
+    static = page_route.STATIC_DIRECTORY
+    project = tomllib.loads((static.parents[1] / "pyproject.toml").read_text())
+    patterns: list[str] = project["tool"]["setuptools"]["package-data"]["service"]
+    installed = {path for pattern in patterns for path in static.parent.glob(pattern)}
+    assert {path for path in static.rglob("*") if path.is_file()} <= installed
 
 
 def documented_paths(routes: list[BaseRoute]) -> set[str]:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from service.app import create_app
 from service.settings import ServiceSettings
-from tests.service.browser import Browser, headless_browser, missing_browser
+from tests.service.browser import Browser
 from tests.service.fakes import FakeJobs, encode, gradient, png
 from tests.service.server import serving
 from worker.errors import QueueFull
-
-pytestmark = pytest.mark.skipif(missing_browser() is not None, reason=str(missing_browser()))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with headless_browser() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -49,9 +41,10 @@ def is_disabled(browser: Browser) -> bool:
 
 
 def test_two_chosen_pictures_become_a_composite(
-    browser: Browser, jobs: FakeJobs, settings: ServiceSettings, pictures: tuple[str, str]
+    browser: Browser, jobs: FakeJobs, app: FastAPI, pictures: tuple[str, str]
 ) -> None:
-    with serving(create_app(settings, jobs)) as url:
+    with serving(app) as url:
+        browser.log()
         browser.open(url)
         browser.until(lambda: "“tiny” is ready" in browser.text("#model"))
         assert is_disabled(browser)
