@@ -69,12 +69,14 @@ class Jobs:
         self._connection.request("DELETE", _address(job_id))
 
     def follow(self, job_id: str, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Job]:
-        """The job whenever something happens to it; the last one is at its end.
+        """The job whenever something happens to it; the last one is at its end. Others may be too,
+        if it was resumed afterwards.
 
         Comes back with `Last-Event-ID` if the connection breaks or the server restarts, and raises
         once nothing could be heard for `patience_seconds`.
         """
         last_id: str | None = None
+        last: Job | None = None
         patience = _Patience(patience_seconds)
         while True:
             headers = {"Accept": "text/event-stream"}
@@ -89,19 +91,22 @@ class Jobs:
                             retry_seconds = event.retry / 1000
                         if not event.data:  # a comment that keeps the connection open
                             continue
-                        last_id, heard = event.id, True
-                        job: Job = json.loads(event.data)
-                        yield job
-                        if job["state"] in FINAL_STATES:
-                            return
+                        told: Job = json.loads(event.data)
+                        last_id, last, heard = event.id, told, True
+                        yield told
+                # The server ends a stream at the job's end, and anywhere when it stops. The end
+                # may be one that was resumed; of a job at its end nothing is heard where the
+                # events are forgotten. The record has the last word.
+                told_of_an_end = last is not None and last["state"] in FINAL_STATES
+                if told_of_an_end or not heard:
+                    job = self.get(job_id)
+                    if job["state"] in FINAL_STATES:
+                        if job != last:
+                            yield job
+                        return
             except DGNetError as error:
                 patience.bear(error)
                 retry_seconds = error.retry_after_seconds or retry_seconds
-            else:
-                # Of a job at its end a stream is empty where the events are forgotten.
-                if not heard and (job := self.get(job_id))["state"] in FINAL_STATES:
-                    yield job
-                    return
             time.sleep(retry_seconds)
 
     def download_archive(

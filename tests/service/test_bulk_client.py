@@ -151,6 +151,18 @@ def test_following_goes_on_after_the_server_let_go(
     assert states == ["queued", "running", "failed"]
 
 
+def test_a_resumed_job_is_followed_beyond_its_first_end(client: DGNetClient, url: str) -> None:
+    job = client.jobs.submit(SPEC)["id"]
+    for state in ("running", "failed", "running"):
+        change(url, job, state)
+    states: list[str] = []
+    for event in client.jobs.follow(job):
+        states.append(event["state"])
+        if states == ["queued", "running", "failed", "running"]:
+            change(url, job, "done")
+    assert states == ["queued", "running", "failed", "running", "done"]
+
+
 def test_a_job_that_nobody_knows_is_not_followed(client: DGNetClient) -> None:
     with pytest.raises(DGNetError) as caught:
         next(client.jobs.follow(job_id(9)))
