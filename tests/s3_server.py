@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import urllib.request
+from collections import Counter
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +26,7 @@ class S3Server:
         self.url = f"http://{host}:{port}"
         # moto's state is one for all its servers in a process.
         self._post("/moto-api/reset")
-        self._post("/moto-api/reset-auth", b"inf")
+        self.let_everybody_in()
         self.client.create_bucket(Bucket=BUCKET)
         return self
 
@@ -58,12 +59,12 @@ class S3Server:
             region_name="us-east-1",
         )
 
-    def objects(self, prefix: str = "") -> dict[str, bytes]:
+    def objects(self, prefix: str = "", *, bucket: str = BUCKET) -> dict[str, bytes]:
         """What lies below the prefix, by the rest of the key."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return {
             entry["Key"].removeprefix(prefix): self.client.get_object(
-                Bucket=BUCKET, Key=entry["Key"]
+                Bucket=bucket, Key=entry["Key"]
             )["Body"].read()
             for page in pages
             for entry in page.get("Contents", [])
@@ -77,6 +78,21 @@ class S3Server:
     def let_nobody_in(self) -> None:
         """From now on credentials are checked, and there are none that it knows."""
         self._post("/moto-api/reset-auth", b"0")
+
+    def let_everybody_in(self) -> None:
+        """As at the start."""
+        self._post("/moto-api/reset-auth", b"inf")
+
+    def count_versions(self) -> None:
+        """From now on each time that an object is written is remembered."""
+        self.client.put_bucket_versioning(
+            Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
+        )
+
+    def versions(self, prefix: str = "") -> Counter[str]:
+        """How often each of at most the first thousand objects was written, by `objects`' names."""
+        listed = self.client.list_object_versions(Bucket=BUCKET, Prefix=prefix)
+        return Counter(entry["Key"].removeprefix(prefix) for entry in listed.get("Versions", []))
 
     def stop(self) -> None:
         self._server.stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +35,17 @@ class StorageSettings(BaseSettings):
         default="",
         description="Prefixes of URLs that jobs may be delivered to (s3://bucket/), by commas.",
     )
+
+    def allows_destination(self, url: str) -> bool:
+        """Whether a job may put its set to the URL: only below a prefix that the operator named.
+
+        A prefix ends where a name ends, so that s3://bucket does not let s3://bucket-of-others in,
+        and no step upwards leads out of it.
+        """
+        if {"..", "."} & set(unquote(url).split("/")):
+            return False
+        named = [prefix.strip().rstrip("/") for prefix in self.job_destinations.split(",")]
+        return any(url == prefix or url.startswith(f"{prefix}/") for prefix in named if prefix)
 
 
 def dataset_folder(data_root: Path, dataset_id: str) -> Path:

@@ -16,7 +16,6 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
 from service.desk import Bulk, bulk_of
-from service.destinations import is_allowed
 from service.generation_views import GenerationId, generation_view
 from service.openapi import QUEUE_KINDS, header, problems, request_header
 from service.problems import (
@@ -97,7 +96,7 @@ async def submit_job(request: Request, response: Response) -> GenerationView:
     key = _idempotency_key(request)
     spec = await _located(bulk, _spec(request, await request.body()))
     url = spec.output.destination
-    if url is not None and not is_allowed(url, bulk.storage.job_destinations):
+    if url is not None and not bulk.storage.allows_destination(url):
         raise Problem(
             DESTINATION_REFUSED,
             "output.destination is not below a place that this server writes to; leave it out and "
@@ -292,8 +291,8 @@ async def _until_closing(
             yield event
     finally:
         closed.cancel()
-        if coming is not None and not coming.done():
+        if coming is not None:
             coming.cancel()
-            await asyncio.wait({coming})
+            await asyncio.gather(coming, return_exceptions=True)
         if isinstance(events, AsyncGenerator):
             await events.aclose()

@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -23,12 +24,15 @@ from tests.worker.generation.jobs import load
 from tests.worker.harness import ROOT
 from worker.device import DeviceThread
 from worker.generation.runner import GenerationRunner
+from worker.generation.store import Store
 from worker.main import run_worker
 from worker.settings import QueueSettings, WorkerSettings
 from worker.storage import StorageSettings
 
 SLOW = "TEST_SECONDS_PER_BATCH"
 """With this variable every bulk device call takes so much longer: there is time to kill."""
+MOST_PUTS = "TEST_MOST_PUTS"
+"""With this variable only so many files are put to a store; whoever puts another one hangs."""
 
 
 class BulkProcess:
@@ -42,6 +46,7 @@ class BulkProcess:
         *,
         seconds_per_batch: float,
         largest_file_bytes: int | None,
+        most_puts: int | None,
     ) -> None:
         variables = {
             **settings.model_dump(exclude_none=True),
@@ -54,6 +59,8 @@ class BulkProcess:
         command = [sys.executable, "-m", "tests.faults.processes", str(checkpoint)]
         if largest_file_bytes is not None:
             command = ["prlimit", f"--fsize={largest_file_bytes}", *command]
+        if most_puts is not None:
+            environment[MOST_PUTS] = str(most_puts)
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -81,16 +88,29 @@ def bulk_process(
     *,
     seconds_per_batch: float = 0.0,
     largest_file_bytes: int | None = None,
+    most_puts: int | None = None,
 ) -> Generator[BulkProcess]:
     """A worker that lives as long as the context, unless it is killed before."""
     process = BulkProcess(
         checkpoint, settings, storage,
         seconds_per_batch=seconds_per_batch, largest_file_bytes=largest_file_bytes,
+        most_puts=most_puts,
     )  # fmt: skip
     try:
         yield process
     finally:
         process.kill()
+
+
+def hang_after(most_puts: int) -> None:
+    """Whoever puts one file more waits for good."""
+    left, put = threading.Semaphore(most_puts), Store.put
+
+    def put_or_hang(self: Store, path: Path, name: str) -> None:
+        left.acquire()
+        put(self, path, name)
+
+    Store.put = put_or_hang
 
 
 def main() -> None:
@@ -108,6 +128,8 @@ def main() -> None:
             return run_bulk(call)
 
         device.run_bulk = slowly
+    if MOST_PUTS in os.environ:
+        hang_after(int(os.environ[MOST_PUTS]))
     asyncio.run(
         run_worker(
             predictor, settings, worker_settings, device=device,

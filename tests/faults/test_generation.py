@@ -6,10 +6,12 @@ Every test ends with the sha256 of every file that an undisturbed run makes.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -23,6 +25,7 @@ from tests.faults.processes import bulk_process
 from tests.model.tiny import write_people
 from tests.processes import STOP_SECONDS, service, wait_until_ready
 from tests.redis_server import RedisServer, redis_server_binary
+from tests.s3_server import BUCKET, S3Server
 from tests.worker.generation.bulk import ended, files_of, spec_of
 from tests.worker.generation.jobs import (
     PERSONS,
@@ -37,6 +40,7 @@ from worker.connection import connect
 from worker.errors import JobError
 from worker.generation.jobs import GenerationJob
 from worker.generation.ledger import Ledger
+from worker.generation.spec import GenerationSpec
 from worker.settings import QueueSettings
 from worker.storage import StorageSettings, job_folder
 
@@ -47,6 +51,7 @@ pytestmark = pytest.mark.skipif(
 Networks = tuple[Checkpoint, Predictor]
 SLOWLY = 0.1
 """Seconds a device call: a job takes some seconds."""
+OTHER_BUCKET = "not-yet-there"
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +87,9 @@ def settings(redis_server: RedisServer) -> QueueSettings:
 @pytest.fixture
 def storage(tmp_path: Path) -> StorageSettings:
     write_people(tmp_path / "data" / "people", persons=PERSONS)
-    return StorageSettings(data_root=tmp_path / "data")
+    return StorageSettings(
+        data_root=tmp_path / "data", job_destinations=f"s3://{BUCKET}, s3://{OTHER_BUCKET}"
+    )
 
 
 @pytest_asyncio.fixture
@@ -285,3 +292,95 @@ async def test_a_restarted_front_end_finds_the_job(
                 assert time.monotonic() < give_up_at
                 await asyncio.sleep(0.05)
     assert files_of(storage, job_id) == expected
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    with S3Server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def spec_to(bucket: str = BUCKET) -> GenerationSpec:
+    return spec_of(output={"destination": f"s3://{bucket}/sets/one"})
+
+
+def delivered(s3: S3Server, bucket: str = BUCKET) -> dict[str, str]:
+    """sha256 of every object by its name."""
+    objects = s3.objects("sets/one/", bucket=bucket)
+    return {name: sha256(data).hexdigest() for name, data in objects.items()}
+
+
+async def test_a_job_of_several_workers_is_delivered_as_one_machine_would_make_it(
+    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    s3: S3Server, expected: dict[str, str],
+) -> None:  # fmt: skip
+    with (
+        bulk_process(checkpoint, settings, storage),
+        bulk_process(checkpoint, settings, storage),
+    ):
+        job, _ = await ledger.submit(spec_to())
+        assert (await ended(ledger, job.job_id)).state == "done"
+    assert delivered(s3) == expected
+
+
+async def test_a_worker_killed_while_it_delivers_is_replaced(
+    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    s3: S3Server, expected: dict[str, str],
+) -> None:  # fmt: skip
+    s3.count_versions()
+    most_puts = 24  # of 37 files
+    with bulk_process(checkpoint, settings, storage, most_puts=most_puts) as first:
+        job, _ = await ledger.submit(spec_to())
+        folder = job_folder(storage.data_root, job.job_id)
+        await until(lambda: len(s3.names("sets/one/")) == most_puts and bool(noted(folder)))
+        first.kill()
+    before = noted(folder)
+    assert (await ledger.get(job.job_id)).state == "assembling"
+    assert "manifest.jsonl" not in s3.names("sets/one/")
+    with bulk_process(checkpoint, settings, storage):
+        done = await ended(ledger, job.job_id)
+    assert (done.state, done.kept, done.error_message) == ("done", 30, None)
+    assert delivered(s3) == expected
+    writes = s3.versions("sets/one/")
+    assert writes.pop("job.json") == 2  # it takes the place, and is delivered
+    assert {writes[name] for name in before if name != "job.json"} == {1}
+
+
+def noted(folder: Path) -> list[str]:
+    """Files that are known to have arrived."""
+    lines = [line for path in folder.glob(".delivered-*") for line in path.read_text().splitlines()]
+    return [json.loads(line)[0] for line in lines]
+
+
+async def test_a_bucket_that_is_missing_fails_the_job_until_it_is_there(
+    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    s3: S3Server, expected: dict[str, str],
+) -> None:  # fmt: skip
+    with bulk_process(checkpoint, settings, storage):
+        job, _ = await ledger.submit(spec_to(OTHER_BUCKET))
+        job = await ended(ledger, job.job_id)
+        assert (job.state, job.error_code, job.made) == ("failed", "delivery-failed", 0)
+        assert "there is no such bucket" in (job.error_message or "")
+        s3.client.create_bucket(Bucket=OTHER_BUCKET)
+        await ledger.resume(job.job_id)
+        assert (await ended(ledger, job.job_id)).state == "done"
+    assert delivered(s3, OTHER_BUCKET) == expected
+
+
+async def test_a_store_that_shuts_while_the_set_is_made_is_delivered_to_when_it_opens(
+    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    s3: S3Server, expected: dict[str, str],
+) -> None:  # fmt: skip
+    with bulk_process(checkpoint, settings, storage, seconds_per_batch=SLOWLY):
+        job, _ = await ledger.submit(spec_to())
+        await reach(ledger, job.job_id, lambda job: job.shards_done >= 1)
+        s3.let_nobody_in()
+        job = await ended(ledger, job.job_id)
+        assert (job.state, job.error_code, job.kept) == ("failed", "delivery-failed", 30)
+        assert "not permitted; check the credentials" in (job.error_message or "")
+        s3.let_everybody_in()
+        await ledger.resume(job.job_id)
+        assert (await ended(ledger, job.job_id)).state == "done"
+    assert delivered(s3) == expected

@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from httpx_sse import EventSource, ServerSentEvent
 
 from service.app import create_app, let_followers_go
-from service.destinations import is_allowed
 from service.settings import ServiceSettings
 from tests.service.archives import PEOPLE, zip_of
 from tests.service.fake_ledger import EPOCH, FakeLedger, job_id
@@ -236,9 +235,9 @@ async def test_destinations_lie_below_what_the_operator_named(
 
 
 def test_no_destination_is_allowed_unless_one_is_named() -> None:
-    assert not is_allowed("s3://bucket/sets", "")
-    assert not is_allowed("s3://bucket/sets", " , ")
-    assert is_allowed("s3://bucket/sets", "gs://other/, s3://bucket/")
+    for named, allowed in (("", False), (" , ", False), ("gs://other/, s3://bucket/", True)):
+        storage = StorageSettings(job_destinations=named)
+        assert storage.allows_destination("s3://bucket/sets") == allowed
 
 
 async def test_what_the_queue_says_is_passed_on(

@@ -24,8 +24,9 @@ PICTURE_METADATA = {
 """Tells Hugging Face's `datasets` to decode the column, a struct of `bytes` and `path`."""
 
 ROWS_A_GROUP = 8192
-"""In memory until they are written: some 20 MB."""
 PICTURES_A_GROUP = 256
+ROWS_AT_ONCE = 512
+"""A row of a manifest takes some 3 KB as a dict and a tenth of that as a part of a group."""
 
 
 def require_pyarrow() -> None:
@@ -43,6 +44,8 @@ class ManifestWriter:
         self._limit = PICTURES_A_GROUP if pictures else ROWS_A_GROUP
         self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Row] = []
+        self._group: list[Any] = []
+        """Tables."""
 
     def __enter__(self) -> ManifestWriter:
         return self
@@ -54,18 +57,26 @@ class ManifestWriter:
         traceback: TracebackType | None,
     ) -> None:
         if error is None:
+            self._pack()
             self._flush()
         self._file.close()
 
     def write(self, row: Row) -> None:
         self._rows.append(row)
-        if len(self._rows) >= self._limit:
-            self._flush()
+        if len(self._rows) >= min(ROWS_AT_ONCE, self._limit):
+            self._pack()
+            if sum(map(len, self._group)) >= self._limit:
+                self._flush()
+
+    def _pack(self) -> None:
+        if self._rows:
+            self._group.append(self._pyarrow.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
 
     def _flush(self) -> None:
-        if self._rows:
-            self._file.write_table(self._pyarrow.Table.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
+        if self._group:
+            self._file.write_table(self._pyarrow.concat_tables(self._group))
+            self._group = []
 
 
 def manifest_schema(spec: GenerationSpec, *, pictures: bool = False) -> Any:
@@ -113,6 +124,7 @@ def manifest_schema(spec: GenerationSpec, *, pictures: bool = False) -> Any:
 def read_rows(path: Path, columns: Iterable[str] | None = None) -> Iterator[Row]:
     """Rows of a Parquet file, a batch in memory at a time."""
     parquet: Any = importlib.import_module("pyarrow.parquet")
+    wanted = None if columns is None else list(columns)
     with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=None if columns is None else list(columns)):
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
             yield from batch.to_pylist()

@@ -24,6 +24,7 @@ from worker.generation.shards import (
     PICTURES_FOLDER,
     SHARDS_FOLDER,
     ShardIndex,
+    read_index,
     rows_of,
     shard_folder,
 )
@@ -44,26 +45,30 @@ def assemble(
     listing: Listing,
     metadata: Metadata,
     directory: Path,
-    indexes: list[ShardIndex],
+    shards: int,
 ) -> None:
-    """Make one data set of all shards, which are removed."""
-    for index in indexes:
-        _move(directory, index)
+    """Make one data set of so many shards, which are removed.
+
+    Memory: one shard's index, a row group of the manifest and what the summary counts.
+    """
     summary = Summary()
-    kept = sum(index.kept for index in indexes)
+    kept = 0
+    for number in range(shards):
+        index = _index(directory, number)
+        _move(directory, index)
+        kept += index.kept
+        summary.unreadable |= index.unreadable
     wanted = {kept * number // SHOWN for number in range(SHOWN)} if kept else set[int]()
     shown: list[Row] = []
     lines, table = directory / f".{MANIFEST}.part", directory / f".{MANIFEST_TABLE}.part"
     with lines.open("w", encoding="utf-8") as file, ManifestWriter(table, spec) as parquet:
-        for index in indexes:
-            for row in rows_of(directory, index.range.number):
+        for number in range(shards):
+            for row in rows_of(directory, number):
                 if row["kept"] and summary.kept in wanted:
                     shown.append(row)
                 summary.add(row)
                 file.write(json.dumps(row) + "\n")
                 parquet.write(row)
-    for index in indexes:
-        summary.unreadable |= index.unreadable
     if shown:
         picture = io.BytesIO()
         sheet(shown, listing, directory).save(picture, "PNG")
@@ -88,6 +93,15 @@ def read_manifest(directory: Path) -> Iterator[Row]:
 
 def remove_shards(directory: Path) -> None:
     shutil.rmtree(directory / SHARDS_FOLDER, ignore_errors=True)
+
+
+def _index(directory: Path, number: int) -> ShardIndex:
+    index = read_index(shard_folder(directory, number))
+    if index is None:
+        raise GenerationError(
+            f"shard {number} is gone from {directory}; resume the job to make it anew"
+        )
+    return index
 
 
 def _move(directory: Path, index: ShardIndex) -> None:

@@ -5,6 +5,9 @@ before: its code has the same bits in a job that runs through and in one that wa
 of a block are neighbors among those of their shard, so that they are needed together anyway. Files
 are read ahead on threads.
 
+Kept codes lie in one piece of memory with room for so many blocks: pieces that came and went one by
+one would leave holes between the networks' maps, other ones in each shard.
+
 Legend: N pictures of the listing, B pictures asked for.
 """
 
@@ -35,9 +38,9 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class _Block:
-    codes: Codes
+    slot: int
+    """Where its codes are."""
     readable: NDArray[np.bool_]
-    bytes: int
 
 
 class CodeBlocks:
@@ -72,6 +75,8 @@ class CodeBlocks:
         self._stage: Stage = stage
         self._threads = threads
         self._clock = clock
+        self._kept: Codes = ()
+        """Each (slots, block size, ...); made with the first block, which tells their sizes."""
         self._blocks: OrderedDict[int, _Block] = OrderedDict()
         self._coming: dict[int, list[Future[Pixels]]] = {}
 
@@ -99,10 +104,10 @@ class CodeBlocks:
             mine = np.flatnonzero(blocks == number)
             readable[mine] = block.readable[rows[mine]]
             if not gathered:
-                gathered = [code.new_empty(len(pictures), *code.shape[1:]) for code in block.codes]
-            for whole, code in zip(gathered, block.codes, strict=True):
-                taken = torch.as_tensor(rows[mine], device=code.device)
-                whole[torch.as_tensor(mine, device=code.device)] = code[taken]
+                gathered = [kept.new_empty(len(pictures), *kept.shape[2:]) for kept in self._kept]
+            for whole, kept in zip(gathered, self._kept, strict=True):
+                taken = torch.as_tensor(rows[mine], device=kept.device)
+                whole[torch.as_tensor(mine, device=kept.device)] = kept[block.slot, taken]
         return tuple(gathered), readable
 
     def _pictures(self, block: int) -> Iterable[int]:
@@ -120,14 +125,23 @@ class CodeBlocks:
         pixels, readable = self._decoded(number)
         with self._clock.stage(self._stage):
             codes = self._encode(pixels)
-        size = sum(code.numel() * code.element_size() for code in codes)
-        block = self._blocks[number] = _Block(codes, readable, size)
-        while len(self._blocks) > 1 and self._held_bytes() > self._capacity_bytes:
-            self._blocks.popitem(last=False)
+        block = self._blocks[number] = _Block(self._free_slot(codes), readable)
+        for kept, code in zip(self._kept, codes, strict=True):
+            kept[block.slot, : len(code)] = code
         return block
 
-    def _held_bytes(self) -> int:
-        return sum(block.bytes for block in self._blocks.values())
+    def _free_slot(self, codes: Codes) -> int:
+        """For another block; the one that was not needed for longest makes room."""
+        if not self._kept:
+            row_bytes = sum(code[0].numel() * code.element_size() for code in codes)
+            affordable = max(1, self._capacity_bytes // (self._block_size * row_bytes))
+            slots = min(affordable, -(-len(self._order) // self._block_size))
+            self._kept = tuple(
+                code.new_empty(slots, self._block_size, *code.shape[1:]) for code in codes
+            )
+        if len(self._blocks) < len(self._kept[0]):
+            return len(self._blocks)
+        return self._blocks.popitem(last=False)[1].slot
 
     def _decoded(self, number: int) -> tuple[Pixels, NDArray[np.bool_]]:
         pictures: list[Pixels | None] = []

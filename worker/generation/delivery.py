@@ -1,16 +1,18 @@
 """Brings a complete set to a URL, a store of fsspec: every file verified, the manifest last.
 
 `job.json` takes the place before any picture is made, so that a bucket that is missing or closed is
-seen at once. Files go in parallel; each that arrived whole is noted in a ledger beside them, so
-that a delivery that was killed sends only what is missing. Where the manifest is, the set is whole.
+seen at once. Files go in parallel, in an order that never changes; each that arrived whole, with
+all before it, is noted in a ledger beside them, so that a delivery that was killed sends only what
+is missing. Where the manifest is, the set is whole.
+
+Names are read from the manifest and the ledger as they are needed: memory does not grow with the
+set, of whose files there may be millions in one folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,11 +21,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from worker.generation.assembly import MANIFEST
+from worker.generation.assembly import (
+    CARD,
+    MANIFEST,
+    MANIFEST_TABLE,
+    SHEET,
+    read_manifest,
+)
 from worker.generation.claim import JOB_FILE, job_file
 from worker.generation.errors import DeliveryError, GenerationError
+from worker.generation.packing import data_file
+from worker.generation.plots import PLOTS_FOLDER
 from worker.generation.publication import locked
-from worker.generation.shards import SHARDS_FOLDER
 from worker.generation.store import Fingerprint, Store
 
 THREADS = 16
@@ -80,46 +89,55 @@ def deliver(
     """Put a complete job's files to the URL; what arrived by an earlier call is not sent again.
 
     Raises GenerationError for a folder that is not complete, DeliveryError where the store fails;
-    calling again carries on.
+    calling again carries on. Files that were on their way then may be sent again.
     """
     if not (folder / MANIFEST).exists():
         raise GenerationError(f"{folder} holds no complete set: it has no {MANIFEST}")
     store = Store(url)
     with locked(folder), UploadLedger(folder, store.url) as ledger:
-        delivery = Delivery(files=sum(1 for _ in _files(folder)))
-        names = (name for name in _files(folder) if name != MANIFEST)
+        delivery = Delivery(files=1 + sum(1 for _ in _all_but_the_manifest(folder)))
+        waiting: deque[Future[_Brought]] = deque()
 
-        def bring(name: str) -> int:
-            return _bring(store, ledger, folder / name, name)
+        def bring(name: str) -> Future[_Brought]:
+            return pool.submit(_bring, store, folder, name, ledger.arrived(name))
+
+        def settle() -> None:
+            brought = waiting.popleft().result()
+            ledger.add(brought.name, brought.sha256)
+            delivery.done += 1
+            delivery.sent += brought.sent_bytes > 0
+            delivery.bytes_sent += brought.sent_bytes
+            report(delivery)
 
         pool = ThreadPoolExecutor(threads, "dgnet-deliver")
         try:
-            waiting: deque[Future[int]] = deque()
-            for name in names:
-                waiting.append(pool.submit(bring, name))
+            for name in _all_but_the_manifest(folder):
+                waiting.append(bring(name))
                 if len(waiting) > FILES_AHEAD * threads:
-                    _count(delivery, waiting.popleft().result(), report)
+                    settle()
             while waiting:
-                _count(delivery, waiting.popleft().result(), report)
+                settle()
+            waiting.append(bring(MANIFEST))
+            settle()
         finally:
             pool.shutdown(cancel_futures=True)
-        _count(delivery, bring(MANIFEST), report)
     return delivery
 
 
 class UploadLedger:
-    """Which files have arrived at one URL, by name and sha256: lines beside the files themselves.
+    """Which files have arrived at one URL: name and sha256 of each, line by line beside the files.
 
-    It survives kills; a line that was cut off counts as not written, and its file is sent again.
+    It is written and asked in the order of delivery. It survives kills; a line that was cut off or
+    is of another file ends what counts as written.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
         digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-        path = folder / f".delivered-{digest}.jsonl"
-        self._arrived = dict(_entries(path))
-        self._lock = threading.Lock()
-        self._file = path.open("a", encoding="utf-8")
-        self._file.write("\n")  # ends a line that was cut off
+        self._file = (folder / f".delivered-{digest}.jsonl").open("a+b")
+        self._file.seek(0)
+        self._known = 0
+        self._added = 0
+        self._is_read = False
 
     def __enter__(self) -> UploadLedger:
         return self
@@ -132,54 +150,74 @@ class UploadLedger:
     ) -> None:
         self._file.close()
 
-    def has(self, name: str, sha256: str) -> bool:
-        return self._arrived.get(name) == sha256
+    def arrived(self, name: str) -> str | None:
+        """sha256 of what arrived of the file that is next; None where nothing is known to have."""
+        if self._is_read:
+            return None
+        end = self._file.tell()
+        entry = _entry(self._file.readline())
+        if entry is not None and entry[0] == name:
+            self._known += 1
+            return entry[1]
+        self._file.truncate(end)
+        self._is_read = True
+        return None
 
     def add(self, name: str, sha256: str) -> None:
-        with self._lock:
-            self._file.write(json.dumps([name, sha256]) + "\n")
+        """The file that is next has arrived."""
+        self._added += 1
+        if self._added > self._known:  # all that was known has been read by now
+            self._file.write(json.dumps([name, sha256]).encode() + b"\n")
             self._file.flush()
 
 
-def _bring(store: Store, ledger: UploadLedger, path: Path, name: str) -> int:
-    """Bytes sent, 0 where the file is there already."""
-    expected = Fingerprint.of(path)
-    if ledger.has(name, expected.sha256) and store.holds(name, expected, arrived_before=True):
-        return 0
-    store.put(path, name)
-    if not store.holds(name, expected):
-        raise DeliveryError(f"{store.url}/{name} is not what was sent; deliver it again")
-    ledger.add(name, expected.sha256)
-    return expected.size
+@dataclass(frozen=True, kw_only=True)
+class _Brought:
+    name: str
+    sha256: str
+    sent_bytes: int
+    """0 where it was there already."""
 
 
-def _count(delivery: Delivery, sent_bytes: int, report: Report) -> None:
-    delivery.done += 1
-    delivery.sent += sent_bytes > 0
-    delivery.bytes_sent += sent_bytes
-    report(delivery)
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """What is delivered: everything but hidden files and left-over shards."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != SHARDS_FOLDER)
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield (Path(parent) / name).relative_to(folder).as_posix()
-
-
-def _entries(path: Path) -> Iterator[tuple[str, str]]:
+def _bring(store: Store, folder: Path, name: str, arrived: str | None) -> _Brought:
+    """`arrived` is the sha256 of what arrived by an earlier call."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
-        try:
-            name, sha256 = cast("tuple[str, str]", json.loads(line))
-        except ValueError:
-            continue
-        yield name, sha256
+        expected = Fingerprint.of(folder / name)
+    except FileNotFoundError as error:
+        raise GenerationError(
+            f"{name} is gone from {folder}: somebody removed it; remove the folder and generate "
+            "anew"
+        ) from error
+    sent_bytes = 0
+    if arrived != expected.sha256 or not store.holds(name, expected, arrived_before=True):
+        store.put(folder / name, name)
+        if not store.holds(name, expected):
+            raise DeliveryError(f"{store.url}/{name} is not what was sent; deliver it again")
+        sent_bytes = expected.size
+    return _Brought(name=name, sha256=expected.sha256, sent_bytes=sent_bytes)
+
+
+def _all_but_the_manifest(folder: Path) -> Iterator[str]:
+    """Files of a complete set: those that describe it, then those that the manifest names."""
+    described = [folder / name for name in (JOB_FILE, CARD, SHEET, MANIFEST_TABLE)]
+    described += sorted((folder / PLOTS_FOLDER).glob("*.png"))
+    for path in described:
+        if path.exists():  # there is no sheet where nothing was kept
+            yield path.relative_to(folder).as_posix()
+    before = ""
+    for row in read_manifest(folder):
+        name = data_file(row["file"]) if row["kept"] else before
+        if name != before:  # a packed file holds the pictures of many rows
+            yield name
+        before = name
+
+
+def _entry(line: bytes) -> tuple[str, str] | None:
+    try:
+        name, sha256 = cast("tuple[str, str]", json.loads(line))
+    except (ValueError, TypeError):
+        return None
+    return (name, sha256) if line.endswith(b"\n") else None
 
 
 def _same_json(one: bytes, other: bytes) -> bool:

@@ -14,6 +14,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ class Engine:
         """
         styles, structure_codes = self._codes_of(appearances, structures)
         work = np.lexsort((styles.places(appearances), structure_codes.places(structures)))
-        rows: dict[int, Row] = {}
+        verdicts: dict[int, Verdict] = {}
+        written: dict[int, Written] = {}
         unfinished: deque[tuple[int, Future[Written]]] = deque()
         duplicates = self._duplicates()
         batches = [work[start : start + self._batch] for start in range(0, len(work), self._batch)]
@@ -113,26 +115,32 @@ class Engine:
                     appearances[batch], structures[batch],
                 )  # fmt: skip
                 for place, (pixels, verdict) in zip(batch.tolist(), made, strict=True):
-                    row = self._row(
-                        first + place, int(appearances[place]), int(structures[place]), verdict
-                    )
-                    rows[place] = row
-                    if pixels is None or not row["kept"]:
+                    verdicts[place] = verdict
+                    if pixels is None or verdict.dropped is not None:
                         continue
-                    if duplicates and not duplicates.admits(row["appearance_person"], pixels):
-                        row.update(file=None, kept=False, dropped="near_duplicate")
-                    else:
-                        path = folder / row["file"]
-                        unfinished.append((place, self._writers.submit(self._write, path, pixels)))
-                self._finish(unfinished, rows, leave=WRITES_AHEAD * self._batch)
+                    person = int(self._listing.person_ids[appearances[place]])
+                    if duplicates and not duplicates.admits(person, pixels):
+                        verdicts[place] = replace(verdict, dropped="near_duplicate")
+                        continue
+                    path = folder / self._name(
+                        first + place, int(appearances[place]), int(structures[place])
+                    )
+                    unfinished.append((place, self._writers.submit(self._write, path, pixels)))
+                self._finish(unfinished, written, leave=WRITES_AHEAD * self._batch)
                 progress(len(batch))
-            self._finish(unfinished, rows, leave=0)
+            self._finish(unfinished, written, leave=0)
         finally:
             for _, future in unfinished:  # a folder that is still written to cannot be removed
                 if not future.cancel():
                     future.exception()
         self.failures = styles.failures | structure_codes.failures
-        return [rows[place] for place in range(len(rows))]
+        # Not earlier: Python has the memory of dicts so large from the C library, where they would
+        # lie between the networks' maps until the shard's end.
+        pairs = zip(appearances.tolist(), structures.tolist(), strict=True)
+        return [
+            self._row(first + place, *pair, verdicts[place], written.get(place))
+            for place, pair in enumerate(pairs)
+        ]
 
     def _codes_of(
         self, appearances: Integers, structures: Integers
@@ -185,32 +193,45 @@ class Engine:
             made[place] = (pixels, verdict)
         return made
 
-    def _row(self, position: int, appearance: int, structure: int, verdict: Verdict) -> Row:
+    def _name(self, position: int, appearance: int, structure: int) -> str:
         person = int(self._listing.person_ids[appearance])
         camera = int(self._listing.camera_ids[structure])
-        kept = verdict.dropped is None
-        name = self._names.path(person, None if camera == NO_CAMERA else camera, position)
+        return self._names.path(person, None if camera == NO_CAMERA else camera, position)
+
+    def _row(
+        self,
+        position: int,
+        appearance: int,
+        structure: int,
+        verdict: Verdict,
+        written: Written | None,
+    ) -> Row:
+        sha256, size = written or (None, None)
         return {
             "position": position,
-            "file": name if kept else None,
-            "sha256": None,
-            "bytes": None,
+            "file": self._name(position, appearance, structure) if written else None,
+            "sha256": sha256,
+            "bytes": size,
             **self._listing.describe("appearance", appearance),
             **self._listing.describe("structure", structure),
             "labels": verdict.labels,
             "scores": verdict.scores,
-            "kept": kept,
+            "kept": written is not None,
             "dropped": verdict.dropped,
         }
 
     def _finish(
-        self, unfinished: deque[tuple[int, Future[Written]]], rows: dict[int, Row], *, leave: int
+        self,
+        unfinished: deque[tuple[int, Future[Written]]],
+        written: dict[int, Written],
+        *,
+        leave: int,
     ) -> None:
         """Wait until at most `leave` files are unwritten; note what the others hold."""
         with self._clock.stage("wait for writing"):
             while len(unfinished) > leave:
                 place, future = unfinished.popleft()
-                rows[place]["sha256"], rows[place]["bytes"] = future.result()
+                written[place] = future.result()
 
     def _write(self, path: Path, pixels: Pixels) -> Written:
         with self._clock.stage("write"):

@@ -13,5 +13,9 @@ class SpecError(GenerationError):
         self.problems = problems
 
 
+class DestinationRefused(GenerationError):
+    """The set is not to go where the spec wants it; the message says what allows it."""
+
+
 class DeliveryError(RuntimeError):
     """The store that a set is put to fails or refuses; the message says why and is safe to show."""

@@ -31,6 +31,7 @@ from worker.generation.shards import (
     cut,
     read_index,
     shard_folder,
+    shards_of,
     sound_shard,
 )
 from worker.generation.spec import GenerationSpec
@@ -153,9 +154,9 @@ def run_job(
             if is_complete(directory):
                 remove_shards(directory)
                 return count_complete(directory)
-            indexes = _make_windows(job, maker, directory, progress, report)
+            shards = _make_windows(job, maker, directory, progress, report)
             with clock.stage("publish"):
-                conclude(job, directory, indexes)
+                conclude(job, directory, shards)
     progress.stages = clock.seconds
     return progress
 
@@ -178,10 +179,10 @@ def existing_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
     return sound_shard(directory, covers)
 
 
-def conclude(job: Job, directory: Path, indexes: list[ShardIndex]) -> None:
-    """One data set of all shards; may be repeated."""
+def conclude(job: Job, directory: Path, shards: int) -> None:
+    """One data set of all shards, so many; may be repeated."""
     write_file(directory / SHARDS_FOLDER / ALL_MADE, b"")
-    assemble(job.spec, job.listing, job.checkpoint.metadata, directory, indexes)
+    assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
 
 
 def shards_done(directory: Path) -> int:
@@ -191,8 +192,11 @@ def shards_done(directory: Path) -> int:
 
 def _make_windows(
     job: Job, maker: Maker, directory: Path, progress: Progress, report: Report
-) -> list[ShardIndex]:
-    """All shards: of the plan, then of what it takes to replace dropped ones, within the bound."""
+) -> int:
+    """All shards: of the plan, then of what it takes to replace dropped ones, within the bound.
+
+    Returns how many there are.
+    """
 
     def add(more: int) -> None:
         progress.made += more
@@ -200,10 +204,10 @@ def _make_windows(
         report(progress)
 
     window: Window | None = (0, job.count)
-    indexes: list[ShardIndex] = []
+    shards = 0
     while window is not None:
         progress.planned = window[1]
-        for covers in cut(window, job.spec.output.shard_size, len(indexes)):
+        for covers in cut(window, job.spec.output.shard_size, shards):
             index = existing_shard(directory, covers)
             if index is None:
                 index = maker.publish(covers, directory, add)
@@ -211,10 +215,10 @@ def _make_windows(
                 progress.made += len(covers)
                 progress.made_before += len(covers)
             progress.add(index)
-            indexes.append(index)
             report(progress)
+        shards += shards_of(window, job.spec.output.shard_size)
         window = job.next_window(window, progress.kept)
-    return indexes
+    return shards
 
 
 def count_complete(directory: Path) -> Progress:

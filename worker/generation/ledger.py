@@ -70,8 +70,7 @@ class Ledger:
         """The job, and whether it is new: a key that was used within a day gives its job again.
 
         Raises IdempotencyConflict for a key that stands for another spec, BadJob for a source that
-        is not below the data root, QueueFull. Whether the spec's destination is allowed is for the
-        caller to say.
+        is not below the data root or a destination that is not allowed, QueueFull.
         """
         self._check(spec)
         job_id, text = new_job_id(), json.dumps(spec.to_json(), sort_keys=True)
@@ -174,9 +173,9 @@ class Ledger:
         return expired
 
     def _check(self, spec: GenerationSpec) -> None:
-        """A source beyond the volume is refused before it is written down anywhere."""
+        """What no worker would do is refused before it is written down anywhere."""
         try:
-            located(spec, self._storage.data_root)
+            located(spec, self._storage)
         except GenerationError as error:
             raise BadJob(str(error)) from error
 

@@ -6,6 +6,7 @@ job makes the same shard.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -94,7 +95,20 @@ class Maker:
                     for picture in needed
                     if picture in engine.failures
                 }
-                return write_shard(folder, covers, rows, unreadable)
+                index = write_shard(folder, covers, rows, unreadable)
+        return_free_memory()
+        return index
+
+
+def return_free_memory() -> None:
+    """Gives the system what the C library holds back, where the library is one that does.
+
+    The networks' maps come and go between pieces that live longer. What a shard needs at once is
+    always the same, but the holes between are not: over 20,000 composites they added up to 70 MiB.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _labeller(job: Job) -> Labeller | None:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from worker.connection import run_script
 from worker.errors import BadJob
-from worker.generation.errors import GenerationError
+from worker.generation.errors import DestinationRefused, GenerationError
 from worker.generation.jobs import FINAL_STATES, GenerationJob, GenerationTask, JobEvent, Step
 from worker.generation.scripts import PARTS
 from worker.generation.spec import GenerationSpec, spec_from
@@ -135,12 +135,18 @@ def task_of(job_id: str, payload: bytes) -> GenerationTask:
     return GenerationTask(job_id=job_id, epoch=epoch, step=steps[0], number=int(number))
 
 
-def located(spec: GenerationSpec, data_root: Path) -> GenerationSpec:
+def located(spec: GenerationSpec, storage: StorageSettings) -> GenerationSpec:
     """The spec with the source's real folder, which lies below the data root.
 
-    Raises GenerationError with a message that is safe to show.
+    Raises GenerationError where it does not, and DestinationRefused for a destination that is not
+    allowed; messages are safe to show. Workers ask too: whoever reaches Redis can write specs.
     """
-    source = spec.source
+    source, url, data_root = spec.source, spec.output.destination, storage.data_root
+    if url is not None and not storage.allows_destination(url):
+        raise DestinationRefused(
+            "output.destination is not below a place that is written to here; expected one below "
+            "DGNET_JOB_DESTINATIONS, which front end and workers must agree on"
+        )
     try:
         if source.dataset is not None:
             uploaded = dataset_folder(Path(), source.dataset)

@@ -34,7 +34,7 @@ from worker.device import DeviceClosed, DeviceThread
 from worker.errors import BadJob, JobError
 from worker.generation.assembly import remove_shards
 from worker.generation.delivery import claim_destination, deliver
-from worker.generation.errors import DeliveryError, GenerationError
+from worker.generation.errors import DeliveryError, DestinationRefused, GenerationError
 from worker.generation.foreman import Foreman, Order
 from worker.generation.job import (
     Progress,
@@ -179,10 +179,7 @@ class GenerationRunner:
             url = spec.output.destination
             if url is not None:
                 claim_destination(url, opened.job.identity(), resume=True)
-            if not is_complete(opened.folder):
-                return opened.job.count, None
-            remove_shards(opened.folder)
-            return 0, self._delivered(opened, count_complete(opened.folder))
+            return opened.job.count, self._completed(opened)
 
         count, complete = await self._watched(task, begin)
         if complete is not None:
@@ -223,25 +220,26 @@ class GenerationRunner:
         )
 
     async def _advance(self, task: GenerationTask, order: Order) -> None:
-        def collect() -> tuple[list[ShardIndex], tuple[int, int] | None]:
-            return _collected(self._workshop.open(task, order.spec), order.window)
+        def collect() -> Progress | tuple[Progress, int, tuple[int, int] | None]:
+            opened = self._workshop.open(task, order.spec)
+            return self._completed(opened) or _collected(opened, order.window)
 
-        indexes, window = await self._watched(task, collect)
+        found = await self._watched(task, collect)
+        if isinstance(found, Progress):  # somebody else got so far, and was lost
+            await self._finish(task, found)
+            return
+        progress, shards, window = found
         if window is not None:
-            first = len(indexes)
-            shards = first + shards_of(window, order.spec.output.shard_size)
-            await self._foreman.open_window(task, window, first, shards)
+            more = shards_of(window, order.spec.output.shard_size)
+            await self._foreman.open_window(task, window, shards, shards + more)
             return
         if not await self._foreman.assemble(task):
             return
 
         def assemble() -> Progress:
             opened = self._workshop.open(task, order.spec)
-            progress = Progress(planned=order.window[1], made=order.window[1])
-            for index in indexes:
-                progress.add(index)
             with locked(opened.folder):
-                conclude(opened.job, opened.folder, indexes)
+                conclude(opened.job, opened.folder, shards)
             return self._delivered(opened, progress)
 
         await self._finish(task, await self._watched(task, assemble))
@@ -254,6 +252,13 @@ class GenerationRunner:
             dropped=made.dropped,
             unreadable=made.unreadable,
         )
+
+    def _completed(self, opened: OpenJob) -> Progress | None:
+        """What a set that is complete already comes to, once delivered; None if it is not."""
+        if not is_complete(opened.folder):
+            return None
+        remove_shards(opened.folder)
+        return self._delivered(opened, count_complete(opened.folder))
 
     def _delivered(self, opened: OpenJob, made: Progress) -> Progress:
         """Bring a complete data set to where the spec wants it, too."""
@@ -336,6 +341,11 @@ class GenerationRunner:
     def _explained(self, error: Exception) -> tuple[str, str]:
         """Code and message of a failure, safe to show."""
         root = str(self._storage.data_root)
+        if isinstance(error, DestinationRefused):
+            return (
+                "destination-refused",
+                f"{error}; name it there on all workers and resume the job",
+            )
         if isinstance(error, (GenerationError, BadJob)):
             return BadJob.code, str(error).replace(f"{root}/", "").replace(root, ".")
         if isinstance(error, DeliveryError):
@@ -370,22 +380,25 @@ class GenerationRunner:
 
 def _collected(
     opened: OpenJob, window: tuple[int, int]
-) -> tuple[list[ShardIndex], tuple[int, int] | None]:
-    """All shards up to the end of `window`, and what is to be made after them."""
+) -> tuple[Progress, int, tuple[int, int] | None]:
+    """What the shards up to the end of `window` come to, how many there are, and what is to be made
+    after them.
+    """
     job, size = opened.job, opened.job.spec.output.shard_size
-    indexes: list[ShardIndex] = []
+    progress, shards = Progress(planned=window[1], made=window[1]), 0
     following: tuple[int, int] | None = (0, job.count)
     while following is not None and following[0] <= window[0]:
-        for covers in cut(following, size, len(indexes)):
+        for covers in cut(following, size, shards):
             index = read_index(shard_folder(opened.folder, covers.number))
             if index is None or index.range != covers:
                 raise GenerationError(
                     f"shard {covers.number} is gone from the data root; resume the job to make it "
                     "anew"
                 )
-            indexes.append(index)
-        following = job.next_window(following, sum(index.kept for index in indexes))
-    return indexes, following
+            progress.add(index)
+        shards += shards_of(following, size)
+        following = job.next_window(following, progress.kept)
+    return progress, shards, following
 
 
 @contextmanager

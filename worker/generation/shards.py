@@ -137,7 +137,10 @@ def write_shard(
 
 
 def read_index(folder: Path) -> ShardIndex | None:
-    """A shard's index; None where there is none that can be read."""
+    """A shard's index; None where there is none that can be read.
+
+    It names every file, so it is read when it is needed and not kept: jobs have any number of them.
+    """
     try:
         values = cast("dict[str, Any]", json.loads((folder / INDEX).read_text(encoding="utf-8")))
         return ShardIndex.from_json(values)

@@ -123,7 +123,7 @@ class Workshop:
         begun_with = _networks_of(folder)
         if begun_with is not None and begun_with != self._networks:
             raise OtherNetworks(_recipe(begun_with))
-        local = located(spec, self._storage.data_root)
+        local = located(spec, self._storage)
         job = Job.of(local, self._checkpoint, self._predictor, batch=self._batch)
         _ = job.count  # raises where there are not as many pairs
         maker = Maker.prepared(job, threads=self._threads, clock=StageClock())

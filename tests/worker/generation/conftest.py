@@ -1,7 +1,9 @@
-"""One tiny checkpoint and one folder of tiny people for all tests of generation."""
+"""One tiny checkpoint, a folder of tiny people and a store for all tests of generation."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,12 @@ def networks(checkpoint: Path) -> tuple[Checkpoint, Predictor]:
 def people(tmp_path: Path) -> Path:
     """Five persons under three cameras."""
     return write_people(tmp_path / "people", persons=PERSONS)
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """URL of an empty place in this process, which any fsspec of it reaches."""
+    yield "memory://sets/one"
+    system = importlib.import_module("fsspec.implementations.memory").MemoryFileSystem
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]

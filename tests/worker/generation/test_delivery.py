@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import json
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -32,23 +32,24 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def memory() -> Iterator[str]:
-    yield "memory://sets/one"
-    importlib.import_module("fsspec.implementations.memory").MemoryFileSystem.store.clear()
-
-
-@pytest.fixture
 def complete(tmp_path: Path) -> Path:
     """A folder that looks like a complete job."""
     folder = tmp_path / "made"
-    (folder / "train" / "0001").mkdir(parents=True)
-    for number in range(6):
-        (folder / "train" / "0001" / f"{number}.jpg").write_bytes(bytes([number]) * 1000)
-    (folder / "job.json").write_bytes(b'{"format": 1}')
-    (folder / "manifest.jsonl").write_text("{}\n")
-    (folder / "shards").mkdir()
+    (folder / "shards").mkdir(parents=True)
     (folder / "shards" / "left-over").write_text("not a part of the set")
+    (folder / "job.json").write_bytes(b'{"format": 1}')
+    (folder / "manifest.jsonl").write_text('{"kept": false, "file": null}\n')
+    for number in range(6):
+        make(folder, f"train/0001/{number}.jpg", bytes([number]) * 1000)
     return folder
+
+
+def make(folder: Path, name: str, data: bytes) -> None:
+    """One picture more."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    with (folder / "manifest.jsonl").open("a") as manifest:
+        manifest.write(json.dumps({"kept": True, "file": name}) + "\n")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -205,6 +206,28 @@ def test_a_folder_that_is_not_complete_is_not_delivered(complete: Path, memory: 
         deliver(complete, memory)
 
 
+def test_a_set_of_which_a_picture_is_gone_is_not_delivered(complete: Path, memory: str) -> None:
+    (complete / "train" / "0001" / "3.jpg").unlink()
+    with pytest.raises(GenerationError, match=r"0001/3\.jpg is gone"):
+        deliver(complete, memory)
+    assert not Store(memory).has("manifest.jsonl")
+
+
+def test_a_ledger_of_other_files_counts_for_nothing(
+    complete: Path, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(complete, memory, threads=1)
+    (ledger,) = complete.glob(".delivered-*")
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    for damaged in (b"5\n", b"[1, 2, 3]\n", b'["other.jpg", "0"]\n', b"\xff\n", b"\n"):
+        ledger.write_bytes(b"".join([*lines[:3], damaged, *lines[3:]]))
+        with monkeypatch.context() as patch:
+            puts = Puts(patch)
+            deliver(complete, memory, threads=1)
+        assert len(puts.names) == len(lines) - 3
+        assert ledger.read_bytes() == b"".join(lines)
+
+
 def test_each_url_has_a_ledger_of_its_own(complete: Path, memory: str) -> None:
     assert deliver(complete, memory).sent == 8
     assert deliver(complete, f"{memory}-again").sent == 8
@@ -257,7 +280,7 @@ def test_what_a_store_says_itself_is_not_repeated() -> None:
 
 def test_many_files_go_through_few_hands(complete: Path, memory: str) -> None:
     for number in range(3 * delivery.FILES_AHEAD):
-        (complete / "train" / f"{number}.jpg").write_bytes(b"x")
+        make(complete, f"train/{number}.jpg", b"x")
     seen: list[int] = []
     done = deliver(complete, memory, threads=1, report=lambda now: seen.append(now.done))
     assert seen == list(range(1, done.files + 1))

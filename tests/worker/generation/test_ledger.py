@@ -131,6 +131,15 @@ async def test_a_source_outside_the_data_root_is_refused(
     assert await tasks(redis) == []
 
 
+async def test_a_destination_that_is_not_allowed_is_refused(
+    ledger: Ledger, redis: Redis, storage: StorageSettings
+) -> None:
+    with pytest.raises(BadJob, match="DGNET_JOB_DESTINATIONS"):
+        await ledger.submit(spec_of(output={"destination": "s3://bucket/set"}))
+    assert await tasks(redis) == []
+    assert not (storage.data_root / "jobs").exists()
+
+
 async def test_a_full_lane_refuses_and_keeps_nothing(
     redis: Redis, storage: StorageSettings
 ) -> None:

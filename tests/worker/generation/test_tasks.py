@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from worker.errors import BadJob
 from worker.generation import queued_predictor, runner
 from worker.generation.ledger import Ledger
 from worker.generation.queued_predictor import QueuedPredictor
+from worker.generation.store import Store
 from worker.keys import Keys
 from worker.storage import StorageSettings
 
@@ -400,6 +402,29 @@ async def test_a_job_that_is_impossible_says_why(
         job = await ended(ledger, job.job_id)
     assert (job.state, job.error_code) == ("failed", "bad-job")
     assert "has only 180 pairs" in (job.error_message or "")
+
+
+async def test_a_worker_delivers_nowhere_but_where_its_own_settings_allow(
+    redis: Redis, networks: Networks, storage: StorageSettings, memory: str,
+    undisturbed: Callable[..., dict[str, str]],
+) -> None:  # fmt: skip
+    """Whoever reaches Redis can submit a job, as this ledger does."""
+    expected = undisturbed()
+    allowing = storage.model_copy(update={"job_destinations": "memory://sets"})
+    ledger = Ledger(redis, SETTINGS, allowing)
+    for other in ("", "memory://others"):
+        refusing = storage.model_copy(update={"job_destinations": other})
+        async with bulk_worker(redis, networks, SETTINGS, refusing):
+            job, _ = await ledger.submit(spec_of(output={"destination": memory}))
+            job = await ended(ledger, job.job_id)
+        assert (job.state, job.error_code) == ("failed", "destination-refused")
+        assert "DGNET_JOB_DESTINATIONS" in (job.error_message or "")
+        assert Store(memory).is_empty()
+    await ledger.resume(job.job_id)
+    async with bulk_worker(redis, networks, SETTINGS, allowing):
+        assert (await ended(ledger, job.job_id)).state == "done"
+    there = {name: Store(memory).read(name) for name in expected}
+    assert {name: sha256(data or b"").hexdigest() for name, data in there.items()} == expected
 
 
 async def test_a_shard_that_is_gone_before_the_end_is_made_again_by_resuming(
