@@ -14,12 +14,25 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from people.arrays import Pixels
 from people.randomness import Purpose, stream
 from people.world import SizeName, World, shared_world
 
 PEOPLE_A_CIRCLE = 6
 """Triples come from all pairs of so many people: fewer figures to dress."""
+TRUTHS_A_CIRCLE = PEOPLE_A_CIRCLE * (PEOPLE_A_CIRCLE - 1)
+
+
+def pair_of_circle(random: np.random.Generator, people: range, place: int) -> tuple[int, int]:
+    """The pair of this number, from 0, of a circle that is drawn from these people.
+
+    Where they are too few for a circle, all of them make one, and pairs come again.
+    """
+    circle = random.choice(people, min(PEOPLE_A_CIRCLE, len(people)), replace=False)
+    pairs = list(itertools.permutations(circle.tolist(), 2))
+    return pairs[int(random.permutation(len(pairs))[place % len(pairs)])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +126,10 @@ class RenderedTruths(_Source):
 
     def people_of(self, number: int) -> tuple[int, int]:
         """Who gives appearance and structure of a triple."""
-        pairs = list(itertools.permutations(range(PEOPLE_A_CIRCLE), 2))
-        block, place = divmod(number, len(pairs))
+        block, place = divmod(number, TRUTHS_A_CIRCLE)
         random = stream(self.seed, Purpose.ORDER, self.epoch, block)
-        circle = self.first_person + random.choice(self.people, PEOPLE_A_CIRCLE, replace=False)
-        pair = pairs[int(random.permutation(len(pairs))[place])]
-        return int(circle[pair[0]]), int(circle[pair[1]])
+        people = range(self.first_person, self.first_person + self.people)
+        return pair_of_circle(random, people, place)
 
     def __getitem__(self, number: int) -> tuple[Pixels, Pixels, Pixels]:
         if not 0 <= number < len(self):

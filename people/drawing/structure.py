@@ -30,8 +30,9 @@ HATS_OF_WOMEN: dict[HatKind, float] = {"cap": 2, "beanie": 1, "sun hat": 1.2}
 GLASSES: dict[GlassesKind, float] = {"none": 0.72, "frames": 0.22, "sunglasses": 0.06}
 GLASSES_OF_CHILDREN: dict[GlassesKind, float] = {"none": 0.88, "frames": 0.12}
 HATS_OF_MEN: dict[HatKind, float] = {"cap": 3, "beanie": 1}
-
-
+LONG_HAIR = ((0.1, 0.24), (1.5, 4.6), (1.7, 2.25))
+MEDIUM_HAIR = ((0.14, 0.28), (0.8, 1.7), (1.95, 2.2))
+"""Least and most of thickness, fall and spread."""
 CHILDREN = 0.05
 """Share of people of about 4 to 13 years."""
 
@@ -129,22 +130,13 @@ def _hair_of_women(random: np.random.Generator) -> Hair:
     cut = choose(random, cuts, [1.3, 1])
     sweep = float(random.normal(0, 0.14))
     front = float(random.normal(0, 0.06))
-    if draw < 0.42:
-        return Hair(
-            cut=cut,
-            thickness=float(uniform(0.1, 0.24)),
-            fall=float(uniform(1.5, 4.6)),
-            spread=float(uniform(1.7, 2.25)),
-            sweep=sweep,
-            front=front,
-            seed=_seed(random),
-        )
     if draw < 0.6:
+        thickness, fall, spread = LONG_HAIR if draw < 0.42 else MEDIUM_HAIR
         return Hair(
             cut=cut,
-            thickness=float(uniform(0.14, 0.28)),
-            fall=float(uniform(0.8, 1.7)),
-            spread=float(uniform(1.95, 2.2)),
+            thickness=float(uniform(*thickness)),
+            fall=float(uniform(*fall)),
+            spread=float(uniform(*spread)),
             sweep=sweep,
             front=front,
             seed=_seed(random),

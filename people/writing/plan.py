@@ -7,12 +7,11 @@ with cameras and people of its own: persons take turns, cameras are numbered thr
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from people.dataset import PEOPLE_A_CIRCLE
+from people.dataset import TRUTHS_A_CIRCLE, pair_of_circle
 from people.randomness import Purpose, stream
 from people.world import SIZES, SizeName, World
 
@@ -25,8 +24,6 @@ FEWEST_CAMERAS, MOST_CAMERAS = 3, 6
 """How many cameras see one person, as far as there are as many."""
 MOST_PEOPLE, MOST_CAMERAS_IN_WORLD = 9999, 9  # what Market-1501's names can tell apart
 MOST_WORLDS = 11
-TRUTHS_A_CIRCLE = PEOPLE_A_CIRCLE * (PEOPLE_A_CIRCLE - 1)
-"""Triples that follow one another are the pairs of few people: fewer figures to dress."""
 FIRST_TRUTH_INDEX, TRUTH_INDICES = 100_000, 30
 """Picture numbers of truths: poses and places that no picture of the set has."""
 
@@ -186,21 +183,18 @@ def truth(plan: Plan, number: int) -> PlannedTruth:
     """The triple of this number, from 0: two persons of a circle, each before some camera."""
     circle, place = divmod(number, TRUTHS_A_CIRCLE)
     world = world_of_truth(plan, number)
-    people = plan.truth_people(world)
     random = stream(plan.seed, Purpose.TRUTH, circle)
-    chosen = random.choice(people, min(PEOPLE_A_CIRCLE, len(people)), replace=False)
-    pairs = random.permutation(list(itertools.permutations(chosen, 2)))
-    first, second = pairs[place % len(pairs)]
+    first, second = pair_of_circle(random, plan.truth_people(world), place)
     random = stream(plan.seed, Purpose.TRUTH, circle, place)
     cameras = random.integers(plan.cameras, size=2)
     indices = FIRST_TRUTH_INDEX + random.integers(TRUTH_INDICES, size=2)
     return PlannedTruth(
         number=number,
         world=world,
-        appearance=int(first),
+        appearance=first,
         appearance_camera=int(cameras[0]),
         appearance_index=int(indices[0]),
-        structure=int(second),
+        structure=second,
         structure_camera=int(cameras[1]),
         structure_index=int(indices[1]),
     )

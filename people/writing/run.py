@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 
+from people.dataset import TRUTHS_A_CIRCLE
 from people.writing.attributes import Row, encode_rows
 from people.writing.card import data_card
 from people.writing.files import remove_parts, write_whole
-from people.writing.plan import TRUTHS_A_CIRCLE, Plan, world_of_truth
+from people.writing.plan import Plan, world_of_truth
 from people.writing.units import write_person, write_truths
 
 PLAN_FILE, CARD_FILE = "set.json", "README.md"

@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 from people.arrays import Pixels
+from people.dataset import TRUTHS_A_CIRCLE
 from people.world import Picture, shared_world
 from people.writing.attributes import Row, person_attributes, picture_attributes
 from people.writing.files import write_whole
 from people.writing.plan import (
     MASKS,
     TRUTHS,
-    TRUTHS_A_CIRCLE,
     Plan,
     pictures_of,
     truth,

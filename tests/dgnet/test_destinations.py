@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -15,7 +14,7 @@ from dgnet.destinations import work_folder
 from tests.dgnet.test_cli import exit_code
 from tests.model.tiny import write_people
 from tests.s3_server import BUCKET, SECRET, S3Server
-from tests.worker.generation.jobs import PERSONS, save_tiny_checkpoint
+from tests.worker.generation.jobs import PERSONS, noted, save_tiny_checkpoint
 
 PATIENCE_SECONDS = 300.0
 URL = f"s3://{BUCKET}/sets/one"
@@ -32,12 +31,9 @@ def people(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+def s3(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with S3Server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
+    return s3
 
 
 def arguments(checkpoint: Path, *more: str | Path) -> list[str]:
@@ -110,15 +106,6 @@ def test_a_missing_bucket_ends_the_command_before_it_makes_anything(
     assert not work_folder(nowhere).exists()
 
 
-def noted_as_arrived(folder: Path) -> int:
-    """Files that a delivery from this folder has sent and verified."""
-    return sum(
-        line.startswith("[")
-        for ledger in folder.glob(".delivered-*.jsonl")
-        for line in ledger.read_text().splitlines()
-    )
-
-
 @pytest.mark.slow
 def test_a_delivery_that_is_killed_is_carried_on(
     s3: S3Server, people: Path, checkpoint: Path, tmp_path: Path
@@ -127,7 +114,7 @@ def test_a_delivery_that_is_killed_is_carried_on(
     command = [sys.executable, "-m", "dgnet", *arguments(checkpoint, people, *made)]
     with Popen(command, stdout=PIPE, stderr=PIPE, text=True, env=dict(os.environ)) as process:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while not noted_as_arrived(work_folder(URL)):
+        while not noted(work_folder(URL)):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < give_up_at
             time.sleep(0.01)

@@ -6,7 +6,6 @@ Every test ends with the sha256 of every file that an undisturbed run makes.
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import subprocess
 import time
@@ -32,6 +31,7 @@ from tests.worker.generation.jobs import (
     contents,
     job_of,
     load,
+    noted,
     run,
     save_tiny_checkpoint,
 )
@@ -294,14 +294,6 @@ async def test_a_restarted_front_end_finds_the_job(
     assert files_of(storage, job_id) == expected
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    with S3Server() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
-
-
 def spec_to(bucket: str = BUCKET) -> GenerationSpec:
     return spec_of(output={"destination": f"s3://{bucket}/sets/one"})
 
@@ -346,12 +338,6 @@ async def test_a_worker_killed_while_it_delivers_is_replaced(
     writes = s3.versions("sets/one/")
     assert writes.pop("job.json") == 2  # it takes the place, and is delivered
     assert {writes[name] for name in before if name != "job.json"} == {1}
-
-
-def noted(folder: Path) -> list[str]:
-    """Files that are known to have arrived."""
-    lines = [line for path in folder.glob(".delivered-*") for line in path.read_text().splitlines()]
-    return [json.loads(line)[0] for line in lines]
 
 
 async def test_a_bucket_that_is_missing_fails_the_job_until_it_is_there(

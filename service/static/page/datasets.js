@@ -1,6 +1,6 @@
 // Data sets: pick one, see its check, upload an archive, register a folder, delete.
 import { getJson, postJson, request, upload } from "./api.js";
-import { confirmed, element, make, onFile, say } from "./dom.js";
+import { attempt, confirmed, element, make, onFile, say } from "./dom.js";
 import { reportOf } from "./report.js";
 import { fitTo } from "./spec.js";
 import { bytes, counted, time } from "./words.js";
@@ -129,15 +129,7 @@ async function remove() {
   element("dataset").focus(); // the button may be gone
 }
 
-/** Does something that can be refused, and says so. */
-async function attempt(action) {
-  say(element("dataset-problem"), "");
-  try {
-    await action();
-  } catch (error) {
-    say(element("dataset-problem"), error.message);
-  }
-}
+const trying = (action) => attempt(element("dataset-problem"), action);
 
 export function startDatasets() {
   onFile(element("archive").closest(".drop"), choose);
@@ -147,14 +139,14 @@ export function startDatasets() {
   });
   element("upload").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!element("send").disabled) attempt(send);
+    if (!element("send").disabled) trying(send);
   });
   element("stop-upload").addEventListener("click", () => underWay?.());
   element("register").addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(register);
+    trying(register);
   });
-  element("delete-dataset").addEventListener("click", () => attempt(remove));
+  element("delete-dataset").addEventListener("click", () => trying(remove));
   refresh();
   return { refresh };
 }

@@ -15,6 +15,18 @@ export function say(place, text) {
   if (place.classList.contains("problem")) place.hidden = !text;
 }
 
+/** Does something that can be refused, and says so at `place`; gives whether it succeeded. */
+export async function attempt(place, action) {
+  say(place, "");
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    say(place, error.message);
+    return false;
+  }
+}
+
 /** Files that are dropped on `place`, the label of a file input, or chosen by the input. */
 export function onFile(place, take) {
   const input = place.querySelector("input");

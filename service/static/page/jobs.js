@@ -1,6 +1,6 @@
 // Generation jobs: a card for each, followed by events, with what can be done to it.
 import { getJson, request } from "./api.js";
-import { confirmed, element, say } from "./dom.js";
+import { attempt, confirmed, element, say } from "./dom.js";
 import { follow } from "./events.js";
 import { startResults } from "./results.js";
 import { counted, duration, number, plain, time } from "./words.js";
@@ -152,7 +152,7 @@ class Card {
   }
 
   async act(leaf) {
-    await this.attempt(async () => {
+    await attempt(this.part("refusal"), async () => {
       this.show(await getJson(`/v1/jobs/${this.job.id}/${leaf}`, { method: "POST" }));
       followSome();
     });
@@ -161,7 +161,7 @@ class Card {
   async remove() {
     const question = `Delete the job \u201c${titleOf(this.job)}\u201d and all that it made?`;
     if (!(await confirmed(question, "Delete"))) return;
-    await this.attempt(async () => {
+    await attempt(this.part("refusal"), async () => {
       await request(`/v1/jobs/${this.job.id}`, { method: "DELETE" });
       changes += 1;
       this.follow(false);
@@ -171,16 +171,6 @@ class Card {
       element("jobs-title").focus();
       followSome();
     });
-  }
-
-  /** Does something that can be refused, and says so. */
-  async attempt(action) {
-    say(this.part("refusal"), "");
-    try {
-      await action();
-    } catch (error) {
-      say(this.part("refusal"), error.message);
-    }
   }
 }
 

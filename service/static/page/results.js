@@ -1,6 +1,6 @@
 // What a job made: the contact sheet, downloads and the data card.
 import { hasKey, request } from "./api.js";
-import { make, say } from "./dom.js";
+import { attempt, make } from "./dom.js";
 
 /** Fill the results of a job that is done, once they are opened. */
 export function startResults(part, job) {
@@ -29,17 +29,6 @@ function whenOpened(details, load) {
   });
 }
 
-async function attempt(part, action) {
-  say(part("results-problem"), "");
-  try {
-    await action();
-    return true;
-  } catch (error) {
-    say(part("results-problem"), error.message);
-    return false;
-  }
-}
-
 /** Pictures are fetched, not linked to: a link cannot carry a key. */
 async function pictureUrl(path) {
   return URL.createObjectURL(await (await request(path)).blob());
@@ -47,14 +36,14 @@ async function pictureUrl(path) {
 
 function showSheet(part, job) {
   if (job.kept === 0) return true; // nothing to show
-  return attempt(part, async () => {
+  return attempt(part("results-problem"), async () => {
     part("sheet").src = await pictureUrl(job.links.preview);
     part("figure").hidden = false;
   });
 }
 
 function showCard(part, address) {
-  return attempt(part, async () => {
+  return attempt(part("results-problem"), async () => {
     const text = await (await request(`${address}card.md`)).text();
     part("card-text").textContent = text;
     const plots = [...text.matchAll(/!\[([^\]]*)\]\(([^)]+)\)/g)];
@@ -70,7 +59,7 @@ function download(part, name, path, file) {
     if (!hasKey()) return;
     event.preventDefault();
     link.textContent = `${name}: fetching\u2026`;
-    await attempt(part, async () => {
+    await attempt(part("results-problem"), async () => {
       const url = await pictureUrl(path);
       make("a", { href: url, download: file }).click();
       URL.revokeObjectURL(url);

@@ -57,3 +57,10 @@ def contents(directory: Path) -> dict[str, str]:
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
+
+
+def noted(folder: Path) -> list[str]:
+    """Files that a delivery from this folder has noted as arrived."""
+    ledgers = (path.read_text() for path in folder.glob(".delivered-*.jsonl"))
+    lines = (line for ledger in ledgers for line in ledger.splitlines(keepends=True))
+    return [json.loads(line)[0] for line in lines if line.endswith("\n")]
