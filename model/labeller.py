@@ -1,4 +1,5 @@
-"""The teacher's labels of finished pictures, outside training.
+"""The teacher's labels of finished pictures, outside training; where a checkpoint carries no
+teacher, those of E_a's primary head, which learned the same persons from it.
 
 Few who make composites need them, so a predictor does not carry the teacher along: its layers are
 prepared here as `model.inference` prepares a predictor's, and run through the predictor.
@@ -12,34 +13,49 @@ from copy import deepcopy
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from model.checkpoints import Checkpoint, CheckpointError
+from model.appearance_encoder import AppearanceEncoder, Identification
+from model.checkpoints import Checkpoint
 from model.devices import placed
 from model.inference.batch_normalization import fold_batch_normalization
 from model.predictor import Pixels, Predictor
 from model.teacher import soft_labels
 
 
+class PrimaryHead(nn.Module):
+    """E_a's primary identification alone: (B, 3, H, W) to features and logits, as a teacher."""
+
+    def __init__(self, encoder: AppearanceEncoder) -> None:
+        super().__init__()
+        self._encoder = encoder
+
+    @property
+    def backbone(self) -> nn.Module:
+        """As a teacher's."""
+        return self._encoder.backbone
+
+    def forward(self, images: Tensor) -> Identification:
+        return self._encoder.identify(images)[0]
+
+
 class Labeller:
-    """A checkpoint's teacher on the predictor's device, in its precision."""
+    """A checkpoint's judge of identities on the predictor's device, in its precision."""
 
     def __init__(self, checkpoint: Checkpoint, predictor: Predictor) -> None:
-        if checkpoint.teacher is None:
-            raise CheckpointError(
-                f"the checkpoint carries no teacher, only {', '.join(checkpoint.metadata.networks)}"
-                ", but a label or a filter needs one: use one that kept it, or leave these out"
-            )
-        teacher = deepcopy(checkpoint.teacher).eval().requires_grad_(False)
-        fold_batch_normalization(teacher.backbone)
-        self._teacher = placed(teacher, predictor.device)
+        judge = checkpoint.teacher or PrimaryHead(checkpoint.networks.appearance_encoder)
+        judge = deepcopy(judge).eval().requires_grad_(False)
+        fold_batch_normalization(judge.backbone)
+        self._judge = placed(judge, predictor.device)
+        self._identities = checkpoint.metadata.config.identities
         self._predictor = predictor
 
     @property
     def identities(self) -> int:
-        return self._teacher.config.identities
+        return self._identities
 
     def probabilities(self, images: Pixels) -> NDArray[np.float32]:
         """Soft labels (policy 0) of pictures (B, H, W, 3): (B, I), each row adds up to 1."""
-        teacher = self._teacher
-        labels = self._predictor.map_pictures(lambda batch: soft_labels(teacher, batch), images)
+        judge = self._judge
+        labels = self._predictor.map_pictures(lambda batch: soft_labels(judge, batch), images)
         return labels.cpu().numpy()

@@ -12,10 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from model.checkpoints import CheckpointError
 from model.labeller import Labeller
 from worker.generation.engine import Engine
-from worker.generation.errors import GenerationError
 from worker.generation.judging import Judging
 from worker.generation.packing import pack
 from worker.generation.publication import published_folder
@@ -112,7 +110,4 @@ def return_free_memory() -> None:
 
 
 def _labeller(job: Job) -> Labeller | None:
-    try:
-        return Labeller(job.checkpoint, job.predictor) if job.spec.needs_teacher else None
-    except CheckpointError as error:
-        raise GenerationError(str(error)) from error
+    return Labeller(job.checkpoint, job.predictor) if job.spec.needs_teacher else None

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from model.checkpoints import Checkpoint
 from model.data.layouts import read_dataset
-from model.data.transforms import decode_picture
+from model.data.transforms import decode_picture, normalize
 from model.predictor import Predictor
 from tests.model.tiny import HEIGHT, WIDTH
 from tests.worker.generation.jobs import Row, contents, job_of, load, manifest, run
@@ -213,13 +215,46 @@ def test_near_duplicates_of_a_person_are_dropped(
     assert done.dropped == {"near_duplicate": 30 - len(kept)}
 
 
-def test_a_filter_without_its_network_is_an_error(
+def test_without_a_teacher_the_primary_head_labels(
     people: Path, networks: Networks, tmp_path: Path
 ) -> None:
     checkpoint, predictor = networks
     bare = Checkpoint(metadata=checkpoint.metadata, networks=checkpoint.networks, teacher=None)
-    with pytest.raises(GenerationError, match="carries no teacher"):
-        run(job_of(people, (bare, predictor), labels=["teacher_top_k=2"]), tmp_path / "out")
+    output = {"picture_format": "png"}
+    run(
+        job_of(people, (bare, predictor), labels=["teacher_top_k=2"], output=output),
+        tmp_path / "out",
+    )
+    row = manifest(tmp_path / "out")[0]
+    with Image.open(tmp_path / "out" / row["file"]) as picture:
+        pixels = torch.tensor(np.asarray(picture))[None]
+    encoder = checkpoint.networks.appearance_encoder.eval()
+    with torch.inference_mode():
+        views = (normalize(pixels), normalize(pixels).flip(3))
+        expected = torch.stack([encoder(view).primary.logits.softmax(1) for view in views]).mean(0)
+    probabilities = expected[0].numpy()
+    most = np.argsort(-probabilities)[:2]
+    told = row["labels"]["teacher_top_k"]
+    assert [one["class"] for one in told] == most.tolist()
+    assert [one["probability"] for one in told] == pytest.approx(
+        probabilities[most].tolist(), abs=1e-4
+    )
+
+
+def test_a_filter_without_its_network_is_an_error(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    checkpoint, _ = networks
+    carried = tuple(name for name in checkpoint.metadata.networks if name != "discriminator")
+    bare = replace(checkpoint, metadata=replace(checkpoint.metadata, networks=carried))
+    keep = {"minimum_realism_percentile": 10}
+    with pytest.raises(GenerationError, match="needs a discriminator"):
+        run(job_of(people, (bare, Predictor(bare, device="cpu")), keep=keep), tmp_path / "out")
+
+
+def test_labels_of_other_persons_than_the_teachers_are_an_error(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
     shutil.rmtree(people)
     people.mkdir()
     for person in (1, 2):
