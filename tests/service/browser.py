@@ -81,9 +81,13 @@ class Browser:
         return self.command("GET", f"/element/{self.element(selector)}/text")
 
     def until_text(self, selector: str, part: str) -> None:
-        """Until the element is there and shows the words."""
-        shown = f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"
-        self.until(lambda: part in self.run(f"return {shown};"))
+        """Until the element is there, can be seen and shows the words."""
+        # A hidden element has its words as innerText, too.
+        shown = (
+            f"const place = document.querySelector({json.dumps(selector)});"
+            "return place?.checkVisibility() ? place.innerText : '';"
+        )
+        self.until(lambda: part in self.run(shown))
 
     def devtools(self, command: str, **parameters: Any) -> Any:
         """What WebDriver has no command for: one of the DevTools protocol."""
