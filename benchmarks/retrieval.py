@@ -27,11 +27,11 @@ import torch
 from numpy.typing import NDArray
 
 from model.data.picture import JUNK_PERSON_ID
+from model.devices import choose_device
 from model.evaluation.reranking import RerankedSimilarity
 from model.evaluation.retrieval import evaluate_retrieval
 from model.evaluation.retrieval_set import RetrievalSet, unit_rows
 from model.evaluation.similarity import CosineSimilarity
-from model.predictor import choose_device
 
 PERSONS, CAMERAS = 750, 6
 SORTED_ROWS = 64

@@ -30,9 +30,8 @@ from torch import nn
 from benchmarks.naive_training import NaiveStep
 from model.config import NetworkConfig, preset
 from model.data.pairs import TrainingPictures
-from model.devices import placed
+from model.devices import choose_device, placed
 from model.dgnet import DGNet
-from model.predictor import choose_device
 from model.teacher import Teacher
 from model.training.config import JointConfig, LossWeights
 from model.training.draws import draw

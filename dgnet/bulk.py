@@ -30,7 +30,7 @@ def bulk_work(
         from worker.generation.runner import GenerationRunner
 
         require_libraries()
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         _log.warning(
             "this worker makes no data sets, for %s is not installed: install dgnet[generate]",
             error.name,

@@ -71,11 +71,11 @@ def evaluate_retrieval(
     with needs_extra("train"):
         from model.data.layouts import read_dataset
         from model.data.picture import DatasetError
+        from model.devices import choose_device
         from model.evaluation.fine_weight import FineWeightError
         from model.evaluation.preflight import PreflightError
         from model.evaluation.reranking import Reranking
         from model.evaluation.retrieval_report import RetrievalConfig, measure_retrieval
-        from model.predictor import choose_device
     predictor = local.load_predictor(checkpoint, device=device, precision=precision)
     try:
         dataset = read_dataset(data, layout, pattern)
@@ -109,9 +109,9 @@ def _embedder(
     predictor: Predictor, root: Path, *, cache: Path | None, device: str, precision: Precision
 ) -> Embed:
     """Embeds on the device, or takes what the cache has, and says so where it was broken."""
+    from model.devices import autocast_dtype, choose_device
     from model.evaluation.embedding import embed_pictures
     from model.evaluation.embedding_cache import EmbeddingCache
-    from model.predictor import autocast_dtype, choose_device
 
     def computed(pictures: Sequence[Picture], title: str) -> Embeddings:
         return embed_pictures(predictor, pictures, title=f"Embedding {title}", progress=track)

@@ -343,7 +343,7 @@ def _device(
 ) -> tuple[torch.device, torch.dtype | None]:
     import torch
 
-    from model.predictor import autocast_dtype, choose_device
+    from model.devices import autocast_dtype, choose_device
 
     place = workers.device or choose_device(device)
     if place.type == "cpu":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,12 +24,10 @@ from model.appearance_encoder import AppearanceEncoder
 from model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from model.config import NetworkConfig
 from model.data.transforms import denormalize, normalize
+from model.devices import Precision, autocast_dtype, choose_device
 from model.inference.prepare import inference_copy
 
-Precision = Literal["fp32", "bf16", "auto"]
 Pixels = NDArray[np.uint8]
-
-DEVICES = "auto, cpu, cuda or cuda:N"
 
 CUDA_MAX_BATCH = 64
 
@@ -45,7 +43,7 @@ FINE_WEIGHT = 0.5
 
 
 class PredictorError(ValueError):
-    """Pictures, device or precision that cannot be taken; the message says what to change."""
+    """Pictures or codes that cannot be taken; the message says what to change."""
 
 
 class Predictor:
@@ -262,34 +260,8 @@ def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:
     return functional.normalize(torch.cat([primary, fine * FINE_WEIGHT**0.5], dim=1))
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first CUDA device where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise PredictorError(f"device is {name!r}; expected {DEVICES}") from error
-    if device.type not in ("cpu", "cuda"):
-        raise PredictorError(f"device is {name!r}; expected {DEVICES}")
-    visible = torch.cuda.device_count()
-    if device.type == "cuda" and not 0 <= (device.index or 0) < visible:
-        raise PredictorError(
-            f"device is {name!r}, but {visible} CUDA devices are visible: use another one or cpu"
-        )
-    return device
-
-
 def _default_max_batch(config: NetworkConfig, device: torch.device) -> int:
     if device.type == "cuda":
         return CUDA_MAX_BATCH
     # Full size, a quarter of the decoder's channels, four bytes each.
     return max(1, CPU_MAP_BYTES // (config.height * config.width * config.decoder_channels))
-
-
-def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """`auto` is bf16 where the device computes it faster than float32, which most CPUs do not."""
-    if precision not in ("fp32", "bf16", "auto"):
-        raise PredictorError(f"precision is {precision!r}; expected fp32, bf16 or auto")
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast) else None

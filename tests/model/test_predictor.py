@@ -10,8 +10,9 @@ import torch
 
 from model.checkpoints import Checkpoint, Metadata
 from model.data.transforms import normalize
+from model.devices import DeviceError, Precision
 from model.dgnet import DGNet
-from model.predictor import Pixels, Precision, Predictor, PredictorError
+from model.predictor import Pixels, Predictor, PredictorError
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
 
 PICTURES = 32
@@ -217,12 +218,12 @@ def test_codes_that_do_not_pair_up_are_refused(
 
 @pytest.mark.parametrize("device", ["tpu9", "gpu", "meta", "cuda:999"])
 def test_a_device_that_is_not_there_is_refused_by_name(device: str) -> None:
-    with pytest.raises(PredictorError, match=f"device is '{device}'"):
+    with pytest.raises(DeviceError, match=f"device is '{device}'"):
         build(device=device)
 
 
 def test_an_unknown_precision_and_a_batch_of_nothing_are_refused() -> None:
-    with pytest.raises(PredictorError, match="precision is 'fp8'; expected fp32, bf16 or auto"):
+    with pytest.raises(DeviceError, match="precision is 'fp8'; expected fp32, bf16 or auto"):
         build(precision="fp8")  # pyright: ignore[reportArgumentType]
     with pytest.raises(PredictorError, match="max_batch is 0; expected at least 1"):
         build(max_batch=0)
