@@ -14,7 +14,7 @@ WITH_BIN = PATH="$(CURDIR)/$(BIN):$$PATH"
 PACKAGES := dgnet model people worker service tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench lock clean
+.PHONY: help demo serve test check format bench weights lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -48,6 +48,9 @@ bench: $(DEV_STAMP)  ## run the benchmarks, figures go to benchmarks/results/
 	$(WITH_BIN) python -m benchmarks.retrieval --json benchmarks/results/retrieval.json
 	$(WITH_BIN) python -m benchmarks.queue --output benchmarks/results/queue.json
 	$(WITH_BIN) python -m benchmarks.http_overhead --json benchmarks/results/http_overhead.json
+
+weights: $(DEV_STAMP)  ## make the shipped weights anew: render people, train, measure (two hours)
+	$(WITH_BIN) model/weights/small/train.sh runs/weights
 
 lock:  ## write constraints.txt anew (needs `uv` on the PATH)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

@@ -9,21 +9,17 @@ step that is told to stop leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from redis.asyncio import Redis
 
 from model.checkpoints import Checkpoint
-from model.data.check import check_dataset
-from model.data.layouts import LayoutName, read_dataset
-from model.data.picture import DatasetError
 from model.predictor import Predictor
 from worker import metrics
 from worker.batcher import DeviceBroken
@@ -33,8 +29,10 @@ from worker.contract import DatasetCheckJob, DatasetCheckResult
 from worker.device import DeviceClosed, DeviceThread
 from worker.errors import BadJob, JobError
 from worker.generation.assembly import remove_shards
+from worker.generation.dataset_check import checked
 from worker.generation.delivery import claim_destination, deliver
-from worker.generation.errors import DeliveryError, DestinationRefused, GenerationError
+from worker.generation.errors import DeliveryError, GenerationError
+from worker.generation.explanations import explained
 from worker.generation.foreman import Foreman, Order
 from worker.generation.job import (
     Progress,
@@ -56,9 +54,9 @@ from worker.generation.shards import (
     shards_of,
 )
 from worker.generation.workshop import OpenJob, OtherNetworks, Workshop
-from worker.handlers import is_out_of_memory, run_canary
+from worker.handlers import run_canary
 from worker.settings import QueueSettings, WorkerSettings
-from worker.storage import StorageSettings, resolve_below
+from worker.storage import StorageSettings
 from worker.tasks import cancel_and_wait
 
 _log = logging.getLogger(__name__)
@@ -70,8 +68,6 @@ LOOK_SECONDS = 0.1
 REPORT_SECONDS = 0.5
 NICENESS = 10
 """Of the threads around the device: what requests need of the processor goes first."""
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class GenerationRunner:
@@ -151,10 +147,10 @@ class GenerationRunner:
         await self._foreman.fail(task, code, f"{reason}; resume the job to try again")
 
     async def check_dataset(self, job: DatasetCheckJob) -> DatasetCheckResult:
-        """A report whose paths are below the data root."""
         self._halt = halt = Halt()
+        root = self._storage.data_root
         try:
-            return await self._in_thread(lambda: self._checked(job, halt))
+            return await self._in_thread(lambda: checked(job, root, halt))
         except Halted:
             raise LeaveToOthers("the worker stops") from None
 
@@ -323,7 +319,7 @@ class GenerationRunner:
         """Let the job fail, unless this task is stale or the device is to blame."""
         if await self._foreman.order(task) is None:
             return
-        code, message = self._explained(error)
+        code, message = explained(error, self._storage.data_root)
         if code == JobError.code:
             try:
                 await self._device.run(lambda: run_canary(self._predictor))
@@ -337,45 +333,6 @@ class GenerationRunner:
         )  # fmt: skip
         metrics.GENERATION_FAILURES.labels(code).inc()
         await self._foreman.fail(task, code, message)
-
-    def _explained(self, error: Exception) -> tuple[str, str]:
-        """Code and message of a failure, safe to show."""
-        root = str(self._storage.data_root)
-        if isinstance(error, DestinationRefused):
-            return (
-                "destination-refused",
-                f"{error}; name it there on all workers and resume the job",
-            )
-        if isinstance(error, (GenerationError, BadJob)):
-            return BadJob.code, str(error).replace(f"{root}/", "").replace(root, ".")
-        if isinstance(error, DeliveryError):
-            return "delivery-failed", f"{error}; resume the job to deliver the rest"
-        if is_out_of_memory(error):
-            return "out-of-memory", (
-                "a worker has not the memory for a batch of this job: give it more, or less other "
-                "work, and resume; or set DGNET_GENERATION_BATCH lower on all workers, delete the "
-                "job and submit it anew, for the batch decides the bytes"
-            )
-        if isinstance(error, OSError):
-            if error.errno in _FULL:
-                return "storage-full", (
-                    f"the data root has no room ({error.strerror}): free some and resume the job"
-                )
-            return "storage-failed", (
-                f"the data root cannot be used ({error.strerror or type(error).__name__}): mend "
-                "it and resume the job"
-            )
-        return JobError.code, (
-            f"a step of the job failed ({type(error).__name__}); the worker's log has more. Resume "
-            "the job to try again"
-        )
-
-    def _checked(self, job: DatasetCheckJob, halt: Halt) -> DatasetCheckResult:
-        with _relative_to(str(self._storage.data_root)):
-            folder = resolve_below(self._storage.data_root, job.folder)
-            dataset = read_dataset(folder, _layout(job.layout), job.pattern)
-        report = check_dataset(dataset, lambda done, total: halt.check()).to_json()
-        return DatasetCheckResult(report={**report, "root": job.folder})
 
 
 def _collected(
@@ -399,16 +356,3 @@ def _collected(
         shards += shards_of(following, size)
         following = job.next_window(following, progress.kept)
     return progress, shards, following
-
-
-@contextmanager
-def _relative_to(root: str) -> Generator[None]:
-    """What is wrong with a data set, in words that do not tell where the data root is."""
-    try:
-        yield
-    except (DatasetError, ValueError) as error:
-        raise BadJob(str(error).replace(f"{root}/", "").replace(root, ".")) from error
-
-
-def _layout(name: str | None) -> LayoutName | None:
-    return name  # pyright: ignore[reportReturnType]
