@@ -19,7 +19,7 @@ from people.writing.units import write_person
 SPLITS = (TRAIN_SPLIT, QUERY_SPLIT, GALLERY_SPLIT)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def options() -> dict[str, object]:
     """What `dgnet people render` was asked for."""
     return json.loads((SAMPLE_PEOPLE / "set.json").read_text())
