@@ -12,7 +12,7 @@ from worker.handlers import is_out_of_memory
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def explained(error: Exception, data_root: Path) -> tuple[str, str]:
+def code_and_message(error: Exception, data_root: Path) -> tuple[str, str]:
     """Code and message of a failed step: what went wrong and what to do.
 
     Nothing tells where the data root is. What nobody foresaw has `JobError.code`; its own words

@@ -32,7 +32,7 @@ from worker.generation.assembly import remove_shards
 from worker.generation.dataset_check import checked
 from worker.generation.delivery import claim_destination, deliver
 from worker.generation.errors import DeliveryError, GenerationError
-from worker.generation.explanations import explained
+from worker.generation.explanations import code_and_message
 from worker.generation.foreman import Foreman, Order
 from worker.generation.job import (
     Progress,
@@ -319,7 +319,7 @@ class GenerationRunner:
         """Let the job fail, unless this task is stale or the device is to blame."""
         if await self._foreman.order(task) is None:
             return
-        code, message = explained(error, self._storage.data_root)
+        code, message = code_and_message(error, self._storage.data_root)
         if code == JobError.code:
             try:
                 await self._device.run(lambda: run_canary(self._predictor))

@@ -44,7 +44,6 @@ train joint --teacher "$work/runs/teacher/checkpoint" --start teacher --truth "$
     --set final_weights.identity_generated=1 --set final_weights.primary=1 \
     --set final_weights.fine_ratio=0.1 --set final_weights.truth_identity=1
 
-rm -rf "$work/small"
 dgnet checkpoint pack "$work/runs/joint/checkpoint" --half -o "$work/small"
 dgnet evaluate composites --people "$work/held" --truth "$work/held/truths" \
     --checkpoint "$work/small" --update-card --sheet "$work/composites.png"

@@ -10,7 +10,7 @@ import pytest
 
 from worker.errors import BadJob, JobError
 from worker.generation.errors import DeliveryError, DestinationRefused, GenerationError
-from worker.generation.explanations import explained
+from worker.generation.explanations import code_and_message
 
 ROOT = Path("/srv/secret/root")
 
@@ -52,7 +52,7 @@ ROOT = Path("/srv/secret/root")
 def test_failures_are_told_with_what_to_do_and_without_the_data_root(
     error: Exception, code: str, words: str
 ) -> None:
-    told_code, told = explained(error, ROOT)
+    told_code, told = code_and_message(error, ROOT)
     assert told_code == code
     assert words in told
     assert str(ROOT) not in told
