@@ -23,16 +23,16 @@ from typing import Any, cast
 import torch
 
 from benchmarks.study import held_out_scores, machine, once, spread, table, training_pictures
-from model.checkpoints import load_checkpoint, load_teacher
-from model.config import NetworkConfig
-from model.data.layouts import read_dataset
-from model.data.pairs import TrainingPictures
-from model.predictor import Predictor
-from model.teacher import LabelPolicy
-from model.training.config import Ablation, JointConfig, TeacherConfig
-from model.training.joint import Start, train_joint
-from model.training.run import RunOptions
-from model.training.teacher import checkpoint_directory, train_teacher
+from dgnet.model.checkpoints import load_checkpoint, load_teacher
+from dgnet.model.config import NetworkConfig
+from dgnet.model.data.layouts import read_dataset
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.predictor import Predictor
+from dgnet.model.teacher import LabelPolicy
+from dgnet.model.training.config import Ablation, JointConfig, TeacherConfig
+from dgnet.model.training.joint import Start, train_joint
+from dgnet.model.training.run import RunOptions
+from dgnet.model.training.teacher import checkpoint_directory, train_teacher
 
 CPU = torch.device("cpu")
 

@@ -33,25 +33,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.study import machine, once, retrieval_scores, spread, table
-from model.backbones import imagenet_efficientnet_lite0
-from model.checkpoints import load_checkpoint
-from model.config import NetworkConfig, preset
-from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
-from model.data.layouts import read_dataset
-from model.data.pairs import TrainingPictures
-from model.data.persons import PersonIndex
-from model.data.picture import Picture
-from model.data.transforms import crop_padding, normalize
-from model.devices import placed
-from model.evaluation.measures import Embeddings, Pixels
-from model.predictor import Predictor
-from model.teacher import LabelPolicy, Teacher, apply_label_policy, soft_labels
-from model.training.config import TeacherConfig
-from model.training.optimizers import teacher_optimizer
-from model.training.schedule import apply_learning_rate_factor, teacher_learning_rate_factor
-from worker.generation.assembly import read_manifest
-from worker.generation.job import Job, run_job
-from worker.generation.spec import GenerationSpec, KeepSpec, OutputSpec, SourceSpec
+from dgnet.generation.local_run import Job, run_job
+from dgnet.generation.output.assembly import read_manifest
+from dgnet.jobs.generation.spec import GenerationSpec, KeepSpec, OutputSpec, SourceSpec
+from dgnet.model.backbones import imagenet_efficientnet_lite0
+from dgnet.model.checkpoints import load_checkpoint
+from dgnet.model.config import NetworkConfig, preset
+from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
+from dgnet.model.data.layouts import read_dataset
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.picture import Picture
+from dgnet.model.data.transforms import crop_padding, normalize
+from dgnet.model.devices import placed
+from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
+from dgnet.model.predictor import Predictor
+from dgnet.model.teacher import LabelPolicy, Teacher, apply_label_policy, soft_labels
+from dgnet.model.training.config import TeacherConfig
+from dgnet.model.training.optimizers import teacher_optimizer
+from dgnet.model.training.schedule import apply_learning_rate_factor, teacher_learning_rate_factor
 
 CPU = torch.device("cpu")
 Labels = Literal[LabelPolicy, "structure"]

@@ -25,15 +25,15 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.connection import connect
+from dgnet.jobs.contract import ModelInfo, SwapJob, UInt8Array
+from dgnet.jobs.generation.job_store import JobStore
+from dgnet.jobs.generation.spec import spec_from
+from dgnet.jobs.settings import QueueSettings
+from dgnet.jobs.storage import StorageSettings
 from tests.redis_server import RedisServer
 from tests.worker.harness import until
-from worker.client import JobClient
-from worker.connection import connect
-from worker.contract import ModelInfo, SwapJob, UInt8Array
-from worker.generation.ledger import Ledger
-from worker.generation.spec import spec_from
-from worker.settings import QueueSettings
-from worker.storage import StorageSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "dgnet" / "samples" / "people"
@@ -62,7 +62,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, redis_url: str) -
     settings = QueueSettings(redis_url=redis_url)
     storage = StorageSettings(data_root=folder)
     redis = connect(redis_url)
-    ledger = Ledger(redis, settings, storage)
+    job_store = JobStore(redis, settings, storage)
     idle: list[float] = []
     busy: list[float] = []
     rates: list[float] = []
@@ -77,15 +77,15 @@ async def measure(arguments: argparse.Namespace, folder: Path, redis_url: str) -
         await latencies(client, job, 2.0)  # to warm up
         for seed in range(arguments.rounds):
             idle += await latencies(client, job, arguments.seconds)
-            bulk, _ = await ledger.submit(spec_from({**spec, "seed": seed}))
-            await until(lambda job_id=bulk.job_id: _runs(ledger, job_id))
-            before, start = (await ledger.get(bulk.job_id)).made, time.perf_counter()
+            bulk, _ = await job_store.submit(spec_from({**spec, "seed": seed}))
+            await until(lambda job_id=bulk.job_id: _runs(job_store, job_id))
+            before, start = (await job_store.get(bulk.job_id)).made, time.perf_counter()
             busy += await latencies(client, job, arguments.seconds)
-            after = await ledger.get(bulk.job_id)
+            after = await job_store.get(bulk.job_id)
             if after.state != "running":
                 raise SystemExit(f"the job is {after.state} too early: give a larger --count")
             rates.append((after.made - before) / (time.perf_counter() - start))
-            await ledger.delete(bulk.job_id)
+            await job_store.delete(bulk.job_id)
     await redis.aclose()
     figures = {
         f"{name}_p{percent}_ms": float(np.percentile(values, percent))
@@ -105,8 +105,8 @@ async def _ready(client: JobClient) -> bool:
     return any(worker.ready for worker in await client.workers())
 
 
-async def _runs(ledger: Ledger, job_id: str) -> bool:
-    job = await ledger.get(job_id)
+async def _runs(job_store: JobStore, job_id: str) -> bool:
+    job = await job_store.get(job_id)
     if job.error_message:
         raise SystemExit(job.error_message)
     return job.made >= MADE_TO_START

@@ -24,13 +24,13 @@ from PIL import Image
 
 from benchmarks.composites import machine
 from benchmarks.naive import Naive
+from dgnet.generation.local_run import Job, Progress, run_job
+from dgnet.generation.output.assembly import read_manifest
+from dgnet.jobs.generation.spec import GenerationSpec, OutputSpec, SourceSpec
+from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
+from dgnet.model.data.transforms import decode_picture
+from dgnet.model.predictor import Pixels, Predictor
 from dgnet.samples import SAMPLE_PEOPLE
-from model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from model.data.transforms import decode_picture
-from model.predictor import Pixels, Predictor
-from worker.generation.assembly import read_manifest
-from worker.generation.job import Job, Progress, run_job
-from worker.generation.spec import GenerationSpec, OutputSpec, SourceSpec
 
 MOST_GROWTH = 0.05
 """Of memory after the first shard, as a share."""

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.data.transforms import denormalize, normalize
-from model.dgnet import DGNet
-from model.predictor import Pixels, retrieval_embeddings
+from dgnet.model.data.transforms import denormalize, normalize
+from dgnet.model.dgnet import DGNet
+from dgnet.model.predictor import Pixels, retrieval_embeddings
 
 
 class Naive:

@@ -1,8 +1,8 @@
 """The loop that a reader of the paper writes first, for `benchmarks.train` to compare with.
 
-The same losses as `model.training.step` (a check in the benchmark holds it to that), one direction
-after the other: every picture is encoded and decoded when a loss needs it, frozen copies are
-copies, networks are contiguous float32, patches are erased picture by picture.
+The same losses as `dgnet.model.training.step` (a check in the benchmark holds it to that), one
+direction after the other: every picture is encoded and decoded when a loss needs it, frozen copies
+are copies, networks are contiguous float32, patches are erased picture by picture.
 
 Legend: i gives the appearance or is the own direction, j is the other one; `t` marks a positive.
 """
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import RandomErasing
 
-from model.data.pairs import PairBatch
-from model.dgnet import DGNet
-from model.losses import (
+from dgnet.model.data.pairs import PairBatch
+from dgnet.model.dgnet import DGNet
+from dgnet.model.losses import (
     discriminator_loss,
     fine_loss,
     generator_adversarial_loss,
@@ -28,11 +28,11 @@ from model.losses import (
     primary_loss,
     reconstruction_loss,
 )
-from model.teacher import Teacher, apply_label_policy, soft_labels
-from model.training.config import JointConfig, LossWeights
-from model.training.draws import Draws
-from model.training.optimizers import JointOptimizers
-from model.training.step import Losses
+from dgnet.model.teacher import Teacher, apply_label_policy, soft_labels
+from dgnet.model.training.config import JointConfig, LossWeights
+from dgnet.model.training.draws import Draws
+from dgnet.model.training.optimizers import JointOptimizers
+from dgnet.model.training.step import Losses
 
 Network = TypeVar("Network", bound=nn.Module)
 

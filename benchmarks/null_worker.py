@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from worker.contract import Float32Array, UInt8Array
-from worker.main import run_worker
-from worker.settings import QueueSettings, WorkerSettings
+from dgnet.jobs.contract import Float32Array, UInt8Array
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.worker.main import run_worker
 
 
 class NullPredictor:

@@ -3,7 +3,7 @@
 Pictures as `dgnet people render` makes them, without writing: every process renders persons of its
 own, 16 pictures each, before eight cameras, after a warm-up that compiles and makes the strangers
 that walk by. Dressing each person counts. Order `random` takes another person for every picture,
-the worst case; `truths` renders triples as `people.dataset.RenderedTruths` gives them.
+the worst case; `truths` renders triples as `dgnet.people.dataset.RenderedTruths` gives them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from people.dataset import RenderedPictures, RenderedTruths
-from people.world import SizeName
+from dgnet.people.dataset import RenderedPictures, RenderedTruths
+from dgnet.people.world import SizeName
 
 PICTURES_A_PERSON = 16
 SIZES: tuple[SizeName, ...] = ("128x64", "256x128")

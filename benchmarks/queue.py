@@ -31,15 +31,15 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.codec import encode_worker
+from dgnet.jobs.connection import connect
+from dgnet.jobs.contract import Float32Array, ModelInfo, SwapJob, UInt8Array, WorkerInfo
+from dgnet.jobs.keys import Keys
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.worker.main import run_worker
 from tests.redis_server import RedisServer
 from tests.worker.harness import until
-from worker.client import JobClient
-from worker.codec import encode_worker
-from worker.connection import connect
-from worker.contract import Float32Array, ModelInfo, SwapJob, UInt8Array, WorkerInfo
-from worker.keys import Keys
-from worker.main import run_worker
-from worker.settings import QueueSettings, WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 HEIGHT, WIDTH = 80, 42  # 10,080 bytes a picture

@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.data.picture import JUNK_PERSON_ID
-from model.devices import choose_device
-from model.evaluation.reranking import RerankedSimilarity
-from model.evaluation.retrieval import evaluate_retrieval
-from model.evaluation.retrieval_set import RetrievalSet, unit_rows
-from model.evaluation.similarity import CosineSimilarity
+from dgnet.model.data.picture import JUNK_PERSON_ID
+from dgnet.model.devices import choose_device
+from dgnet.model.evaluation.retrieval.reranking import RerankedSimilarity
+from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet, unit_rows
+from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
+from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
 
 PERSONS, CAMERAS = 750, 6
 SORTED_ROWS = 64

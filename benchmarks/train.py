@@ -28,15 +28,15 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.naive_training import NaiveStep
-from model.config import NetworkConfig, preset
-from model.data.pairs import TrainingPictures
-from model.devices import choose_device, placed
-from model.dgnet import DGNet
-from model.teacher import Teacher
-from model.training.config import JointConfig, LossWeights
-from model.training.draws import draw
-from model.training.optimizers import joint_optimizers
-from model.training.step import JointStep, Losses
+from dgnet.model.config import NetworkConfig, preset
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.devices import choose_device, placed
+from dgnet.model.dgnet import DGNet
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import JointConfig, LossWeights
+from dgnet.model.training.draws import draw
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.step import JointStep, Losses
 
 IDENTITIES = 8
 """Random pictures and weights: neither changes a time."""

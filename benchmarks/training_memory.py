@@ -23,16 +23,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from model.config import NetworkConfig, PresetName, preset
-from model.data.pairs import PairBatch
-from model.dgnet import DGNet
-from model.evaluation.tables import markdown_table
-from model.recompute import set_recompute
-from model.teacher import Teacher
-from model.training.config import JointConfig
-from model.training.draws import Draws
-from model.training.optimizers import joint_optimizers
-from model.training.step import JointStep
+from dgnet.model.config import NetworkConfig, PresetName, preset
+from dgnet.model.data.pairs import PairBatch
+from dgnet.model.dgnet import DGNet
+from dgnet.model.evaluation.tables import markdown_table
+from dgnet.model.recompute import set_recompute
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import JointConfig
+from dgnet.model.training.draws import Draws
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.step import JointStep
 
 IDENTITIES = 751
 """Of Market-1501's training split."""

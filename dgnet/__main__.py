@@ -1,5 +1,5 @@
 """`python -m dgnet` is the command line."""
 
-from dgnet.cli import main
+from dgnet.commands.cli import main
 
 main()

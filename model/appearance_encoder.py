@@ -15,8 +15,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.backbones import build_backbone
-from model.config import NetworkConfig
+from dgnet.model.backbones import build_backbone
+from dgnet.model.config import NetworkConfig
 
 PRIMARY_DROPOUT = 0.5
 FINE_DROPOUT = 0.75

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 from torchvision.models.resnet import ResNet
 
-from model.config import BackboneName
-from model.recompute import Recomputing
+from dgnet.model.config import BackboneName
+from dgnet.model.recompute import Recomputing
 
 
 class Backbone(Recomputing):

@@ -19,16 +19,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from model.config import ConfigError, NetworkConfig
-from model.dgnet import DGNet
-from model.files import (
+from dgnet.model.config import ConfigError, NetworkConfig
+from dgnet.model.dgnet import DGNet
+from dgnet.model.files import (
     TensorFileError,
     read_tensors,
     replaced_directory,
     write_json,
     write_tensors,
 )
-from model.teacher import Teacher
+from dgnet.model.teacher import Teacher
 
 TENSORS_FILE = "model.safetensors"
 METADATA_FILE = "model.json"

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.blocks import (
+from dgnet.model.blocks import (
     NEGATIVE_SLOPE,
     ConvolutionBlock,
     PaddedConvolution,
     adaptive_instance_normalize,
     initialize_kaiming,
 )
-from model.config import NetworkConfig
-from model.recompute import Recomputing
+from dgnet.model.config import NetworkConfig
+from dgnet.model.recompute import Recomputing
 
 GENTLE_GAIN = 0.3
 """Of the last layers in `start_gently`, where Kaiming's is 1.4."""

@@ -1,17 +1,18 @@
 """DG-Net assembled: the networks that are trained together (paper, figure 2).
 
-This module only wires; losses and updates live in `model.training`, inference in `model.predictor`.
+This module only wires; losses and updates live in `dgnet.model.training`, inference in
+`dgnet.model.predictor`.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from model.appearance_encoder import AppearanceEncoder
-from model.config import NetworkConfig
-from model.decoder import Decoder, StyleMLPs
-from model.discriminator import Discriminator
-from model.structure_encoder import StructureEncoder
+from dgnet.model.appearance_encoder import AppearanceEncoder
+from dgnet.model.config import NetworkConfig
+from dgnet.model.decoder import Decoder, StyleMLPs
+from dgnet.model.discriminator import Discriminator
+from dgnet.model.structure_encoder import StructureEncoder
 
 
 class DGNet(nn.Module):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.blocks import ConvolutionBlock, ResidualBlock, initialize_normal
-from model.config import NetworkConfig
+from dgnet.model.blocks import ConvolutionBlock, ResidualBlock, initialize_normal
+from dgnet.model.config import NetworkConfig
 
 RESIDUAL_BLOCKS = 4
 WEIGHT_STD = 0.02

@@ -2,7 +2,7 @@
 teacher, those of E_a's primary head, which learned the same persons from it.
 
 Few who make composites need them, so a predictor does not carry the teacher along: its layers are
-prepared here as `model.inference` prepares a predictor's, and run through the predictor.
+prepared here as `dgnet.model.inference` prepares a predictor's, and run through the predictor.
 
 Legend: B pictures, I identities, H x W pixels.
 """
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.appearance_encoder import AppearanceEncoder, Identification
-from model.checkpoints import Checkpoint
-from model.devices import placed
-from model.inference.batch_normalization import fold_batch_normalization
-from model.predictor import Pixels, Predictor
-from model.teacher import soft_labels
+from dgnet.model.appearance_encoder import AppearanceEncoder, Identification
+from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.devices import placed
+from dgnet.model.inference.batch_normalization import fold_batch_normalization
+from dgnet.model.predictor import Pixels, Predictor
+from dgnet.model.teacher import soft_labels
 
 
 class PrimaryHead(nn.Module):

@@ -2,7 +2,7 @@
 
 Codes are computed once and decoded any number of times. Every network runs in evaluation mode and
 row by row independently, so a picture's result does not depend on the batch it happens to be in.
-What the networks compute is in their own modules, how it is made cheap in `model.inference`.
+What the networks compute is in their own modules, how it is made cheap in `dgnet.model.inference`.
 
 Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pictures are uint8 RGB
 (B, H, W, 3).
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from model.appearance_encoder import AppearanceEncoder
-from model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from model.config import NetworkConfig
-from model.data.transforms import denormalize, normalize
-from model.devices import Precision, autocast_dtype, choose_device
-from model.inference.prepare import inference_copy
+from dgnet.model.appearance_encoder import AppearanceEncoder
+from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
+from dgnet.model.config import NetworkConfig
+from dgnet.model.data.transforms import denormalize, normalize
+from dgnet.model.devices import Precision, autocast_dtype, choose_device
+from dgnet.model.inference.prepare import inference_copy
 
 Pixels = NDArray[np.uint8]
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from model.appearance_encoder import AppearanceEncoder
-from model.dgnet import DGNet
-from model.discriminator import Discriminator
-from model.teacher import Teacher
+from dgnet.model.appearance_encoder import AppearanceEncoder
+from dgnet.model.dgnet import DGNet
+from dgnet.model.discriminator import Discriminator
+from dgnet.model.teacher import Teacher
 
 UNUSED = re.compile(
     r"model\.fc\.(weight|bias)"  # ImageNet's classifier, replaced by the identity heads

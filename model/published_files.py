@@ -18,17 +18,17 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor
 
-from model.checkpoints import Metadata, save_checkpoint
-from model.config import NetworkConfig, preset
-from model.dgnet import DGNet
-from model.published import (
+from dgnet.model.checkpoints import Metadata, save_checkpoint
+from dgnet.model.config import NetworkConfig, preset
+from dgnet.model.dgnet import DGNet
+from dgnet.model.published import (
     PublishedCheckpointError,
     load_appearance_encoder,
     load_discriminator,
     load_generator,
     load_teacher,
 )
-from model.teacher import Teacher
+from dgnet.model.teacher import Teacher
 
 LEGACY_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 """How files of torch.save before PyTorch 1.6 begin; later ones are zip archives."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.blocks import ConvolutionBlock, ResidualBlock, initialize_kaiming
-from model.config import NetworkConfig
-from model.recompute import Recomputing
+from dgnet.model.blocks import ConvolutionBlock, ResidualBlock, initialize_kaiming
+from dgnet.model.config import NetworkConfig
+from dgnet.model.recompute import Recomputing
 
 RESIDUAL_BLOCKS = 4
 DILATIONS = (3, 6, 9)

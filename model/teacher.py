@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.appearance_encoder import Identification, IdentityHead
-from model.backbones import build_backbone
-from model.config import NetworkConfig
+from dgnet.model.appearance_encoder import Identification, IdentityHead
+from dgnet.model.backbones import build_backbone
+from dgnet.model.config import NetworkConfig
 
 LabelPolicy = Literal["soft", "pseudo", "appearance", "uniform", "two_labels"]
 """Policies 0 to 4 of the spec, in that order."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints
-from people.body.grids import grid_triangles, joined, rounded_box
-from people.materials import Part
-from people.piece import Piece, loose
+from dgnet.people.arrays import Doubles, Floats, Ints
+from dgnet.people.body.grids import grid_triangles, joined, rounded_box
+from dgnet.people.materials import Part
+from dgnet.people.piece import Piece, loose
 
 SADDLE_HEIGHT = 9.2
 """Decimetres from the ground; hips of a rider are a little above."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import AnyFloats, Doubles
-from people.randomness import choose_from
+from dgnet.people.arrays import AnyFloats, Doubles
+from dgnet.people.randomness import choose_from
 
 RGB = tuple[float, float, float]
 

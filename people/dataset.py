@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from people.arrays import Pixels
-from people.randomness import Purpose, stream
-from people.world import SizeName, World, shared_world
+from dgnet.people.arrays import Pixels
+from dgnet.people.randomness import Purpose, stream
+from dgnet.people.world import SizeName, World, shared_world
 
 PEOPLE_A_CIRCLE = 6
 """Triples come from all pairs of so many people: fewer figures to dress."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from people.arrays import Floats, Pixels
-from people.images import blurred, resized, streaked
+from dgnet.people.arrays import Floats, Pixels
+from dgnet.people.images import blurred, resized, streaked
 
 KNEE = 0.7
 """Linear light above which highlights are compressed."""

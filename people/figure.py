@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import Bools, Doubles, Floats, Ints
-from people.bicycle import SADDLE_HEIGHT, bicycle_pieces
-from people.body.mesh import normals_of, points_moved, skinned, wrinkled
-from people.body.pose import Pose, rotations
-from people.body.shape import morphed
-from people.body.skeleton import about_y
-from people.body.template import template
-from people.clothes.dressing import clothes_pieces
-from people.clothes.outfit import Appearance
-from people.hair import HEAD_CENTRE, hair_pieces, head_fit
-from people.luggage import bag_pieces, hat_pieces, held_piece
-from people.piece import Piece
-from people.structure import Bicycle, Structure
+from dgnet.people.arrays import Bools, Doubles, Floats, Ints
+from dgnet.people.bicycle import SADDLE_HEIGHT, bicycle_pieces
+from dgnet.people.body.mesh import normals_of, points_moved, skinned, wrinkled
+from dgnet.people.body.pose import Pose, rotations
+from dgnet.people.body.shape import morphed
+from dgnet.people.body.skeleton import about_y
+from dgnet.people.body.template import template
+from dgnet.people.clothes.dressing import clothes_pieces
+from dgnet.people.clothes.outfit import Appearance
+from dgnet.people.hair import HEAD_CENTRE, hair_pieces, head_fit
+from dgnet.people.luggage import bag_pieces, hat_pieces, held_piece
+from dgnet.people.piece import Piece
+from dgnet.people.structure import Bicycle, Structure
 
 HIPS_OF_RIDER = SADDLE_HEIGHT + 0.9
 CROWN = HEAD_CENTRE + np.array([0, 1.1, 0])

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from people.arrays import Floats
-from people.images import blurred, paste
-from people.scene import Occluder
-from people.shading.light import Light
+from dgnet.people.arrays import Floats
+from dgnet.people.images import blurred, paste
+from dgnet.people.scene import Occluder
+from dgnet.people.shading.light import Light
 
 ADULT = 18.5
 """Decimetres that the picture of an adult stranger shows."""

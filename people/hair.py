@@ -9,12 +9,12 @@ from functools import cache
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints
-from people.body.grids import grid_triangles, rounded_box
-from people.body.template import Template, template
-from people.materials import Part
-from people.piece import Piece, loose
-from people.structure import Hair, HairCut
+from dgnet.people.arrays import Doubles, Floats, Ints
+from dgnet.people.body.grids import grid_triangles, rounded_box
+from dgnet.people.body.template import Template, template
+from dgnet.people.materials import Part
+from dgnet.people.piece import Piece, loose
+from dgnet.people.structure import Hair, HairCut
 
 HEAD_CENTRE = np.array([0, 7.45, 0.5])
 COLUMNS, ROWS = 97, 46  # azimuth from -pi to pi, elevation

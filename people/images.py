@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from people.arrays import Bools, Doubles, Floats
-from people.compiled import compiled
+from dgnet.people.arrays import Bools, Doubles, Floats
+from dgnet.people.compiled import compiled
 
 
 def resized(

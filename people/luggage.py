@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Floats, Ints
-from people.body.grids import grid_triangles, joined, rounded_box
-from people.body.template import Template
-from people.clothes.outfit import Top
-from people.hair import COLUMNS, HEAD_CENTRE, ROWS, directions_of, head_fit, head_map
-from people.materials import Part
-from people.piece import Piece, loose
-from people.structure import HELD, Bag, Hat
+from dgnet.people.arrays import Floats, Ints
+from dgnet.people.body.grids import grid_triangles, joined, rounded_box
+from dgnet.people.body.template import Template
+from dgnet.people.clothes.outfit import Top
+from dgnet.people.hair import COLUMNS, HEAD_CENTRE, ROWS, directions_of, head_fit, head_map
+from dgnet.people.materials import Part
+from dgnet.people.piece import Piece, loose
+from dgnet.people.structure import HELD, Bag, Hat
 
 HAT_RIM = 7.72
 """Canonical y of the lower edge of a hat's crown."""

@@ -1,7 +1,7 @@
 """What surfaces are made of: fabrics with patterns and prints, as records for the compiled shading.
 
-Patterns are functions of the canonical coordinates of `people.body.surface`, so a shirt looks the
-same on every body.
+Patterns are functions of the canonical coordinates of `dgnet.people.body.surface`, so a shirt looks
+the same on every body.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Records
-from people.colors import Paint
+from dgnet.people.arrays import Doubles, Floats, Records
+from dgnet.people.colors import Paint
 
 
 class Part(IntEnum):

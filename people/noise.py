@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.compiled import compiled
+from dgnet.people.compiled import compiled
 
 
 @compiled

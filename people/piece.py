@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import Floats, Ints
-from people.body.surface import Surface
-from people.clothes.shells import Shell
-from people.materials import Part
+from dgnet.people.arrays import Floats, Ints
+from dgnet.people.body.surface import Surface
+from dgnet.people.clothes.shells import Shell
+from dgnet.people.materials import Part
 
 BONES_A_VERTEX = 5
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Bools, Floats, Ints
-from people.compiled import compiled
+from dgnet.people.arrays import Bools, Floats, Ints
+from dgnet.people.compiled import compiled
 
 
 @compiled

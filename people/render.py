@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import Bools, Doubles, Floats, Ints, Pixels, Records
-from people.body.mesh import normals_of
-from people.clothes.outfit import Appearance
-from people.colors import Paint
-from people.figure import Figure, Posed, build_figure, posed
-from people.foreground import Sprite, occluder_layer
-from people.images import blurred, eroded, paste, resized
-from people.materials import Fabric, Part, material_table
-from people.raster import rasterise
-from people.scene import Bystander, Scene
-from people.shading.backdrop import shade_backdrop
-from people.shading.figure import CROSS_STRAP, NO_STRAP, TWO_STRAPS, shade_figure
-from people.shading.light import shadow_map
-from people.shading.skin import FRAMES, NO_GLASSES, SUNGLASSES
-from people.structure import Structure
-from people.view import View, crop
+from dgnet.people.arrays import Bools, Doubles, Floats, Ints, Pixels, Records
+from dgnet.people.body.mesh import normals_of
+from dgnet.people.clothes.outfit import Appearance
+from dgnet.people.colors import Paint
+from dgnet.people.figure import Figure, Posed, build_figure, posed
+from dgnet.people.foreground import Sprite, occluder_layer
+from dgnet.people.images import blurred, eroded, paste, resized
+from dgnet.people.materials import Fabric, Part, material_table
+from dgnet.people.raster import rasterise
+from dgnet.people.scene import Bystander, Scene
+from dgnet.people.shading.backdrop import shade_backdrop
+from dgnet.people.shading.figure import CROSS_STRAP, NO_STRAP, TWO_STRAPS, shade_figure
+from dgnet.people.shading.light import shadow_map
+from dgnet.people.shading.skin import FRAMES, NO_GLASSES, SUNGLASSES
+from dgnet.people.structure import Structure
+from dgnet.people.view import View, crop
 
 BACKDROP_ROWS = 256
 """The backdrop is rendered at this height at least; finer detail than a camera shows."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from people.arrays import Doubles, Records
-from people.body.pose import Pose
-from people.development import Sensor
-from people.shading.light import Light
-from people.view import Margins
+from dgnet.people.arrays import Doubles, Records
+from dgnet.people.body.pose import Pose
+from dgnet.people.development import Sensor
+from dgnet.people.shading.light import Light
+from dgnet.people.view import Margins
 
 OccluderKind = Literal["person", "pole", "hedge", "railing"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from people.arrays import Pixels
-from people.randomness import Purpose, stream
-from people.world import SizeName, World
+from dgnet.people.arrays import Pixels
+from dgnet.people.randomness import Purpose, stream
+from dgnet.people.world import SizeName, World
 
 GAP = 2
 """Pixels between pictures."""

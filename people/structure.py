@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from people.body.pose import Side
-from people.body.shape import BodyShape
-from people.materials import Fabric
+from dgnet.people.body.pose import Side
+from dgnet.people.body.shape import BodyShape
+from dgnet.people.materials import Fabric
 
 HairCut = Literal["none", "short", "curly", "buzz", "bald", "long", "bangs", "up"]
 HatKind = Literal["cap", "beanie", "sun hat"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Records
+from dgnet.people.arrays import Doubles, Floats, Records
 
 TARGET_HEIGHT = 8.5
 """Height in decimetres of the point that the camera looks at."""

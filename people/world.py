@@ -14,19 +14,19 @@ from typing import Literal
 
 import numpy as np
 
-from people.arrays import Doubles, Pixels
-from people.clothes.outfit import Appearance
-from people.development import decode_jpeg, develop, encode_jpeg
-from people.drawing.appearance import draw_appearance, for_child
-from people.drawing.camera import draw_camera
-from people.drawing.scene import draw_scene
-from people.drawing.structure import draw_structure
-from people.foreground import Sprite
-from people.randomness import Purpose, stream
-from people.render import Dressed, dress, render, render_person
-from people.scene import Scene
-from people.structure import Structure
-from people.view import Margins
+from dgnet.people.arrays import Doubles, Pixels
+from dgnet.people.clothes.outfit import Appearance
+from dgnet.people.development import decode_jpeg, develop, encode_jpeg
+from dgnet.people.drawing.appearance import draw_appearance, for_child
+from dgnet.people.drawing.camera import draw_camera
+from dgnet.people.drawing.scene import draw_scene
+from dgnet.people.drawing.structure import draw_structure
+from dgnet.people.foreground import Sprite
+from dgnet.people.randomness import Purpose, stream
+from dgnet.people.render import Dressed, dress, render, render_person
+from dgnet.people.scene import Scene
+from dgnet.people.structure import Structure
+from dgnet.people.view import Margins
 
 SizeName = Literal["128x64", "256x128"]
 SIZES: dict[SizeName, tuple[int, int]] = {"128x64": (128, 64), "256x128": (256, 128)}
@@ -47,7 +47,7 @@ class Picture:
     pixels: Pixels  # (H, W, 3) sRGB, before JPEG
     mask: Pixels  # (H, W) 255 where the person is seen
     occlusion: float
-    keypoints: Doubles  # (16, 3) column, row, 0 outside 1 covered 2 seen; people.figure
+    keypoints: Doubles  # (16, 3) column, row, 0 outside 1 covered 2 seen; dgnet.people.figure
     scene: Scene
 
     def jpeg(self, quality: int | None = None) -> bytes:

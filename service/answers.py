@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from service.desk import Desk
-from service.schemas import JobView
-from worker.contract import JobTimings, SwapResult
+from dgnet.jobs.contract import JobTimings, SwapResult
+from dgnet.service.dependencies import Dependencies
+from dgnet.service.schemas import JobView
 
 
 async def composite_response(
-    desk: Desk,
+    dependencies: Dependencies,
     result: SwapResult,
     media_type: str,
     *,
@@ -22,7 +22,7 @@ async def composite_response(
 ) -> Response:
     """The composite in the negotiated format, with its model version and timings."""
     started = time.perf_counter()
-    content = await desk.studio.encode(result.composite, media_type, size=size)
+    content = await dependencies.picture_pool.encode(result.composite, media_type, size=size)
     headers = result_headers(
         result.model_version,
         result.timings,

@@ -17,12 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from service.desk import Bulk, Desk, GenerationLedger, Jobs
-from service.metrics import Metrics
-from service.middleware.auth import AuthMiddleware
-from service.middleware.body_limit import BodyLimitMiddleware
-from service.middleware.context import ContextMiddleware
-from service.problems import (
+from dgnet.jobs.errors import JobError
+from dgnet.jobs.storage import StorageSettings
+from dgnet.service.dataset_store import DatasetStore
+from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, Jobs
+from dgnet.service.metrics import Metrics
+from dgnet.service.middleware.auth import AuthMiddleware
+from dgnet.service.middleware.body_limit import BodyLimitMiddleware
+from dgnet.service.middleware.context import ContextMiddleware
+from dgnet.service.picture_pool import PicturePool
+from dgnet.service.problems import (
     BAD_REQUEST,
     INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
@@ -31,7 +35,7 @@ from service.problems import (
     ProblemKind,
     problem_response,
 )
-from service.routes import (
+from dgnet.service.routes import (
     datasets,
     embeddings,
     generation,
@@ -42,12 +46,8 @@ from service.routes import (
     results,
     swaps,
 )
-from service.settings import ServiceSettings
-from service.shelf import Shelf
-from service.studio import Studio
-from service.uploads import is_upload
-from worker.errors import JobError
-from worker.storage import StorageSettings
+from dgnet.service.settings import ServiceSettings
+from dgnet.service.uploads import is_upload
 
 DESCRIPTION = """\
 Composites for person re-identification: the clothes of one person on the pose and scene of
@@ -59,25 +59,25 @@ another, one by one or as whole data sets, and embeddings to find a person again
 def create_app(
     settings: ServiceSettings,
     job_client: Jobs,
-    ledger: GenerationLedger | None = None,
+    job_store: GenerationJobStore | None = None,
     storage: StorageSettings | None = None,
 ) -> FastAPI:
     """The application; starts and closes `job_client` with itself.
 
-    Data sets and generation jobs are served where both `ledger` and `storage` are given.
+    Data sets and generation jobs are served where both `job_store` and `storage` are given.
     """
     bulk = None
-    if ledger is not None and storage is not None:
+    if job_store is not None and storage is not None:
         bulk = Bulk(
-            ledger=ledger,
+            job_store=job_store,
             storage=storage,
-            shelf=Shelf(storage.data_root),
+            dataset_store=DatasetStore(storage.data_root),
             upload_slots=asyncio.Semaphore(settings.max_uploads),
         )
-    desk = Desk(
+    dependencies = Dependencies(
         settings=settings,
         jobs=job_client,
-        studio=Studio(settings),
+        picture_pool=PicturePool(settings),
         metrics=Metrics(),
         bulk=bulk,
     )
@@ -86,12 +86,12 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await job_client.start()
         if bulk is not None:
-            await asyncio.to_thread(bulk.shelf.sweep)
+            await asyncio.to_thread(bulk.dataset_store.sweep)
         try:
             yield
         finally:
             await job_client.close()
-            desk.studio.close()
+            dependencies.picture_pool.close()
 
     app = FastAPI(
         title="DG-Net",
@@ -102,7 +102,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.desk = desk
+    app.state.dependencies = dependencies
     bulk_nouns = (datasets, generation, results) if bulk is not None else ()
     for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
@@ -125,7 +125,7 @@ def create_app(
         )
     app.add_middleware(
         ContextMiddleware,
-        metrics=desk.metrics,
+        metrics=dependencies.metrics,
         log_all=settings.access_log == "all",
         retry_after_seconds=retry_after_seconds,
     )
@@ -134,9 +134,9 @@ def create_app(
 
 def let_followers_go(app: FastAPI) -> None:
     """End the streams of events: they would keep a server from stopping. Clients come back."""
-    desk: Desk = app.state.desk
-    if desk.bulk is not None:
-        desk.bulk.closing.set()
+    dependencies: Dependencies = app.state.dependencies
+    if dependencies.bulk is not None:
+        dependencies.bulk.closing.set()
 
 
 def _is_upload(scope: Scope) -> bool:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from service.desk import Bulk, Desk
-from service.shelf import DatasetRecord
-from worker.contract import DatasetCheckJob, DatasetCheckResult, Result
-from worker.errors import (
+from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult, Result
+from dgnet.jobs.errors import (
     ERRORS_BY_CODE,
     JobError,
     JobFailed,
@@ -22,27 +20,29 @@ from worker.errors import (
     UnknownJob,
     WaitTimeout,
 )
+from dgnet.service.dataset_store import DatasetRecord
+from dgnet.service.dependencies import Bulk, Dependencies
 
 # Not the data set's fault: the check is tried again later.
 _LATER = (NoWorker, QueueFull, QueueUnavailable, UnknownJob, WaitTimeout)
 
 
 async def checked(
-    desk: Desk, bulk: Bulk, record: DatasetRecord, *, wait_seconds: float
+    dependencies: Dependencies, bulk: Bulk, record: DatasetRecord, *, wait_seconds: float
 ) -> tuple[DatasetRecord, dict[str, Any] | None]:
     """The record and the report as they are after waiting at most so long.
 
     Raises UnknownDataset if somebody deletes the set meanwhile.
     """
     if record.state == "ready":
-        return record, await asyncio.to_thread(bulk.shelf.report, record.id)
+        return record, await asyncio.to_thread(bulk.dataset_store.report, record.id)
     if record.state == "unusable":
         return record, None
     try:
         if record.check_job is None:
-            record = await _asked(desk, bulk, record)
+            record = await _asked(dependencies, bulk, record)
         assert record.check_job is not None
-        result = await _outcome(desk, record.check_job, wait_seconds)
+        result = await _outcome(dependencies, record.check_job, wait_seconds)
     except UnknownJob:
         return await _put(bulk, record, state="unchecked", check_job=None), None
     except _LATER:
@@ -51,19 +51,21 @@ async def checked(
         return await _put(bulk, record, state="unusable", check_job=None, error=str(error)), None
     if not isinstance(result, DatasetCheckResult):
         return record, None
-    return await asyncio.to_thread(bulk.shelf.put_report, record.id, result.report), result.report
+    return await asyncio.to_thread(
+        bulk.dataset_store.put_report, record.id, result.report
+    ), result.report
 
 
-async def _asked(desk: Desk, bulk: Bulk, record: DatasetRecord) -> DatasetRecord:
+async def _asked(dependencies: Dependencies, bulk: Bulk, record: DatasetRecord) -> DatasetRecord:
     job = DatasetCheckJob(folder=record.folder, layout=record.layout, pattern=record.pattern)
-    job_id = await desk.jobs.submit(job, lane="bulk")
+    job_id = await dependencies.jobs.submit(job, lane="bulk")
     return await _put(bulk, record, state="checking", check_job=job_id)
 
 
-async def _outcome(desk: Desk, job_id: str, wait_seconds: float) -> Result:
+async def _outcome(dependencies: Dependencies, job_id: str, wait_seconds: float) -> Result:
     if wait_seconds > 0:
-        return await desk.jobs.wait(job_id, timeout_seconds=wait_seconds)
-    status = await desk.jobs.status(job_id)
+        return await dependencies.jobs.wait(job_id, timeout_seconds=wait_seconds)
+    status = await dependencies.jobs.status(job_id)
     if status.state == "failed":
         error_class = ERRORS_BY_CODE.get(status.error_code or "", JobFailed)
         raise error_class(status.error_message or "The check failed.")
@@ -73,4 +75,4 @@ async def _outcome(desk: Desk, job_id: str, wait_seconds: float) -> Result:
 
 
 async def _put(bulk: Bulk, record: DatasetRecord, **changes: Any) -> DatasetRecord:
-    return await asyncio.to_thread(bulk.shelf.update, record.id, **changes)
+    return await asyncio.to_thread(bulk.dataset_store.update, record.id, **changes)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.settings import ServiceSettings
-from worker.contract import UInt8Array
+from dgnet.jobs.contract import UInt8Array
+from dgnet.service.settings import ServiceSettings
 
 NPY_MEDIA_TYPE: Final = "application/x-npy"
 COMPOSITE_MEDIA_TYPES: Final = ("image/png", "image/jpeg", "image/webp", NPY_MEDIA_TYPE)

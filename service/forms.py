@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from service.problems import BAD_REQUEST, TOO_MANY_PICTURES, UNSUPPORTED_CONTENT_TYPE, Problem
+from dgnet.service.problems import BAD_REQUEST, TOO_MANY_PICTURES, UNSUPPORTED_CONTENT_TYPE, Problem
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from service.problems import JOB_KINDS, Problem, ProblemKind
-from service.schemas import GenerationView, JobLinks, ProblemSummary
-from worker.errors import JobFailed, UnknownJob
-from worker.generation.jobs import GenerationJob
-from worker.generation.records import is_job_id
+from dgnet.jobs.errors import JobFailed, UnknownJob
+from dgnet.jobs.generation.jobs import GenerationJob
+from dgnet.jobs.generation.records import is_job_id
+from dgnet.service.problems import JOB_KINDS, Problem, ProblemKind
+from dgnet.service.schemas import GenerationView, JobLinks, ProblemSummary
 
 
 def generation_id(job_id: str) -> str:

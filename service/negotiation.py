@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.problems import NOT_ACCEPTABLE, Problem
+from dgnet.service.problems import NOT_ACCEPTABLE, Problem
 
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?$')
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.encoding import COMPOSITE_MEDIA_TYPES, NPY_MEDIA_TYPE
-from service.problems import (
+from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES, NPY_MEDIA_TYPE
+from dgnet.service.problems import (
     BODY_TOO_LARGE,
     INTERNAL_ERROR,
     JOB_KINDS,

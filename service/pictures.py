@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from service.problems import (
+from dgnet.jobs.contract import UInt8Array
+from dgnet.service.problems import (
     ANIMATED_PICTURE,
     DAMAGED_PICTURE,
     NOT_A_PICTURE,
@@ -25,8 +26,7 @@ from service.problems import (
     PICTURE_TOO_LARGE,
     Problem,
 )
-from service.settings import ServiceSettings
-from worker.contract import UInt8Array
+from dgnet.service.settings import ServiceSettings
 
 EXPECTED = "expected a JPEG, PNG or WebP picture"
 EXIF_ORIENTATION: Final = 0x0112

@@ -16,7 +16,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Scope
 
-from worker.errors import ERRORS_BY_CODE, JobError
+from dgnet.jobs.errors import ERRORS_BY_CODE, JobError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:dgnet:problem:"

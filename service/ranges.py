@@ -14,8 +14,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from service.problems import RANGE_NOT_SATISFIABLE, Problem
-from service.tarball import file_range
+from dgnet.jobs.tarball import file_range
+from dgnet.service.problems import RANGE_NOT_SATISFIABLE, Problem
 
 _ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 

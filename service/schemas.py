@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from worker.generation.jobs import GenerationState
-from worker.generation.spec import SourceLayout
+from dgnet.jobs.generation.jobs import GenerationState
+from dgnet.jobs.generation.spec import SourceLayout
 
 
 class ProblemSummary(BaseModel):

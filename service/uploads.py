@@ -19,7 +19,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from service.problems import (
+from dgnet.service.problems import (
     BAD_REQUEST,
     MISSING_PART,
     STORAGE_FULL,
@@ -27,7 +27,7 @@ from service.problems import (
     UPLOAD_STALLED,
     Problem,
 )
-from service.settings import ServiceSettings
+from dgnet.service.settings import ServiceSettings
 
 ARCHIVE_PART: Final = "archive"
 FORM: Final = "multipart/form-data"

@@ -2,7 +2,7 @@
 
 An attempt ends in one of three ways: its outcome is published, its message is dead-lettered, or it
 is left to another worker because this one goes away, is not fit for it, or its device broke. Steps
-of generation jobs have no outcome: the job's ledger is told by whoever does them.
+of generation jobs have no outcome: the job's job store is told by whoever does them.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 
-from worker import metrics
-from worker.batcher import DeviceBroken
-from worker.bulk import BulkWork, LeaveToOthers
-from worker.codec import Outcome, decode_job
-from worker.connection import REDIS_ERRORS
-from worker.contract import Lane
-from worker.errors import BadJob, JobError, PoisonJob
-from worker.generation.records import task_of
-from worker.handlers import JobHandler
-from worker.heartbeat import Heartbeat
-from worker.leases import Claim, LeasedQueue
-from worker.settings import QueueSettings
-from worker.tasks import cancel_and_wait
+from dgnet.jobs.codec import Outcome, decode_job
+from dgnet.jobs.connection import REDIS_ERRORS
+from dgnet.jobs.contract import Lane
+from dgnet.jobs.errors import BadJob, JobError, PoisonJob
+from dgnet.jobs.generation.records import task_of
+from dgnet.jobs.settings import QueueSettings
+from dgnet.jobs.tasks import cancel_and_wait
+from dgnet.worker import metrics
+from dgnet.worker.batcher import DeviceBroken
+from dgnet.worker.bulk import BulkWork, LeaveToOthers
+from dgnet.worker.handlers import JobHandler
+from dgnet.worker.heartbeat import Heartbeat
+from dgnet.worker.leases import Claim, LeasedQueue
 
 _log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from worker import metrics
-from worker.device import DeviceThread
+from dgnet.worker import metrics
+from dgnet.worker.device import DeviceThread
 
 # Items of one kind in, one output for each.
 DeviceCall = Callable[[Sequence[Any]], Sequence[Any] | NDArray[Any]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from worker.contract import DatasetCheckJob, DatasetCheckResult
-from worker.generation.jobs import GenerationTask
+from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult
+from dgnet.jobs.generation.jobs import GenerationTask
 
 
 class LeaveToOthers(Exception):
@@ -41,7 +41,7 @@ class BulkWork(Protocol):
         ...
 
     async def run(self, task: GenerationTask) -> None:
-        """Do a step of a job and tell the ledger, also if the job fails by it.
+        """Do a step of a job and tell the job store, also if the job fails by it.
 
         Raises LeaveToOthers, or DeviceBroken.
         """

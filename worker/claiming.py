@@ -14,12 +14,12 @@ import logging
 import time
 from collections.abc import Callable
 
-from worker import metrics
-from worker.attempts import Attempts
-from worker.connection import BLOCK_SECONDS, REDIS_ERRORS
-from worker.contract import Lane
-from worker.leases import Abandoned, LeasedQueue
-from worker.settings import QueueSettings
+from dgnet.jobs.connection import BLOCK_SECONDS, REDIS_ERRORS
+from dgnet.jobs.contract import Lane
+from dgnet.jobs.settings import QueueSettings
+from dgnet.worker import metrics
+from dgnet.worker.attempts import Attempts
+from dgnet.worker.leases import Abandoned, LeasedQueue
 
 _log = logging.getLogger(__name__)
 

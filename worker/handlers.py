@@ -13,9 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from worker.batcher import DeviceBroken, MicroBatcher, Served
-from worker.bulk import BulkWork, LeaveToOthers
-from worker.contract import (
+from dgnet.jobs.contract import (
     DatasetCheckJob,
     EmbedJob,
     EmbedResult,
@@ -28,8 +26,10 @@ from worker.contract import (
     SwapResult,
     UInt8Array,
 )
-from worker.device import DeviceThread
-from worker.errors import BadJob, JobError, JobFailed
+from dgnet.jobs.errors import BadJob, JobError, JobFailed
+from dgnet.worker.batcher import DeviceBroken, MicroBatcher, Served
+from dgnet.worker.bulk import BulkWork, LeaveToOthers
+from dgnet.worker.device import DeviceThread
 
 
 class Predictor(Protocol):

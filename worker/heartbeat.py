@@ -11,11 +11,11 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from worker.codec import encode_worker
-from worker.connection import REDIS_ERRORS
-from worker.contract import WorkerInfo
-from worker.keys import Keys
-from worker.settings import QueueSettings
+from dgnet.jobs.codec import encode_worker
+from dgnet.jobs.connection import REDIS_ERRORS
+from dgnet.jobs.contract import WorkerInfo
+from dgnet.jobs.keys import Keys
+from dgnet.jobs.settings import QueueSettings
 
 _log = logging.getLogger(__name__)
 

@@ -15,13 +15,13 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from redis.typing import StreamIdT
 
-from worker.codec import KINDS, Kind, Outcome, encode_closed_record
-from worker.combining import Combiner
-from worker.connection import Entry, run_script, stream_entries
-from worker.contract import Lane
-from worker.keys import GROUP, LANES, Keys
-from worker.scripts import FINISH, FORGET_CONSUMERS, PUT_BACK
-from worker.settings import QueueSettings
+from dgnet.jobs.codec import KINDS, Kind, Outcome, encode_closed_record
+from dgnet.jobs.combining import Combiner
+from dgnet.jobs.connection import Entry, run_script, stream_entries
+from dgnet.jobs.contract import Lane
+from dgnet.jobs.keys import GROUP, LANES, Keys
+from dgnet.jobs.scripts import FINISH, FORGET_CONSUMERS, PUT_BACK
+from dgnet.jobs.settings import QueueSettings
 
 _log = logging.getLogger(__name__)
 

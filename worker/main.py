@@ -18,18 +18,18 @@ from collections.abc import Callable
 from prometheus_client import start_http_server
 from redis.asyncio import Redis
 
-from worker.attempts import Attempts
-from worker.bulk import BulkWork
-from worker.claiming import LaneClaims
-from worker.connection import connect
-from worker.contract import Lane, WorkerInfo
-from worker.device import DeviceThread
-from worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
-from worker.heartbeat import Heartbeat
-from worker.keys import LANES
-from worker.leases import LeasedQueue
-from worker.settings import QueueSettings, WorkerSettings
-from worker.tasks import cancel_and_wait
+from dgnet.jobs.connection import connect
+from dgnet.jobs.contract import Lane, WorkerInfo
+from dgnet.jobs.keys import LANES
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.jobs.tasks import cancel_and_wait
+from dgnet.worker.attempts import Attempts
+from dgnet.worker.bulk import BulkWork
+from dgnet.worker.claiming import LaneClaims
+from dgnet.worker.device import DeviceThread
+from dgnet.worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
+from dgnet.worker.heartbeat import Heartbeat
+from dgnet.worker.leases import LeasedQueue
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.transforms import decode_picture, flip_pad_crop, normalize
+from dgnet.model.data.transforms import decode_picture, flip_pad_crop, normalize
 
 # Decoding releases the interpreter lock; more threads than this gain nothing on small pictures.
 _DECODING_THREADS = 4

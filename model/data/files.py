@@ -6,7 +6,7 @@ JPEG): hidden entries and files without a picture's ending are passed over.
 
 from pathlib import Path
 
-from model.data.picture import PICTURE_SUFFIXES, DatasetError
+from dgnet.model.data.picture import PICTURE_SUFFIXES, DatasetError
 
 
 def is_picture_name(name: str) -> bool:

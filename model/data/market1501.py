@@ -7,10 +7,10 @@ as wrong). One folder at a time; whole data sets, of this and other layouts, are
 
 from pathlib import Path
 
-from model.data.files import some_pictures_in
-from model.data.names import MARKET1501_NAME
-from model.data.persons import PersonIndex
-from model.data.picture import (
+from dgnet.model.data.files import some_pictures_in
+from dgnet.model.data.names import MARKET1501_NAME
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.picture import (
     DISTRACTOR_PERSON_ID,
     JUNK_PERSON_ID,
     PICTURE_SUFFIXES,

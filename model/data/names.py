@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.data.picture import DatasetError, Picture
+from dgnet.model.data.picture import DatasetError, Picture
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
-from model.data.layouts import LayoutName, read_dataset
-from model.data.persons import PersonIndex
-from model.data.picture import DatasetError, Picture
-from model.data.shares import WHOLE, Share
-from model.data.transforms import crop_padding
+from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
+from dgnet.model.data.layouts import LayoutName, read_dataset
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.picture import DatasetError, Picture
+from dgnet.model.data.shares import WHOLE, Share
+from dgnet.model.data.transforms import crop_padding
 
 # The 12,936 training pictures of Market-1501 at 256x128 take 1.3 GB.
 DEFAULT_MEMORY_LIMIT_BYTES = 4 * 2**30

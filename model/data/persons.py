@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from model.data.picture import DatasetError, Picture
+from dgnet.model.data.picture import DatasetError, Picture
 
 
 @dataclass(frozen=True)

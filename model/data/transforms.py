@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from model.data.market1501 import DatasetError
-from model.data.shares import WHOLE, Share
+from dgnet.model.data.market1501 import DatasetError
+from dgnet.model.data.shares import WHOLE, Share
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.data.market1501 import PICTURE_SUFFIXES, DatasetError
+from dgnet.model.data.market1501 import PICTURE_SUFFIXES, DatasetError
 
 _NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth)_\d+")
 _ROLES = ("appearance", "structure", "truth")

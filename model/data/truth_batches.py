@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
-from model.data.persons import PersonIndex
-from model.data.shares import WHOLE, Share
-from model.data.transforms import crop_padding
-from model.data.triples import read_triples
+from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.shares import WHOLE, Share
+from dgnet.model.data.transforms import crop_padding
+from dgnet.model.data.triples import read_triples
 
 
 @dataclass(frozen=True, kw_only=True)

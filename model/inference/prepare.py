@@ -11,11 +11,11 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from model.blocks import ConvolutionBlock
-from model.devices import placed
-from model.dgnet import DGNet
-from model.inference.batch_normalization import fold_batch_normalization
-from model.inference.enlarging import EnlargingConvolution
+from dgnet.model.blocks import ConvolutionBlock
+from dgnet.model.devices import placed
+from dgnet.model.dgnet import DGNet
+from dgnet.model.inference.batch_normalization import fold_batch_normalization
+from dgnet.model.inference.enlarging import EnlargingConvolution
 
 
 def inference_copy(networks: DGNet, device: torch.device) -> DGNet:

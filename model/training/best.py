@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from model.checkpoints import METADATA_FILE, read_metadata
-from model.training.validation import CRITERION
+from dgnet.model.checkpoints import METADATA_FILE, read_metadata
+from dgnet.model.training.validation import CRITERION
 
 BEST_FOLDER = "best"
 

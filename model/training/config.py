@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from model.config import ConfigError
-from model.teacher import LabelPolicy
+from dgnet.model.config import ConfigError
+from dgnet.model.teacher import LabelPolicy
 
 GeneratorOptimizer = Literal["adam", "muon"]
 LearningPart = Literal["everything", "heads"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from model.data.pairs import PairBatch
-from model.data.shares import WHOLE, Share, split_rows
-from model.data.truth_batches import TruthBatch
-from model.training.schedule import iteration_seed
+from dgnet.model.data.pairs import PairBatch
+from dgnet.model.data.shares import WHOLE, Share, split_rows
+from dgnet.model.data.truth_batches import TruthBatch
+from dgnet.model.training.schedule import iteration_seed
 
 
 @dataclass(frozen=True, kw_only=True)

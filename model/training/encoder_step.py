@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.data.pairs import PairBatch
-from model.dgnet import DGNet
-from model.training.config import LossWeights
-from model.training.draws import Draws, MicroBatch, micro_batches
-from model.training.step import JointStep, Losses
+from dgnet.model.data.pairs import PairBatch
+from dgnet.model.dgnet import DGNet
+from dgnet.model.training.config import LossWeights
+from dgnet.model.training.draws import Draws, MicroBatch, micro_batches
+from dgnet.model.training.step import JointStep, Losses
 
 
 class EncoderStep:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from model.config import ConfigError
-from model.recompute import set_recompute
-from model.training.workers import Workers
+from dgnet.model.config import ConfigError
+from dgnet.model.recompute import set_recompute
+from dgnet.model.training.workers import Workers
 
 
 class CompilationError(RuntimeError):

@@ -17,33 +17,33 @@ from PIL import Image
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from model.backbones import imagenet_efficientnet_lite0
-from model.checkpoints import Metadata, read_metadata, require_same_kind, save_checkpoint
-from model.config import ConfigError, NetworkConfig
-from model.data.pairs import PairBatch, TrainingPictures
-from model.data.shares import Share
-from model.data.transforms import denormalize
-from model.data.truth_batches import TruthTriples
-from model.devices import placed
-from model.dgnet import DGNet
-from model.evaluation.grids import swap_grid
-from model.teacher import Teacher
-from model.training.best import BestCheckpoint
-from model.training.config import JointConfig, require_equal_shares
-from model.training.draws import draw
-from model.training.encoder_step import EncoderStep
-from model.training.execution import Execution
-from model.training.optimizers import joint_optimizers
-from model.training.run import RunOptions, run_iterations
-from model.training.schedule import (
+from dgnet.model.backbones import imagenet_efficientnet_lite0
+from dgnet.model.checkpoints import Metadata, read_metadata, require_same_kind, save_checkpoint
+from dgnet.model.config import ConfigError, NetworkConfig
+from dgnet.model.data.pairs import PairBatch, TrainingPictures
+from dgnet.model.data.shares import Share
+from dgnet.model.data.transforms import denormalize
+from dgnet.model.data.truth_batches import TruthTriples
+from dgnet.model.devices import placed
+from dgnet.model.dgnet import DGNet
+from dgnet.model.evaluation.sheets.grids import swap_grid
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.best import BestCheckpoint
+from dgnet.model.training.config import JointConfig, require_equal_shares
+from dgnet.model.training.draws import draw
+from dgnet.model.training.encoder_step import EncoderStep
+from dgnet.model.training.execution import Execution
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.run import RunOptions, run_iterations
+from dgnet.model.training.schedule import (
     apply_learning_rate_factor,
     joint_learning_rate_factor,
     loss_weights,
 )
-from model.training.state import TrainingState
-from model.training.step import JointStep
-from model.training.teacher import checkpoint_directory
-from model.training.validation import Validation, embedder_of
+from dgnet.model.training.state import TrainingState
+from dgnet.model.training.step import JointStep
+from dgnet.model.training.teacher import checkpoint_directory
+from dgnet.model.training.validation import Validation, embedder_of
 
 GRID_PICTURES = 6
 

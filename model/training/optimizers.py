@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
-from model.appearance_encoder import AppearanceEncoder
-from model.dgnet import DGNet
-from model.teacher import Teacher
-from model.training.config import JointConfig, TeacherConfig
-from model.training.muon import ConvolutionMuon, is_hidden_matrix
+from dgnet.model.appearance_encoder import AppearanceEncoder
+from dgnet.model.dgnet import DGNet
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import JointConfig, TeacherConfig
+from dgnet.model.training.muon import ConvolutionMuon, is_hidden_matrix
 
 AnyOptimizer = TypeVar("AnyOptimizer", bound=Optimizer)
 

@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
-from model.checkpoints import CheckpointError
-from model.files import write_json
-from model.training.best import BestCheckpoint
-from model.training.schedule import iteration_seed
-from model.training.state import KEPT_STATES, TrainingState, saved_iterations
-from model.training.workers import Workers
+from dgnet.model.checkpoints import CheckpointError
+from dgnet.model.files import write_json
+from dgnet.model.training.best import BestCheckpoint
+from dgnet.model.training.schedule import iteration_seed
+from dgnet.model.training.state import KEPT_STATES, TrainingState, saved_iterations
+from dgnet.model.training.workers import Workers
 
 SUMMARY = "summary.json"
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from torch.optim import Optimizer
 
-from model.training.config import JointConfig, LossWeights, TeacherConfig
+from dgnet.model.training.config import JointConfig, LossWeights, TeacherConfig
 
 WARMED = (
     "appearance_code_reconstruction",

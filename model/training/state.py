@@ -20,8 +20,8 @@ from torch import Tensor, as_tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from model.checkpoints import CheckpointError
-from model.files import (
+from dgnet.model.checkpoints import CheckpointError
+from dgnet.model.files import (
     TensorFileError,
     read_tensors,
     replaced_directory,

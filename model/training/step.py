@@ -26,13 +26,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from model.appearance_encoder import Identification
-from model.data.pairs import PairBatch
-from model.data.transforms import random_erasing
-from model.data.truth_batches import TruthBatch
-from model.dgnet import DGNet
-from model.frozen import frozen_twin
-from model.losses import (
+from dgnet.model.appearance_encoder import Identification
+from dgnet.model.data.pairs import PairBatch
+from dgnet.model.data.transforms import random_erasing
+from dgnet.model.data.truth_batches import TruthBatch
+from dgnet.model.dgnet import DGNet
+from dgnet.model.frozen import frozen_twin
+from dgnet.model.losses import (
     discriminator_loss,
     fine_loss,
     generator_adversarial_loss,
@@ -42,11 +42,11 @@ from model.losses import (
     reconstruction_loss,
     squared_reconstruction_loss,
 )
-from model.teacher import Teacher, apply_label_policy, soft_labels
-from model.training.config import JointConfig, LossWeights
-from model.training.draws import Draws, MicroBatch, mean_losses, micro_batches
-from model.training.optimizers import JointOptimizers
-from model.training.workers import Workers
+from dgnet.model.teacher import Teacher, apply_label_policy, soft_labels
+from dgnet.model.training.config import JointConfig, LossWeights
+from dgnet.model.training.draws import Draws, MicroBatch, mean_losses, micro_batches
+from dgnet.model.training.optimizers import JointOptimizers
+from dgnet.model.training.workers import Workers
 
 Losses = dict[str, Tensor]
 """Unweighted losses by name, plus the weighted `total`; scalars."""

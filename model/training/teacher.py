@@ -13,27 +13,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.backbones import imagenet_efficientnet_lite0
-from model.checkpoints import Metadata, read_metadata, save_checkpoint
-from model.config import ConfigError, NetworkConfig
-from model.data.pairs import PictureBatch, TrainingPictures
-from model.data.shares import Share, split_rows
-from model.data.transforms import random_erasing
-from model.devices import placed
-from model.teacher import Teacher
-from model.training.best import BestCheckpoint
-from model.training.config import TeacherConfig, require_equal_shares
-from model.training.draws import mean_losses
-from model.training.execution import Execution
-from model.training.optimizers import teacher_optimizer
-from model.training.run import RunOptions, run_iterations
-from model.training.schedule import (
+from dgnet.model.backbones import imagenet_efficientnet_lite0
+from dgnet.model.checkpoints import Metadata, read_metadata, save_checkpoint
+from dgnet.model.config import ConfigError, NetworkConfig
+from dgnet.model.data.pairs import PictureBatch, TrainingPictures
+from dgnet.model.data.shares import Share, split_rows
+from dgnet.model.data.transforms import random_erasing
+from dgnet.model.devices import placed
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.best import BestCheckpoint
+from dgnet.model.training.config import TeacherConfig, require_equal_shares
+from dgnet.model.training.draws import mean_losses
+from dgnet.model.training.execution import Execution
+from dgnet.model.training.optimizers import teacher_optimizer
+from dgnet.model.training.run import RunOptions, run_iterations
+from dgnet.model.training.schedule import (
     apply_learning_rate_factor,
     iteration_seed,
     teacher_learning_rate_factor,
 )
-from model.training.state import TrainingState
-from model.training.validation import TeacherEmbedder, Validation
+from dgnet.model.training.state import TrainingState
+from dgnet.model.training.validation import TeacherEmbedder, Validation
 
 
 def require_same_backbone(pretrained: NetworkConfig, network: NetworkConfig) -> None:

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.checkpoints import Checkpoint, Metadata
-from model.config import NetworkConfig
-from model.data.layouts import DataSet
-from model.data.picture import Picture
-from model.data.transforms import normalize
-from model.dgnet import DGNet
-from model.evaluation.embedding import Embedder, embed_pictures, labelled
-from model.evaluation.measures import Embeddings, Pixels
-from model.evaluation.preflight import check_people
-from model.evaluation.retrieval import evaluate_retrieval
-from model.evaluation.similarity import CosineSimilarity
-from model.predictor import Predictor
-from model.teacher import Teacher
+from dgnet.model.checkpoints import Checkpoint, Metadata
+from dgnet.model.config import NetworkConfig
+from dgnet.model.data.layouts import DataSet
+from dgnet.model.data.picture import Picture
+from dgnet.model.data.transforms import normalize
+from dgnet.model.dgnet import DGNet
+from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
+from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
+from dgnet.model.evaluation.retrieval.preflight import check_people
+from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
+from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
+from dgnet.model.predictor import Predictor
+from dgnet.model.teacher import Teacher
 
 CRITERION = "mAP"
 """What the best state has most of, over the queries that have a match, with the step AP."""

@@ -1,8 +1,8 @@
 """The body data that everything is made from: one compact file, read without pickle.
 
-`body.npz` is made by `python -m people.assets.build` from the CC0 data of MakeHuman/MPFB; README.md
-beside it says from which version. Vertices 0 to 13,379 are the body, the rest are helper surfaces
-that clothes are cut from, eyes, and cubes that mark joints.
+`body.npz` is made by `python -m dgnet.people.assets.build` from the CC0 data of MakeHuman/MPFB;
+README.md beside it says from which version. Vertices 0 to 13,379 are the body, the rest are helper
+surfaces that clothes are cut from, eyes, and cubes that mark joints.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from people.arrays import Floats, Ints
+from dgnet.people.arrays import Floats, Ints
 
 BODY_FILE = Path(__file__).with_name("body.npz")
 SURFACES = ("body", "tights", "skirt", "eyes")
@@ -50,7 +50,9 @@ def load_assets(path: Path = BODY_FILE) -> BodyAssets:
     Raises:
         AssetError: The file is absent, is no such file, or its parts do not fit together.
     """
-    remedy = "make it anew with `python -m people.assets.build WHEEL` (people/assets/README.md)"
+    remedy = (
+        "make it anew with `python -m dgnet.people.assets.build WHEEL` (people/assets/README.md)"
+    )
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())

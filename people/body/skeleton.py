@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints
-from people.assets import BodyAssets
+from dgnet.people.arrays import Doubles, Floats, Ints
+from dgnet.people.assets import BodyAssets
 
 ARM_BONES = ("upperarm", "lowerarm", "hand", "index", "middle", "pinky", "ring", "thumb")
 LEG_BONES = ("thigh", "calf", "foot", "ball")

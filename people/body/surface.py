@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints
-from people.assets import BodyAssets
-from people.body.grids import subdivide, triangles_of
-from people.body.skeleton import ARM_BONES, FOOT_BONES, LEG_BONES, Skeleton, strongest
+from dgnet.people.arrays import Doubles, Floats, Ints
+from dgnet.people.assets import BodyAssets
+from dgnet.people.body.grids import subdivide, triangles_of
+from dgnet.people.body.skeleton import ARM_BONES, FOOT_BONES, LEG_BONES, Skeleton, strongest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from people.arrays import Floats
-from people.assets import BODY_FILE, BodyAssets, load_assets
-from people.body.skeleton import Skeleton
-from people.body.surface import Surface, make_surface
+from dgnet.people.arrays import Floats
+from dgnet.people.assets import BODY_FILE, BodyAssets, load_assets
+from dgnet.people.body.skeleton import Skeleton
+from dgnet.people.body.surface import Surface, make_surface
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Bools, Floats
-from people.body.grids import grid_triangles
-from people.body.template import Template
-from people.clothes.outfit import Appearance, Skirt, Trousers
-from people.clothes.shells import (
+from dgnet.people.arrays import Bools, Floats
+from dgnet.people.body.grids import grid_triangles
+from dgnet.people.body.template import Template
+from dgnet.people.clothes.outfit import Appearance, Skirt, Trousers
+from dgnet.people.clothes.shells import (
     Shell,
     neckline,
     over,
@@ -18,8 +18,8 @@ from people.clothes.shells import (
     top_shell,
     trousers_shell,
 )
-from people.materials import Part
-from people.piece import Piece, garment, loose, surface_columns
+from dgnet.people.materials import Part
+from dgnet.people.piece import Piece, garment, loose, surface_columns
 
 
 def clothes_pieces(

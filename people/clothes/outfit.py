@@ -1,6 +1,6 @@
 """Appearance, which DG-Net calls identity: clothes, shoes, and the colors of skin and hair.
 
-Lengths along limbs are the positions of `people.body.surface` (1 is elbow or knee, 2 wrist or
+Lengths along limbs are the positions of `dgnet.people.body.surface` (1 is elbow or knee, 2 wrist or
 ankle); heights are canonical y, with the crotch near -0.3, the waist near 1.4, the neck near 5.9.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from people.colors import Paint
-from people.materials import Fabric
+from dgnet.people.colors import Paint
+from dgnet.people.materials import Fabric
 
 TopKind = Literal[
     "t-shirt", "polo", "shirt", "long sleeves", "hoodie", "jacket", "coat", "tank", "dress"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from people.arrays import Bools, Doubles, Floats
-from people.body.mesh import normals_of, smoothed
-from people.body.surface import Surface
-from people.body.template import Template
-from people.clothes.outfit import Shoes, Skirt, Top, Trousers
+from dgnet.people.arrays import Bools, Doubles, Floats
+from dgnet.people.body.mesh import normals_of, smoothed
+from dgnet.people.body.surface import Surface
+from dgnet.people.body.template import Template
+from dgnet.people.clothes.outfit import Shoes, Skirt, Top, Trousers
 
 FAR_INSIDE = 9.0
 LAYER_GAP = 0.09

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from people.clothes.outfit import Appearance, Bottom, Shoes, Skirt, Top, TopKind, Trousers
-from people.colors import (
+from dgnet.people.clothes.outfit import Appearance, Bottom, Shoes, Skirt, Top, TopKind, Trousers
+from dgnet.people.colors import (
     BOTTOM_SHARES,
     DARK_SHARES,
     HOSIERY_SHARES,
@@ -22,9 +22,9 @@ from people.colors import (
     draw_paint,
     draw_skin,
 )
-from people.drawing.motifs import draw_motif
-from people.materials import Fabric, PatternName
-from people.randomness import choose, choose_from
+from dgnet.people.drawing.motifs import draw_motif
+from dgnet.people.materials import Fabric, PatternName
+from dgnet.people.randomness import choose, choose_from
 
 TOP_KINDS: dict[TopKind, float] = {
     "t-shirt": 42, "polo": 10, "shirt": 9, "long sleeves": 13, "hoodie": 9, "jacket": 10, "coat": 3,

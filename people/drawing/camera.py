@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Records
-from people.colors import CAR_SHARES, RGB, draw_paint, linear
-from people.development import Sensor
-from people.randomness import choose, choose_from
-from people.scene import Camera
-from people.shading.ground import GROUND, GROUND_KINDS
-from people.shading.light import Light, normalised
-from people.shading.props import PROP, PROP_KINDS
-from people.shading.walls import WALL, WALL_KINDS
+from dgnet.people.arrays import Records
+from dgnet.people.colors import CAR_SHARES, RGB, draw_paint, linear
+from dgnet.people.development import Sensor
+from dgnet.people.randomness import choose, choose_from
+from dgnet.people.scene import Camera
+from dgnet.people.shading.ground import GROUND, GROUND_KINDS
+from dgnet.people.shading.light import Light, normalised
+from dgnet.people.shading.props import PROP, PROP_KINDS
+from dgnet.people.shading.walls import WALL, WALL_KINDS
 
 GROUND_COLORS: list[RGB] = [
     (150, 146, 140), (128, 126, 124), (104, 104, 106), (168, 158, 144), (142, 128, 112),

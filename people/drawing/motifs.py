@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from people.arrays import Floats
-from people.materials import PRINT_PIXELS, Motif
+from dgnet.people.arrays import Floats
+from dgnet.people.materials import PRINT_PIXELS, Motif
 
 
 def draw_motif(random: np.random.Generator) -> Motif:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from people.body.pose import SIDES, Action, Arm, Leg, Pose, Side
-from people.colors import linear
-from people.randomness import choose, choose_from
-from people.scene import Bystander, Camera, Occluder, OccluderKind, Scene
-from people.structure import Bag, BagKind, Structure
-from people.view import Margins
+from dgnet.people.body.pose import SIDES, Action, Arm, Leg, Pose, Side
+from dgnet.people.colors import linear
+from dgnet.people.randomness import choose, choose_from
+from dgnet.people.scene import Bystander, Camera, Occluder, OccluderKind, Scene
+from dgnet.people.structure import Bag, BagKind, Structure
+from dgnet.people.view import Margins
 
 SPRITES_PER_CAMERA = 12
 OCCLUDERS: dict[OccluderKind, float] = {"person": 1, "pole": 0.6, "hedge": 0.6, "railing": 0.8}

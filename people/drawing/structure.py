@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from people.body.pose import Side
-from people.body.shape import BodyShape
-from people.colors import BAG_SHARES, BICYCLE_SHARES, draw_contrasting, draw_paint
-from people.materials import Fabric
-from people.randomness import choose, choose_from
-from people.structure import (
+from dgnet.people.body.pose import Side
+from dgnet.people.body.shape import BodyShape
+from dgnet.people.colors import BAG_SHARES, BICYCLE_SHARES, draw_contrasting, draw_paint
+from dgnet.people.materials import Fabric
+from dgnet.people.randomness import choose, choose_from
+from dgnet.people.structure import (
     HELD,
     Bag,
     Bicycle,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from people.arrays import Bools, Doubles, Floats, Records
-from people.compiled import compiled
-from people.shading.ground import dappled, ground_color
-from people.shading.light import lit_share
-from people.shading.props import CAR, POLE, prop_color, prop_part, shade_below
-from people.shading.walls import wall_color, wall_top
+from dgnet.people.arrays import Bools, Doubles, Floats, Records
+from dgnet.people.compiled import compiled
+from dgnet.people.shading.ground import dappled, ground_color
+from dgnet.people.shading.light import lit_share
+from dgnet.people.shading.props import CAR, POLE, prop_color, prop_part, shade_below
+from dgnet.people.shading.walls import wall_color, wall_top
 
 FOG_DISTANCE = 900.0
 NOTHING, ON_GROUND, ON_WALL, ON_PROP = 0, 1, 2, 3

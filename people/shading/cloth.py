@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from people.arrays import Doubles
-from people.compiled import compiled
-from people.materials import (
+from dgnet.people.arrays import Doubles
+from dgnet.people.compiled import compiled
+from dgnet.people.materials import (
     BLOCKS,
     CAMOUFLAGE,
     DIAGONAL,
@@ -21,7 +21,7 @@ from people.materials import (
     SIDE_STRIPE,
     STRIPES,
 )
-from people.noise import two_octaves, value_noise
+from dgnet.people.noise import two_octaves, value_noise
 
 
 @compiled

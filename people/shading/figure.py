@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints, Records
-from people.compiled import compiled
-from people.materials import EYES, HAIR, INNER, SHOES, SKIN, TOP
-from people.shading.cloth import cloth_color, crease, shoe_color
-from people.shading.light import lit_share
-from people.shading.skin import eye_color, hair_color, skin_color
+from dgnet.people.arrays import Doubles, Floats, Ints, Records
+from dgnet.people.compiled import compiled
+from dgnet.people.materials import EYES, HAIR, INNER, SHOES, SKIN, TOP
+from dgnet.people.shading.cloth import cloth_color, crease, shoe_color
+from dgnet.people.shading.light import lit_share
+from dgnet.people.shading.skin import eye_color, hair_color, skin_color
 
 # Columns of the array `strap`: kind, side, then its color.
 NO_STRAP, TWO_STRAPS, CROSS_STRAP = 0.0, 1.0, 2.0
@@ -107,7 +107,7 @@ def shade_figure(
     Args:
         inverse_depth: (N,) of the vertices, for perspective-correct interpolation.
         motifs: (parts, P, P) ink of printed motifs.
-        face: (3,) columns of `people.shading.skin`.
+        face: (3,) columns of `dgnet.people.shading.skin`.
         strap: (5,) kind, side, color.
         fold_seed: Of the picture's cloth folds.
     """

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from people.arrays import Doubles, Floats, Ints, Records
-from people.compiled import compiled
-from people.raster import rasterise_heights
+from dgnet.people.arrays import Doubles, Floats, Ints, Records
+from dgnet.people.compiled import compiled
+from dgnet.people.raster import rasterise_heights
 
 LIGHT = np.dtype([("to_sun", "f8", 3), ("sun", "f8", 3), ("sky", "f8", 3), ("ground", "f8", 3)])
 SHADOW = np.dtype([("right", "f8", 3), ("up", "f8", 3), ("to_sun", "f8", 3), ("scale", "f8"),

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from people.arrays import Doubles
-from people.compiled import compiled
-from people.noise import two_octaves, value_noise
+from dgnet.people.arrays import Doubles
+from dgnet.people.compiled import compiled
+from dgnet.people.noise import two_octaves, value_noise
 
 POLE, BUSH, TREE, BICYCLES, CAR, SIGN, RAILING, BIN = range(8)
 PROP_KINDS = ("pole", "bush", "tree", "bicycles", "car", "sign", "railing", "bin")

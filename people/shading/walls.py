@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from people.arrays import Doubles
-from people.compiled import compiled
-from people.noise import two_octaves, value_noise
-from people.shading.props import leaves
+from dgnet.people.arrays import Doubles
+from dgnet.people.compiled import compiled
+from dgnet.people.noise import two_octaves, value_noise
+from dgnet.people.shading.props import leaves
 
 PLASTER, BRICKS, WINDOWS, HEDGE, RAILINGS, SHOPS, GLASS, SHUTTER = range(8)
 WALL_KINDS = (

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from people.clothes.outfit import Appearance, Skirt
-from people.figure import KEYPOINT_NAMES
-from people.materials import Fabric
-from people.structure import Structure
-from people.world import Picture, World
+from dgnet.people.clothes.outfit import Appearance, Skirt
+from dgnet.people.figure import KEYPOINT_NAMES
+from dgnet.people.materials import Fabric
+from dgnet.people.structure import Structure
+from dgnet.people.world import Picture, World
 
 Value: TypeAlias = str | int | float | bool | list[float] | None
 Row: TypeAlias = dict[str, Value]

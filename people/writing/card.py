@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from people.writing.plan import Plan
+from dgnet.people.writing.plan import Plan
 
 CARD = Path(__file__).with_name("card.md")
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from people.dataset import TRUTHS_A_CIRCLE, pair_of_circle
-from people.randomness import Purpose, stream
-from people.world import SIZES, SizeName, World
+from dgnet.people.dataset import TRUTHS_A_CIRCLE, pair_of_circle
+from dgnet.people.randomness import Purpose, stream
+from dgnet.people.world import SIZES, SizeName, World
 
 RECIPE = 2
 """Counts up when equal seeds no longer give equal pictures."""

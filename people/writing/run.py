@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 
-from people.dataset import TRUTHS_A_CIRCLE
-from people.writing.attributes import Row, encode_rows
-from people.writing.card import data_card
-from people.writing.files import remove_parts, write_whole
-from people.writing.plan import Plan, world_of_truth
-from people.writing.units import write_person, write_truths
+from dgnet.people.dataset import TRUTHS_A_CIRCLE
+from dgnet.people.writing.attributes import Row, encode_rows
+from dgnet.people.writing.card import data_card
+from dgnet.people.writing.files import remove_parts, write_whole
+from dgnet.people.writing.plan import Plan, world_of_truth
+from dgnet.people.writing.units import write_person, write_truths
 
 PLAN_FILE, CARD_FILE = "set.json", "README.md"
 ATTRIBUTES_FILE, TRUTHS_FILE = "attributes.parquet", "truths.parquet"

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from people.arrays import Pixels
-from people.dataset import TRUTHS_A_CIRCLE
-from people.world import Picture, shared_world
-from people.writing.attributes import Row, person_attributes, picture_attributes
-from people.writing.files import write_whole
-from people.writing.plan import (
+from dgnet.people.arrays import Pixels
+from dgnet.people.dataset import TRUTHS_A_CIRCLE
+from dgnet.people.world import Picture, shared_world
+from dgnet.people.writing.attributes import Row, person_attributes, picture_attributes
+from dgnet.people.writing.files import write_whole
+from dgnet.people.writing.plan import (
     MASKS,
     TRUTHS,
     Plan,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.problems import UNAUTHORIZED, Problem, problem_response
+from dgnet.service.problems import UNAUTHORIZED, Problem, problem_response
 
 PROTECTED_PREFIX = "/v1/"
 

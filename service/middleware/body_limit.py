@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import BODY_TOO_LARGE, OVERLOADED, Problem, problem_response
+from dgnet.service.problems import BODY_TOO_LARGE, OVERLOADED, Problem, problem_response
 
 
 class BodyLimitMiddleware:

@@ -14,8 +14,8 @@ import time
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import Metrics
-from service.problems import INTERNAL_ERROR, Problem, problem_response
+from dgnet.service.metrics import Metrics
+from dgnet.service.problems import INTERNAL_ERROR, Problem, problem_response
 
 access_log = logging.getLogger("dgnet.access")
 error_log = logging.getLogger("dgnet.service")

@@ -13,19 +13,22 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from service.archives import (
+from dgnet.jobs.dataset_names import dataset_root, is_wanted
+from dgnet.jobs.generation.jobs import FINAL_STATES
+from dgnet.jobs.generation.spec import SourceLayout
+from dgnet.service.archives import (
     ArchiveError,
     ArchiveTooLarge,
     NotAnArchive,
     UnpackLimits,
     unpack,
 )
-from service.dataset_checks import checked
-from service.dataset_names import dataset_root, is_wanted
-from service.desk import Bulk, Desk, bulk_of, desk_of
-from service.negotiation import parse_prefer
-from service.openapi import BINARY, QUEUE_KINDS, header, problems, request_header
-from service.problems import (
+from dgnet.service.dataset_checks import checked
+from dgnet.service.dataset_store import DatasetRecord, UnknownDataset
+from dgnet.service.dependencies import Bulk, Dependencies, bulk_of, dependencies_of
+from dgnet.service.negotiation import parse_prefer
+from dgnet.service.openapi import BINARY, QUEUE_KINDS, header, problems, request_header
+from dgnet.service.problems import (
     ARCHIVE_TOO_LARGE,
     BAD_ARCHIVE,
     BAD_REQUEST,
@@ -43,10 +46,9 @@ from service.problems import (
     Problem,
     ProblemKind,
 )
-from service.schemas import DatasetList, DatasetView, FolderRequest
-from service.settings import ServiceSettings
-from service.shelf import DatasetRecord, UnknownDataset
-from service.uploads import (
+from dgnet.service.schemas import DatasetList, DatasetView, FolderRequest
+from dgnet.service.settings import ServiceSettings
+from dgnet.service.uploads import (
     ARCHIVE_MEDIA_TYPES,
     ARCHIVE_PART,
     FORM,
@@ -56,8 +58,6 @@ from service.uploads import (
     storage_problems,
     to_the_end,
 )
-from worker.generation.jobs import FINAL_STATES
-from worker.generation.spec import SourceLayout
 
 router = APIRouter(tags=["data sets"])
 JOBS_LOOKED_THROUGH = 1000  # newest ones, for those that use a data set
@@ -121,11 +121,13 @@ async def create_dataset(
     ] = None,
 ) -> DatasetView:
     """Archives are streamed to the disk, unpacked within limits and checked by a worker."""
-    desk, bulk = desk_of(request), bulk_of(request)
+    dependencies, bulk = dependencies_of(request), bulk_of(request)
     content_type = request.headers.get("content-type")
     if is_upload(content_type):
-        await desk.serving_model()  # nobody sends gigabytes for an answer that nobody can give
-        record = await _uploaded(request, desk, bulk, layout, pattern)
+        await (
+            dependencies.serving_model()
+        )  # nobody sends gigabytes for an answer that nobody can give
+        record = await _uploaded(request, dependencies, bulk, layout, pattern)
     elif (content_type or "").partition(";")[0].strip().lower() == "application/json":
         wanted = _folder_request(await request.body())
         record = await _registered(bulk, wanted)
@@ -135,9 +137,11 @@ async def create_dataset(
             f"Content-Type is {(content_type or 'absent')[:200]!r}; expected an archive "
             f"({', '.join(ARCHIVE_MEDIA_TYPES)}), {FORM} or application/json.",
         )
-    record, report = await _checked(desk, bulk, record, _wait_seconds(request, desk.settings))
+    record, report = await _checked(
+        dependencies, bulk, record, _wait_seconds(request, dependencies.settings)
+    )
     if record.state == "unusable":
-        await asyncio.to_thread(bulk.shelf.remove, record)
+        await asyncio.to_thread(bulk.dataset_store.remove, record)
         raise Problem(UNUSABLE_DATASET, f"{record.error} Nothing was kept of this request.")
     response.headers["Location"] = f"/v1/datasets/{record.id}"
     return _view(record, report)
@@ -151,7 +155,7 @@ async def create_dataset(
 )
 async def list_datasets(request: Request) -> DatasetList:
     """All of them, newest first, without their reports."""
-    records = await asyncio.to_thread(bulk_of(request).shelf.all)
+    records = await asyncio.to_thread(bulk_of(request).dataset_store.all)
     return DatasetList(data=[_view(record, None) for record in records])
 
 
@@ -165,7 +169,7 @@ async def show_dataset(request: Request, response: Response, dataset_id: str) ->
     """With its report as soon as the check is done; asks for the check if nobody has yet."""
     bulk = bulk_of(request)
     record = await _known(bulk, dataset_id)
-    record, report = await _checked(desk_of(request), bulk, record, wait_seconds=0)
+    record, report = await _checked(dependencies_of(request), bulk, record, wait_seconds=0)
     response.headers["Cache-Control"] = "no-store"
     return _view(record, report)
 
@@ -180,7 +184,7 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
     """Removes the pictures of an upload; a registered folder is only forgotten."""
     bulk = bulk_of(request)
     record = await _known(bulk, dataset_id)
-    for job in await bulk.ledger.list(limit=JOBS_LOOKED_THROUGH):
+    for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH):
         source = job.spec["source"]
         uses = record.id == source.get("dataset") or record.folder == source.get("folder")
         if uses and job.state not in FINAL_STATES:
@@ -188,14 +192,18 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
                 DATASET_IN_USE,
                 f"Job {job.job_id} takes its pictures from {record.id}; wait for it, or cancel it.",
             )
-    await asyncio.to_thread(bulk.shelf.remove, record)
+    await asyncio.to_thread(bulk.dataset_store.remove, record)
     return Response(status_code=204)
 
 
 async def _uploaded(
-    request: Request, desk: Desk, bulk: Bulk, layout: str | None, pattern: str | None
+    request: Request,
+    dependencies: Dependencies,
+    bulk: Bulk,
+    layout: str | None,
+    pattern: str | None,
 ) -> DatasetRecord:
-    settings = desk.settings
+    settings = dependencies.settings
     if bulk.upload_slots.locked():
         raise Problem(
             OVERLOADED,
@@ -230,7 +238,7 @@ async def _uploaded(
                     raise ArchiveError(
                         f"The archive has no picture ({unpacked.ignored} other files)."
                     )
-                return bulk.shelf.adopt(
+                return bulk.dataset_store.adopt(
                     dataset_root(pictures), layout=layout, pattern=pattern, unpacked=unpacked
                 )
 
@@ -249,7 +257,7 @@ def _kind_of(error: ArchiveError) -> ProblemKind:
 @asynccontextmanager
 async def _incoming(bulk: Bulk) -> AsyncGenerator[Path]:
     """Made and removed in threads: a hundred thousand files take a while to go."""
-    manager = bulk.shelf.incoming()
+    manager = bulk.dataset_store.incoming()
     folder = await asyncio.to_thread(manager.__enter__)
     try:
         yield folder
@@ -274,7 +282,7 @@ def _folder_request(body: bytes) -> FolderRequest:
 async def _registered(bulk: Bulk, wanted: FolderRequest) -> DatasetRecord:
     try:
         return await asyncio.to_thread(
-            bulk.shelf.register, wanted.folder, wanted.layout, wanted.pattern
+            bulk.dataset_store.register, wanted.folder, wanted.layout, wanted.pattern
         )
     except ValueError as error:
         raise Problem(INVALID_REQUEST, f"folder: {error}.") from error
@@ -291,16 +299,16 @@ def _wait_seconds(request: Request, settings: ServiceSettings) -> float:
 
 async def _known(bulk: Bulk, dataset_id: str) -> DatasetRecord:
     try:
-        return await asyncio.to_thread(bulk.shelf.get, dataset_id)
+        return await asyncio.to_thread(bulk.dataset_store.get, dataset_id)
     except UnknownDataset as error:
         raise Problem(UNKNOWN_DATASET, str(error)) from error
 
 
 async def _checked(
-    desk: Desk, bulk: Bulk, record: DatasetRecord, wait_seconds: float
+    dependencies: Dependencies, bulk: Bulk, record: DatasetRecord, wait_seconds: float
 ) -> tuple[DatasetRecord, dict[str, Any] | None]:
     try:
-        return await checked(desk, bulk, record, wait_seconds=wait_seconds)
+        return await checked(dependencies, bulk, record, wait_seconds=wait_seconds)
     except UnknownDataset as error:  # deleted while it was checked
         raise Problem(UNKNOWN_DATASET, str(error)) from error
 

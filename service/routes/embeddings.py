@@ -14,12 +14,14 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from service.answers import result_headers
-from service.desk import Desk, desk_of
-from service.encoding import NPY_MEDIA_TYPE, encode_npy
-from service.forms import parse_form
-from service.negotiation import negotiate
-from service.openapi import (
+from dgnet.jobs.contract import EmbedJob, EmbedResult, Float32Array, ModelInfo
+from dgnet.jobs.errors import JobFailed
+from dgnet.service.answers import result_headers
+from dgnet.service.dependencies import Dependencies, dependencies_of
+from dgnet.service.encoding import NPY_MEDIA_TYPE, encode_npy
+from dgnet.service.forms import parse_form
+from dgnet.service.negotiation import negotiate
+from dgnet.service.openapi import (
     BINARY,
     QUEUE_KINDS,
     RESULT_HEADERS,
@@ -27,8 +29,9 @@ from service.openapi import (
     problems,
     request_header,
 )
-from service.pictures import PreparedPicture
-from service.problems import (
+from dgnet.service.picture_pool import Source
+from dgnet.service.pictures import PreparedPicture
+from dgnet.service.problems import (
     ANIMATED_PICTURE,
     BAD_REQUEST,
     DAMAGED_PICTURE,
@@ -44,11 +47,8 @@ from service.problems import (
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
-from service.routes.plain import PlainRoute
-from service.schemas import EmbeddingsRequest, EmbeddingsView
-from service.studio import Source
-from worker.contract import EmbedJob, EmbedResult, Float32Array, ModelInfo
-from worker.errors import JobFailed
+from dgnet.service.routes.plain import PlainRoute
+from dgnet.service.schemas import EmbeddingsRequest, EmbeddingsView
 
 router = APIRouter(tags=["embeddings"], route_class=PlainRoute)
 OFFERED = ("application/json", NPY_MEDIA_TYPE)
@@ -114,19 +114,21 @@ async def create_embeddings(
     ] = False,
 ) -> Response:
     """Embed up to 64 pictures in one request."""
-    desk = desk_of(request)
+    dependencies = dependencies_of(request)
     media_type = negotiate(request.headers.get("accept"), OFFERED)
-    model = await desk.serving_model()
+    model = await dependencies.serving_model()
     body = await request.body()
     started = time.perf_counter()
-    sources, encoding_format = _read(request.headers.get("content-type"), body, desk, model)
-    pictures = await desk.studio.prepare(sources, model)
+    sources, encoding_format = _read(request.headers.get("content-type"), body, dependencies, model)
+    pictures = await dependencies.picture_pool.prepare(sources, model)
     failures = _failures(pictures, partial=partial)
     usable = [picture.pixels for picture in pictures if isinstance(picture, PreparedPicture)]
     decode_seconds = time.perf_counter() - started
 
-    job_id = await desk.jobs.submit(EmbedJob(images=np.stack(usable)))
-    result = await desk.jobs.wait(job_id, timeout_seconds=desk.settings.request_timeout_seconds)
+    job_id = await dependencies.jobs.submit(EmbedJob(images=np.stack(usable)))
+    result = await dependencies.jobs.wait(
+        job_id, timeout_seconds=dependencies.settings.request_timeout_seconds
+    )
     if not isinstance(result, EmbedResult):
         raise JobFailed("The worker answered an embedding with something else; ask its operator.")
 
@@ -149,21 +151,21 @@ async def create_embeddings(
 
 
 def _read(
-    content_type: str | None, body: bytes, desk: Desk, model: ModelInfo
+    content_type: str | None, body: bytes, dependencies: Dependencies, model: ModelInfo
 ) -> tuple[list[Source], EncodingFormat]:
     """The pictures of the request, from either kind of body."""
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type == "application/json":
-        return _read_json(body, desk, model)
+        return _read_json(body, dependencies, model)
     if media_type == "multipart/form-data":
-        parts = parse_form(content_type, body, max_parts=desk.settings.max_pictures)
+        parts = parse_form(content_type, body, max_parts=dependencies.settings.max_pictures)
         files = [part for part in parts if part.name == FILES_PART]
         if not files:
             arrived = ", ".join(sorted({repr(part.name) for part in parts})) or "none"
             raise Problem(
                 MISSING_PART,
                 f"The form has no part {FILES_PART!r} (parts that arrived: {arrived[:200]}); "
-                f"expected 1 to {desk.settings.max_pictures} pictures of that name.",
+                f"expected 1 to {dependencies.settings.max_pictures} pictures of that name.",
             )
         return [
             Source(part.content, _label(index, part.filename)) for index, part in enumerate(files)
@@ -175,7 +177,9 @@ def _read(
     )
 
 
-def _read_json(body: bytes, desk: Desk, model: ModelInfo) -> tuple[list[Source], EncodingFormat]:
+def _read_json(
+    body: bytes, dependencies: Dependencies, model: ModelInfo
+) -> tuple[list[Source], EncodingFormat]:
     try:
         wanted = EmbeddingsRequest.model_validate_json(body)
     except ValidationError as error:
@@ -196,10 +200,10 @@ def _read_json(body: bytes, desk: Desk, model: ModelInfo) -> tuple[list[Source],
     uris = [wanted.input] if isinstance(wanted.input, str) else wanted.input
     if not uris:
         raise Problem(INVALID_REQUEST, "input: the list is empty; expected at least one data URI.")
-    if len(uris) > desk.settings.max_pictures:
+    if len(uris) > dependencies.settings.max_pictures:
         raise Problem(
             TOO_MANY_PICTURES,
-            f"input has {len(uris)} pictures; at most {desk.settings.max_pictures} are accepted. "
+            f"input has {len(uris)} pictures; at most {dependencies.settings.max_pictures} are accepted. "
             "Send several requests.",
         )
     sources = [Source(_from_data_uri(uri, index), _label(index)) for index, uri in enumerate(uris)]

@@ -15,10 +15,16 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
-from service.desk import Bulk, bulk_of
-from service.generation_views import GenerationId, generation_view
-from service.openapi import QUEUE_KINDS, header, problems, request_header
-from service.problems import (
+from dgnet.jobs.errors import JobError
+from dgnet.jobs.generation.errors import SpecError
+from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
+from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
+from dgnet.jobs.storage import resolve_below
+from dgnet.service.dataset_store import UnknownDataset
+from dgnet.service.dependencies import Bulk, bulk_of
+from dgnet.service.generation_views import GenerationId, generation_view
+from dgnet.service.openapi import QUEUE_KINDS, header, problems, request_header
+from dgnet.service.problems import (
     BAD_REQUEST,
     DESTINATION_REFUSED,
     INVALID_REQUEST,
@@ -27,13 +33,7 @@ from service.problems import (
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
-from service.schemas import GenerationList, GenerationView
-from service.shelf import UnknownDataset
-from worker.errors import JobError
-from worker.generation.errors import SpecError
-from worker.generation.jobs import GenerationJob, JobEvent
-from worker.generation.spec import GenerationSpec, SourceSpec, spec_from
-from worker.storage import resolve_below
+from dgnet.service.schemas import GenerationList, GenerationView
 
 router = APIRouter(tags=["jobs"])
 RETRY_MILLISECONDS = 2000  # after which a client that lost its stream comes back
@@ -102,7 +102,7 @@ async def submit_job(request: Request, response: Response) -> GenerationView:
             "output.destination is not below a place that this server writes to; leave it out and "
             "fetch the archive, or ask the operator to name it in DGNET_JOB_DESTINATIONS.",
         )
-    job, created = await bulk.ledger.submit(spec, idempotency_key=key)
+    job, created = await bulk.job_store.submit(spec, idempotency_key=key)
     response.headers["Location"] = f"/v1/jobs/{job.job_id}"
     if not created:
         response.headers["Idempotency-Replayed"] = "true"
@@ -124,14 +124,14 @@ async def list_jobs(
 ) -> GenerationList:
     """Newest first; `next` leads to older ones. Swaps are not listed."""
     bulk = bulk_of(request)
-    jobs = await bulk.ledger.list(limit=limit, before=before)
+    jobs = await bulk.job_store.list(limit=limit, before=before)
     more = f"/v1/jobs?limit={limit}&before={jobs[-1].created:.3f}" if len(jobs) == limit else None
     return GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
 
 
 async def _existing(request: Request, job_id: GenerationId) -> GenerationJob:
     """Whether a job is there has to be known before a stream of its events begins."""
-    return await bulk_of(request).ledger.get(job_id)
+    return await bulk_of(request).job_store.get(job_id)
 
 
 @router.get(
@@ -149,7 +149,7 @@ async def follow_job(
 ) -> AsyncIterable[ServerSentEvent]:
     """Server-sent events `state` and `progress`, each with the job as in GET; ends with the job."""
     bulk = bulk_of(request)
-    events = bulk.ledger.events(job.job_id, after=last_event_id)
+    events = bulk.job_store.events(job.job_id, after=last_event_id)
     async for event in _until_closing(events, bulk.closing):
         yield ServerSentEvent(
             event=event.kind,
@@ -168,7 +168,7 @@ async def follow_job(
 async def cancel_job(request: Request, job_id: GenerationId) -> GenerationView:
     """Stops within a batch; what is published stays, so that it can be resumed."""
     bulk = bulk_of(request)
-    return _view(bulk, await bulk.ledger.cancel(job_id))
+    return _view(bulk, await bulk.job_store.cancel(job_id))
 
 
 @router.post(
@@ -183,7 +183,7 @@ async def cancel_job(request: Request, job_id: GenerationId) -> GenerationView:
 async def resume_job(request: Request, job_id: GenerationId) -> GenerationView:
     """Carries on what failed or was cancelled; a job that is under way is left as it is."""
     bulk = bulk_of(request)
-    return _view(bulk, await bulk.ledger.resume(job_id))
+    return _view(bulk, await bulk.job_store.resume(job_id))
 
 
 @router.delete(
@@ -194,7 +194,7 @@ async def resume_job(request: Request, job_id: GenerationId) -> GenerationView:
 )
 async def delete_job(request: Request, job_id: GenerationId) -> Response:
     """Cancels it and frees its storage; can be repeated."""
-    await bulk_of(request).ledger.delete(job_id)
+    await bulk_of(request).job_store.delete(job_id)
     return Response(status_code=204)
 
 
@@ -236,7 +236,7 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
     source = spec.source
     if source.dataset is not None:
         try:
-            record = await asyncio.to_thread(bulk.shelf.get, source.dataset)
+            record = await asyncio.to_thread(bulk.dataset_store.get, source.dataset)
         except UnknownDataset as error:
             raise _invalid_field("source.dataset", str(error)) from error
         if record.state == "unusable":

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from service.desk import desk_of
-from service.openapi import problems
-from service.problems import JOB_KINDS
-from service.schemas import Health
-from worker.contract import Lane
-from worker.errors import QueueUnavailable
+from dgnet.jobs.contract import Lane
+from dgnet.jobs.errors import QueueUnavailable
+from dgnet.service.dependencies import dependencies_of
+from dgnet.service.openapi import problems
+from dgnet.service.problems import JOB_KINDS
+from dgnet.service.schemas import Health
 
 router = APIRouter(tags=["operations"])
 LANES: tuple[Lane, ...] = ("small", "bulk")
@@ -30,9 +30,9 @@ async def livez() -> Health:
 )
 async def readyz(request: Request) -> Health:
     """200 when the queue answers and a live worker has passed its canary, else 503."""
-    desk = desk_of(request)
-    await desk.jobs.depth("small")  # heartbeats may be cached; this asks the queue itself
-    model = await desk.serving_model()
+    dependencies = dependencies_of(request)
+    await dependencies.jobs.depth("small")  # heartbeats may be cached; this asks the queue itself
+    model = await dependencies.serving_model()
     return Health(status="ready", model=model.model_id)
 
 
@@ -44,13 +44,13 @@ async def readyz(request: Request) -> Health:
 )
 async def metrics(request: Request) -> Response:
     """Requests, latencies, queue depth and workers; answers while the queue is away, too."""
-    desk = desk_of(request)
+    dependencies = dependencies_of(request)
     try:
-        depths = {str(lane): await desk.jobs.depth(lane) for lane in LANES}
-        workers = await desk.jobs.workers()
+        depths = {str(lane): await dependencies.jobs.depth(lane) for lane in LANES}
+        workers = await dependencies.jobs.workers()
     except QueueUnavailable:
-        desk.metrics.set_queue_down()
+        dependencies.metrics.set_queue_down()
     else:
         ready = sum(worker.ready for worker in workers)
-        desk.metrics.set_queue(depths=depths, ready=ready, starting=len(workers) - ready)
-    return Response(desk.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+        dependencies.metrics.set_queue(depths=depths, ready=ready, starting=len(workers) - ready)
+    return Response(dependencies.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -10,24 +10,24 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from service.answers import composite_response, job_path
-from service.desk import desk_of
-from service.encoding import COMPOSITE_MEDIA_TYPES
-from service.generation_views import generation_view
-from service.negotiation import negotiate
-from service.openapi import RESULT_HEADERS, composite_content, problems, request_header
-from service.problems import (
+from dgnet.jobs.contract import EmbedResult, JobStatus, SwapResult
+from dgnet.jobs.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
+from dgnet.jobs.generation.records import is_job_id
+from dgnet.service.answers import composite_response, job_path
+from dgnet.service.dependencies import dependencies_of
+from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES
+from dgnet.service.generation_views import generation_view
+from dgnet.service.negotiation import negotiate
+from dgnet.service.openapi import RESULT_HEADERS, composite_content, problems, request_header
+from dgnet.service.problems import (
     INVALID_REQUEST,
     JOB_KINDS,
     NOT_ACCEPTABLE,
     RESULT_NOT_READY,
     Problem,
 )
-from service.schemas import GenerationView, JobView, ProblemSummary
-from service.settings import ServiceSettings
-from worker.contract import EmbedResult, JobStatus, SwapResult
-from worker.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
-from worker.generation.records import is_job_id
+from dgnet.service.schemas import GenerationView, JobView, ProblemSummary
+from dgnet.service.settings import ServiceSettings
 
 router = APIRouter(tags=["jobs"])
 _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"], INVALID_REQUEST)
@@ -53,14 +53,14 @@ async def show_job(
     """State of a swap, with the address of its composite once it is done; or of a generation job,
     with its counts and the addresses of what it made.
     """
-    desk = desk_of(request)
-    if is_job_id(job_id) and desk.bulk is not None:
+    dependencies = dependencies_of(request)
+    if is_job_id(job_id) and dependencies.bulk is not None:
         response.headers["Cache-Control"] = "no-store"
-        job = await desk.bulk.ledger.get(job_id)
-        retention_seconds = desk.bulk.storage.job_retention_seconds
+        job = await dependencies.bulk.job_store.get(job_id)
+        retention_seconds = dependencies.bulk.storage.job_retention_seconds
         return generation_view(job, retention_seconds=retention_seconds)
-    size = _size(width, height, desk.settings)
-    status = await desk.jobs.status(job_id)
+    size = _size(width, height, dependencies.settings)
+    status = await dependencies.jobs.status(job_id)
     response.headers["Cache-Control"] = "no-store"
     error = _failure(status)
     if isinstance(status.result, SwapResult | EmbedResult):
@@ -105,10 +105,10 @@ async def fetch_result(
     request: Request, job_id: str, width: Side = None, height: Side = None
 ) -> Response:
     """The composite in the negotiated format; 409 while the job is not done."""
-    desk = desk_of(request)
+    dependencies = dependencies_of(request)
     media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
-    size = _size(width, height, desk.settings)
-    status = await desk.jobs.status(job_id)
+    size = _size(width, height, dependencies.settings)
+    status = await dependencies.jobs.status(job_id)
     error = _failure(status)
     if error is not None:
         raise error
@@ -120,7 +120,7 @@ async def fetch_result(
             f"The job is {status.state}; try again until GET {job_path(job_id, None)} says 'done'.",
             headers={"Retry-After": "1"},
         )
-    return await composite_response(desk, status.result, media_type, size=size)
+    return await composite_response(dependencies, status.result, media_type, size=size)
 
 
 def _size(

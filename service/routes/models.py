@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.desk import desk_of
-from service.openapi import problems
-from service.problems import JOB_KINDS, UNKNOWN_MODEL, Problem
-from service.schemas import ModelList, ModelView
-from worker.contract import WorkerInfo
+from dgnet.jobs.contract import WorkerInfo
+from dgnet.service.dependencies import dependencies_of
+from dgnet.service.openapi import problems
+from dgnet.service.problems import JOB_KINDS, UNKNOWN_MODEL, Problem
+from dgnet.service.schemas import ModelList, ModelView
 
 router = APIRouter(tags=["models"])
 
@@ -24,7 +24,7 @@ router = APIRouter(tags=["models"])
 )
 async def list_models(request: Request) -> ModelList:
     """Every model that a live worker serves; empty while no worker lives."""
-    return ModelList(data=_views(await desk_of(request).jobs.workers()))
+    return ModelList(data=_views(await dependencies_of(request).jobs.workers()))
 
 
 @router.get(
@@ -35,7 +35,7 @@ async def list_models(request: Request) -> ModelList:
 )
 async def show_model(request: Request, response: Response, model_id: str) -> ModelView:
     """The model of this id or version; of several versions, the one most workers serve."""
-    views = _views(await desk_of(request).jobs.workers())
+    views = _views(await dependencies_of(request).jobs.workers())
     for view in views:
         if model_id in (view.id, view.version):
             response.headers["X-Model-Version"] = view.version

@@ -11,11 +11,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from service.desk import bulk_of
-from service.generation_views import GenerationId
-from service.negotiation import negotiate
-from service.openapi import BINARY, Responses, header, problems, request_header
-from service.problems import (
+from dgnet.jobs.errors import JobExpired
+from dgnet.jobs.storage import job_folder, resolve_below
+from dgnet.jobs.tarball import files_below, tar_range, tar_size
+from dgnet.service.dependencies import bulk_of
+from dgnet.service.generation_views import GenerationId
+from dgnet.service.negotiation import negotiate
+from dgnet.service.openapi import BINARY, Responses, header, problems, request_header
+from dgnet.service.problems import (
     JOB_KINDS,
     NOT_ACCEPTABLE,
     RANGE_NOT_SATISFIABLE,
@@ -24,10 +27,7 @@ from service.problems import (
     Problem,
     ProblemKind,
 )
-from service.ranges import file_response, ranged_response
-from service.tarball import files_below, tar_range, tar_size
-from worker.errors import JobExpired
-from worker.storage import job_folder, resolve_below
+from dgnet.service.ranges import file_response, ranged_response
 
 router = APIRouter(tags=["jobs"])
 
@@ -51,7 +51,7 @@ _MEDIA_TYPES: Final = {
 async def _finished_folder(request: Request, job_id: GenerationId) -> Path:
     """The folder of a job that is done; 404, 409 or 410 for any other."""
     bulk = bulk_of(request)
-    job = await bulk.ledger.get(job_id)
+    job = await bulk.job_store.get(job_id)
     if job.state == "expired":
         raise JobExpired(f"What {job_id} made was removed after the retention time; submit it anew")
     if job.state != "done":

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from service.answers import composite_response, job_accepted, job_path
-from service.desk import desk_of
-from service.encoding import COMPOSITE_MEDIA_TYPES
-from service.forms import FormPart, parse_form
-from service.negotiation import negotiate, parse_prefer
-from service.openapi import (
+from dgnet.jobs.contract import SwapJob, SwapResult
+from dgnet.jobs.errors import JobFailed, WaitTimeout
+from dgnet.service.answers import composite_response, job_accepted, job_path
+from dgnet.service.dependencies import dependencies_of
+from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES
+from dgnet.service.forms import FormPart, parse_form
+from dgnet.service.negotiation import negotiate, parse_prefer
+from dgnet.service.openapi import (
     BINARY,
     PICTURE_TYPES,
     QUEUE_KINDS,
@@ -23,7 +25,8 @@ from service.openapi import (
     problems,
     request_header,
 )
-from service.problems import (
+from dgnet.service.picture_pool import Source
+from dgnet.service.problems import (
     ANIMATED_PICTURE,
     BAD_REQUEST,
     DAMAGED_PICTURE,
@@ -37,11 +40,8 @@ from service.problems import (
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
-from service.routes.plain import PlainRoute
-from service.schemas import JobView
-from service.studio import Source
-from worker.contract import SwapJob, SwapResult
-from worker.errors import JobFailed, WaitTimeout
+from dgnet.service.routes.plain import PlainRoute
+from dgnet.service.schemas import JobView
 
 router = APIRouter(tags=["swaps"], route_class=PlainRoute)
 ROLES = ("appearance", "structure")
@@ -116,30 +116,30 @@ async def create_swap(
     ] = None,
 ) -> Response:
     """Two pictures in, one composite out."""
-    desk = desk_of(request)
+    dependencies = dependencies_of(request)
     media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
     preference = parse_prefer(request.headers.getlist("prefer"))
-    model = await desk.serving_model()
+    model = await dependencies.serving_model()
     body = await request.body()
     started = time.perf_counter()
     parts = parse_form(
-        request.headers.get("content-type"), body, max_parts=desk.settings.max_pictures
+        request.headers.get("content-type"), body, max_parts=dependencies.settings.max_pictures
     )
     sources = [_source(parts, role) for role in ROLES]
-    appearance, structure = await desk.studio.prepare_or_refuse(sources, model)
+    appearance, structure = await dependencies.picture_pool.prepare_or_refuse(sources, model)
     decode_seconds = time.perf_counter() - started
     size = (structure.original_width, structure.original_height) if resize == "structure" else None
 
-    job_id = await desk.jobs.submit(
+    job_id = await dependencies.jobs.submit(
         SwapJob(appearance_image=appearance.pixels, structure_image=structure.pixels)
     )
     if preference.respond_async and preference.wait_seconds is None:
         return job_accepted(job_id, size, applied="respond-async")
-    wait_seconds = desk.settings.request_timeout_seconds
+    wait_seconds = dependencies.settings.request_timeout_seconds
     if preference.wait_seconds is not None:
-        wait_seconds = min(float(preference.wait_seconds), desk.settings.max_wait_seconds)
+        wait_seconds = min(float(preference.wait_seconds), dependencies.settings.max_wait_seconds)
     try:
-        result = await desk.jobs.wait(job_id, timeout_seconds=wait_seconds)
+        result = await dependencies.jobs.wait(job_id, timeout_seconds=wait_seconds)
     except WaitTimeout as error:
         if preference.allows_202:
             applied = "respond-async" if preference.respond_async else f"wait={wait_seconds:g}"
@@ -148,7 +148,7 @@ async def create_swap(
     if not isinstance(result, SwapResult):
         raise JobFailed("The worker answered a swap with something else; ask its operator.")
     return await composite_response(
-        desk, result, media_type, size=size, decode_seconds=decode_seconds
+        dependencies, result, media_type, size=size, decode_seconds=decode_seconds
     )
 
 

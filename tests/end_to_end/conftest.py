@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoints import save_checkpoint
-from model.config import preset
-from model.dgnet import DGNet
+from dgnet.model.checkpoints import save_checkpoint
+from dgnet.model.config import preset
+from dgnet.model.dgnet import DGNet
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dgnet.pictures import read_pictures
-from dgnet.remote import decode_composite, embed_pictures, swap_pairs
+from dgnet.commands.pictures import read_pictures
+from dgnet.commands.remote import decode_composite, embed_pictures, swap_pairs
+from dgnet.model.predictor import Predictor
 from dgnet.samples import SAMPLE_PEOPLE
-from model.predictor import Predictor
 from tests.processes import STOP_SECONDS, command, service, wait_until_ready
 from tests.redis_server import RedisServer
 

@@ -20,14 +20,14 @@ from typing import Any
 
 import torch
 
-from tests.worker.generation.jobs import load
+from dgnet.generation.upload.store import Store
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.jobs.storage import StorageSettings
+from dgnet.worker.device import DeviceThread
+from dgnet.worker.main import run_worker
+from dgnet.worker.runner import GenerationRunner
+from tests.generation.jobs import load
 from tests.worker.harness import ROOT
-from worker.device import DeviceThread
-from worker.generation.runner import GenerationRunner
-from worker.generation.store import Store
-from worker.main import run_worker
-from worker.settings import QueueSettings, WorkerSettings
-from worker.storage import StorageSettings
 
 SLOW = "TEST_SECONDS_PER_BATCH"
 """With this variable every bulk device call takes so much longer: there is time to kill."""

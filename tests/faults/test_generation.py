@@ -18,15 +18,17 @@ import pytest
 import pytest_asyncio
 import torch
 
-from model.checkpoints import Checkpoint
-from model.predictor import Predictor
+from dgnet.jobs.connection import connect
+from dgnet.jobs.errors import JobError
+from dgnet.jobs.generation.job_store import JobStore
+from dgnet.jobs.generation.jobs import GenerationJob
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.jobs.settings import QueueSettings
+from dgnet.jobs.storage import StorageSettings, job_folder
+from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.predictor import Predictor
 from tests.faults.processes import bulk_process
-from tests.model.tiny import write_people
-from tests.processes import STOP_SECONDS, service, wait_until_ready
-from tests.redis_server import RedisServer, redis_server_binary
-from tests.s3_server import BUCKET, S3Server
-from tests.worker.generation.bulk import ended, files_of, spec_of
-from tests.worker.generation.jobs import (
+from tests.generation.jobs import (
     PERSONS,
     contents,
     job_of,
@@ -35,14 +37,12 @@ from tests.worker.generation.jobs import (
     run,
     save_tiny_checkpoint,
 )
+from tests.model.tiny import write_people
+from tests.processes import STOP_SECONDS, service, wait_until_ready
+from tests.redis_server import RedisServer, redis_server_binary
+from tests.s3_server import BUCKET, S3Server
+from tests.worker.bulk import ended, files_of, spec_of
 from tests.worker.harness import flush, queue_settings, until
-from worker.connection import connect
-from worker.errors import JobError
-from worker.generation.jobs import GenerationJob
-from worker.generation.ledger import Ledger
-from worker.generation.spec import GenerationSpec
-from worker.settings import QueueSettings
-from worker.storage import StorageSettings, job_folder
 
 pytestmark = pytest.mark.skipif(
     redis_server_binary() is None, reason="no redis-server on PATH or beside the interpreter"
@@ -93,97 +93,99 @@ def storage(tmp_path: Path) -> StorageSettings:
 
 
 @pytest_asyncio.fixture
-async def ledger(settings: QueueSettings, storage: StorageSettings) -> AsyncGenerator[Ledger]:
+async def job_store(settings: QueueSettings, storage: StorageSettings) -> AsyncGenerator[JobStore]:
     assert settings.redis_url is not None
     redis = connect(settings.redis_url)
-    yield Ledger(redis, settings, storage)
+    yield JobStore(redis, settings, storage)
     await redis.aclose()
 
 
-async def look(ledger: Ledger, job_id: str) -> GenerationJob | None:
+async def look(job_store: JobStore, job_id: str) -> GenerationJob | None:
     """None while Redis is away."""
     try:
-        return await ledger.get(job_id)
+        return await job_store.get(job_id)
     except JobError:
         return None
 
 
-async def reach(ledger: Ledger, job_id: str, condition: Callable[[GenerationJob], bool]) -> None:
+async def reach(
+    job_store: JobStore, job_id: str, condition: Callable[[GenerationJob], bool]
+) -> None:
     async def reached() -> bool:
-        job = await look(ledger, job_id)
+        job = await look(job_store, job_id)
         return job is not None and condition(job)
 
     await until(reached)
 
 
 async def test_a_killed_worker_is_replaced(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     with bulk_process(checkpoint, settings, storage, seconds_per_batch=SLOWLY) as first:
-        job, _ = await ledger.submit(spec_of())
-        await reach(ledger, job.job_id, lambda job: job.shards_done >= 1)
+        job, _ = await job_store.submit(spec_of())
+        await reach(job_store, job.job_id, lambda job: job.shards_done >= 1)
         first.kill()
-        assert (await ledger.get(job.job_id)).state == "running"
+        assert (await job_store.get(job.job_id)).state == "running"
         with bulk_process(checkpoint, settings, storage):
-            assert (await ended(ledger, job.job_id)).state == "done"
+            assert (await ended(job_store, job.job_id)).state == "done"
     assert files_of(storage, job.job_id) == expected
 
 
 async def test_a_worker_killed_while_it_assembles_is_replaced(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     with bulk_process(checkpoint, settings, storage) as first:
-        job, _ = await ledger.submit(spec_of())
-        await reach(ledger, job.job_id, lambda job: job.state == "assembling")
+        job, _ = await job_store.submit(spec_of())
+        await reach(job_store, job.job_id, lambda job: job.state == "assembling")
         first.kill()
         with bulk_process(checkpoint, settings, storage):
-            assert (await ended(ledger, job.job_id)).state == "done"
+            assert (await ended(job_store, job.job_id)).state == "done"
     assert files_of(storage, job.job_id) == expected
 
 
 async def test_a_terminated_worker_hands_its_shard_over_at_once_and_exits_0(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     patient = settings.model_copy(update={"lease_seconds": 600.0})
     with bulk_process(checkpoint, patient, storage, seconds_per_batch=SLOWLY) as first:
-        job, _ = await ledger.submit(spec_of())
-        await reach(ledger, job.job_id, lambda job: job.shards_done >= 1)
+        job, _ = await job_store.submit(spec_of())
+        await reach(job_store, job.job_id, lambda job: job.shards_done >= 1)
         assert await asyncio.to_thread(first.terminate) == 0
-        assert (await ledger.get(job.job_id)).state == "running"
+        assert (await job_store.get(job.job_id)).state == "running"
         with bulk_process(checkpoint, patient, storage):
-            assert (await ended(ledger, job.job_id)).state == "done"
+            assert (await ended(job_store, job.job_id)).state == "done"
     assert files_of(storage, job.job_id) == expected
 
 
 async def test_a_killed_redis_comes_back_with_the_job(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     redis_server: RedisServer, expected: dict[str, str],
 ) -> None:  # fmt: skip
     with bulk_process(checkpoint, settings, storage, seconds_per_batch=SLOWLY):
-        job, _ = await ledger.submit(spec_of())
-        await reach(ledger, job.job_id, lambda job: job.shards_done >= 1)
+        job, _ = await job_store.submit(spec_of())
+        await reach(job_store, job.job_id, lambda job: job.shards_done >= 1)
         redis_server.kill()
         redis_server.start()
-        await reach(ledger, job.job_id, lambda job: job.state == "done")
+        await reach(job_store, job.job_id, lambda job: job.state == "done")
     assert files_of(storage, job.job_id) == expected
 
 
 async def test_an_emptied_redis_is_mended_by_resuming(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     assert settings.redis_url is not None
     redis = connect(settings.redis_url)
     with bulk_process(checkpoint, settings, storage, seconds_per_batch=SLOWLY):
-        job, _ = await ledger.submit(spec_of())
-        await reach(ledger, job.job_id, lambda job: job.shards_done >= 1)
+        job, _ = await job_store.submit(spec_of())
+        await reach(job_store, job.job_id, lambda job: job.shards_done >= 1)
         await flush(redis)
-        assert await look(ledger, job.job_id) is None
-        await ledger.resume(job.job_id)
-        done = await ended(ledger, job.job_id)
+        assert await look(job_store, job.job_id) is None
+        await job_store.resume(job.job_id)
+        done = await ended(job_store, job.job_id)
         assert (done.state, done.kept, done.shards_done) == ("done", 30, 4)
     await redis.aclose()
     assert files_of(storage, job.job_id) == expected
@@ -208,19 +210,19 @@ async def test_a_full_disk_fails_the_job_until_there_is_room(
     storage = StorageSettings(data_root=small_disk)
     write_people(small_disk / "people", persons=PERSONS)
     redis = connect(redis_server.url)
-    ledger = Ledger(redis, settings, storage)
+    job_store = JobStore(redis, settings, storage)
     ballast = small_disk / "ballast"
     with bulk_process(checkpoint, settings, storage, seconds_per_batch=SLOWLY):
-        job, _ = await ledger.submit(spec_of())
-        await reach(ledger, job.job_id, lambda job: job.shards_done >= 1)
+        job, _ = await job_store.submit(spec_of())
+        await reach(job_store, job.job_id, lambda job: job.shards_done >= 1)
         fill(ballast)
-        job = await ended(ledger, job.job_id)
+        job = await ended(job_store, job.job_id)
         assert (job.state, job.error_code) == ("failed", "storage-full")
         shards = job_folder(small_disk, job.job_id) / "shards"
         await until(lambda: not list(shards.glob(".*")))  # nothing half done stays
         ballast.unlink()
-        await ledger.resume(job.job_id)
-        assert (await ended(ledger, job.job_id)).state == "done"
+        await job_store.resume(job.job_id)
+        assert (await ended(job_store, job.job_id)).state == "done"
     await redis.aclose()
     assert files_of(storage, job.job_id) == expected
 
@@ -237,36 +239,36 @@ def fill(path: Path) -> None:
 
 
 async def test_files_that_may_not_grow_fail_the_job_until_they_may(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     with bulk_process(checkpoint, settings, storage, largest_file_bytes=1024):
-        job, _ = await ledger.submit(spec_of())
-        job = await ended(ledger, job.job_id)
+        job, _ = await job_store.submit(spec_of())
+        job = await ended(job_store, job.job_id)
         assert (job.state, job.error_code) == ("failed", "storage-full")
     with bulk_process(checkpoint, settings, storage):
-        await ledger.resume(job.job_id)
-        assert (await ended(ledger, job.job_id)).state == "done"
+        await job_store.resume(job.job_id)
+        assert (await ended(job_store, job.job_id)).state == "done"
     assert files_of(storage, job.job_id) == expected
 
 
 async def test_a_source_that_vanishes_fails_the_job_until_it_is_back(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     source, aside = storage.data_root / "people", storage.data_root / "aside"
     source.rename(aside)
     with bulk_process(checkpoint, settings, storage):
-        job, _ = await ledger.submit(spec_of())
-        assert (await ended(ledger, job.job_id)).error_code == "bad-job"
+        job, _ = await job_store.submit(spec_of())
+        assert (await ended(job_store, job.job_id)).error_code == "bad-job"
         aside.rename(source)
-        await ledger.resume(job.job_id)
-        assert (await ended(ledger, job.job_id)).state == "done"
+        await job_store.resume(job.job_id)
+        assert (await ended(job_store, job.job_id)).state == "done"
     assert files_of(storage, job.job_id) == expected
 
 
 async def test_a_restarted_front_end_finds_the_job(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     expected: dict[str, str],
 ) -> None:  # fmt: skip
     assert settings.redis_url is not None
@@ -278,7 +280,7 @@ async def test_a_restarted_front_end_finds_the_job(
             answer = await asyncio.to_thread(httpx.post, f"{url}/v1/jobs", json=body, timeout=60)
             assert answer.status_code == 202, answer.text
             job_id = answer.headers["Location"].rpartition("/")[2]
-            await reach(ledger, job_id, lambda job: job.shards_done >= 1)
+            await reach(job_store, job_id, lambda job: job.shards_done >= 1)
             front.send_signal(signal.SIGKILL)
             front.wait(STOP_SECONDS)
         with service(*queue, settings={"DGNET_DATA_ROOT": str(storage.data_root)}) as (front, url):
@@ -305,34 +307,34 @@ def delivered(s3: S3Server, bucket: str = BUCKET) -> dict[str, str]:
 
 
 async def test_a_job_of_several_workers_is_delivered_as_one_machine_would_make_it(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     s3: S3Server, expected: dict[str, str],
 ) -> None:  # fmt: skip
     with (
         bulk_process(checkpoint, settings, storage),
         bulk_process(checkpoint, settings, storage),
     ):
-        job, _ = await ledger.submit(spec_to())
-        assert (await ended(ledger, job.job_id)).state == "done"
+        job, _ = await job_store.submit(spec_to())
+        assert (await ended(job_store, job.job_id)).state == "done"
     assert delivered(s3) == expected
 
 
 async def test_a_worker_killed_while_it_delivers_is_replaced(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     s3: S3Server, expected: dict[str, str],
 ) -> None:  # fmt: skip
     s3.count_versions()
     most_puts = 24  # of 37 files
     with bulk_process(checkpoint, settings, storage, most_puts=most_puts) as first:
-        job, _ = await ledger.submit(spec_to())
+        job, _ = await job_store.submit(spec_to())
         folder = job_folder(storage.data_root, job.job_id)
         await until(lambda: len(s3.names("sets/one/")) == most_puts and bool(noted(folder)))
         first.kill()
     before = noted(folder)
-    assert (await ledger.get(job.job_id)).state == "assembling"
+    assert (await job_store.get(job.job_id)).state == "assembling"
     assert "manifest.jsonl" not in s3.names("sets/one/")
     with bulk_process(checkpoint, settings, storage):
-        done = await ended(ledger, job.job_id)
+        done = await ended(job_store, job.job_id)
     assert (done.state, done.kept, done.error_message) == ("done", 30, None)
     assert delivered(s3) == expected
     writes = s3.versions("sets/one/")
@@ -341,32 +343,32 @@ async def test_a_worker_killed_while_it_delivers_is_replaced(
 
 
 async def test_a_bucket_that_is_missing_fails_the_job_until_it_is_there(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     s3: S3Server, expected: dict[str, str],
 ) -> None:  # fmt: skip
     with bulk_process(checkpoint, settings, storage):
-        job, _ = await ledger.submit(spec_to(OTHER_BUCKET))
-        job = await ended(ledger, job.job_id)
+        job, _ = await job_store.submit(spec_to(OTHER_BUCKET))
+        job = await ended(job_store, job.job_id)
         assert (job.state, job.error_code, job.made) == ("failed", "delivery-failed", 0)
         assert "there is no such bucket" in (job.error_message or "")
         s3.client.create_bucket(Bucket=OTHER_BUCKET)
-        await ledger.resume(job.job_id)
-        assert (await ended(ledger, job.job_id)).state == "done"
+        await job_store.resume(job.job_id)
+        assert (await ended(job_store, job.job_id)).state == "done"
     assert delivered(s3, OTHER_BUCKET) == expected
 
 
 async def test_a_store_that_shuts_while_the_set_is_made_is_delivered_to_when_it_opens(
-    ledger: Ledger, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
+    job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     s3: S3Server, expected: dict[str, str],
 ) -> None:  # fmt: skip
     with bulk_process(checkpoint, settings, storage, seconds_per_batch=SLOWLY):
-        job, _ = await ledger.submit(spec_to())
-        await reach(ledger, job.job_id, lambda job: job.shards_done >= 1)
+        job, _ = await job_store.submit(spec_to())
+        await reach(job_store, job.job_id, lambda job: job.shards_done >= 1)
         s3.let_nobody_in()
-        job = await ended(ledger, job.job_id)
+        job = await ended(job_store, job.job_id)
         assert (job.state, job.error_code, job.kept) == ("failed", "delivery-failed", 30)
         assert "not permitted; check the credentials" in (job.error_message or "")
         s3.let_everybody_in()
-        await ledger.resume(job.job_id)
-        assert (await ended(ledger, job.job_id)).state == "done"
+        await job_store.resume(job.job_id)
+        assert (await ended(job_store, job.job_id)).state == "done"
     assert delivered(s3) == expected

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from worker.settings import WorkerSettings
+from dgnet.jobs.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

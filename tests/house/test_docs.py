@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from dgnet.cli import app
+from dgnet.commands.cli import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -36,7 +36,14 @@ def run_without_extras(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["service.app", "service.client", "worker.client", "worker.settings", "dgnet.cli"]
+    "module",
+    [
+        "dgnet.service.app",
+        "dgnet.client",
+        "dgnet.jobs.client",
+        "dgnet.jobs.settings",
+        "dgnet.commands.cli",
+    ],
 )
 def test_front_end_modules_import_without_the_extras(module: str) -> None:
     done = run_without_extras(f"import {module}")
@@ -45,7 +52,7 @@ def test_front_end_modules_import_without_the_extras(module: str) -> None:
 
 def test_help_of_every_command_works_without_the_extras() -> None:
     done = run_without_extras(
-        "from dgnet.cli import main\n"
+        "from dgnet.commands.cli import main\n"
         f"for names in {[(), *COMMANDS]}:\n"
         "    try:\n"
         "        main([*names, '--help'])\n"
@@ -58,7 +65,7 @@ def test_help_of_every_command_works_without_the_extras() -> None:
 def test_a_command_that_needs_an_extra_says_which_and_exits_2() -> None:
     picture = sorted(SAMPLES.glob("*.jpg"))[0]
     done = run_without_extras(
-        "from dgnet.cli import main\n"
+        "from dgnet.commands.cli import main\n"
         f"main(['swap', '--appearance', {str(picture)!r}, '--structure', {str(picture)!r},"
         " '-o', 'never.png'])"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dgnet.cli import main
+from dgnet.commands.cli import main
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = ROOT / "dgnet" / "samples" / "people"

@@ -18,16 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import preset
-from model.decoder import Decoder
-from model.dgnet import DGNet
-from model.published import (
+from dgnet.model.config import preset
+from dgnet.model.decoder import Decoder
+from dgnet.model.dgnet import DGNet
+from dgnet.model.published import (
     load_appearance_encoder,
     load_discriminator,
     load_generator,
     load_teacher,
 )
-from model.teacher import Teacher
+from dgnet.model.teacher import Teacher
 
 FOLDER = Path(__file__).parents[1] / "golden"
 IDENTITIES = 17

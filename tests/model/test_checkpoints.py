@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from model.checkpoints import (
+from dgnet.model.checkpoints import (
     METADATA_FILE,
     TENSORS_FILE,
     CheckpointError,
@@ -22,11 +22,11 @@ from model.checkpoints import (
     save_checkpoint,
     update_metrics,
 )
-from model.config import ConfigError
-from model.dgnet import DGNet
-from model.files import read_tensors, replaced_directory, write_json, write_tensors
-from model.predictor import Predictor
-from model.teacher import Teacher
+from dgnet.model.config import ConfigError
+from dgnet.model.dgnet import DGNet
+from dgnet.model.files import read_tensors, replaced_directory, write_json, write_tensors
+from dgnet.model.predictor import Predictor
+from dgnet.model.teacher import Teacher
 from tests.model.tiny import tiny_network
 
 CONFIG = tiny_network()

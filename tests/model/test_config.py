@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 import torch
 
-from model.config import ConfigError, NetworkConfig, PresetName, preset
-from model.dgnet import DGNet
+from dgnet.model.config import ConfigError, NetworkConfig, PresetName, preset
+from dgnet.model.dgnet import DGNet
 from tests.model.tiny import tiny_network
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.checkpoints import Checkpoint, Metadata
-from model.dgnet import DGNet
-from model.predictor import Predictor
-from model.teacher import Teacher, apply_label_policy, soft_labels
+from dgnet.model.checkpoints import Checkpoint, Metadata
+from dgnet.model.dgnet import DGNet
+from dgnet.model.predictor import Predictor
+from dgnet.model.teacher import Teacher, apply_label_policy, soft_labels
 from tests.model import golden
 
 STORED_PRECISION = 2e-7

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.data.pairs import PairBatch
-from model.training.config import JointConfig, LossWeights
-from model.training.draws import Draws
-from model.training.optimizers import joint_optimizers
-from model.training.step import Forward, JointStep, Losses, gradient_norm
+from dgnet.model.data.pairs import PairBatch
+from dgnet.model.training.config import JointConfig, LossWeights
+from dgnet.model.training.draws import Draws
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.step import Forward, JointStep, Losses, gradient_norm
 from tests.model import golden
 
 CASES = ("step_warm_encoder_again", "step_warm_encoder_fixed", "step_cold")

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from model.losses import (
+from dgnet.model.losses import (
     discriminator_loss,
     fine_loss,
     generator_adversarial_loss,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoints import Checkpoint, Metadata
-from model.data.transforms import normalize
-from model.devices import DeviceError, Precision
-from model.dgnet import DGNet
-from model.predictor import Pixels, Predictor, PredictorError
+from dgnet.model.checkpoints import Checkpoint, Metadata
+from dgnet.model.data.transforms import normalize
+from dgnet.model.devices import DeviceError, Precision
+from dgnet.model.dgnet import DGNet
+from dgnet.model.predictor import Pixels, Predictor, PredictorError
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
 
 PICTURES = 32

@@ -17,11 +17,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.checkpoints import load_checkpoint, read_metadata
-from model.config import preset
-from model.dgnet import DGNet
-from model.predictor import Predictor
-from model.published import (
+from dgnet.model.checkpoints import load_checkpoint, read_metadata
+from dgnet.model.config import preset
+from dgnet.model.dgnet import DGNet
+from dgnet.model.predictor import Predictor
+from dgnet.model.published import (
     UNUSED,
     PublishedCheckpointError,
     load_appearance_encoder,
@@ -29,8 +29,8 @@ from model.published import (
     load_generator,
     load_teacher,
 )
-from model.published_files import PublishedFiles, import_published, read_published
-from model.teacher import Teacher
+from dgnet.model.published_files import PublishedFiles, import_published, read_published
+from dgnet.model.teacher import Teacher
 from tests.model.golden import FOLDER, IDENTITIES
 
 PARTS = {"generator": "gen", "appearance": "id", "discriminator": "dis", "teacher": "teacher"}

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.appearance_encoder import Identification
-from model.teacher import LabelPolicy, apply_label_policy, soft_labels
+from dgnet.model.appearance_encoder import Identification
+from dgnet.model.teacher import LabelPolicy, apply_label_policy, soft_labels
 
 SOFT = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
 APPEARANCE = torch.tensor([0, 1])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from model.config import NetworkConfig, preset
+from dgnet.model.config import NetworkConfig, preset
 
 HEIGHT, WIDTH = 64, 48
 PERSONS = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from people.world import World
+from dgnet.people.world import World
 
 
 @pytest.fixture(scope="package")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from people.assets import BODY_FILE, AssetError, load_assets
+from dgnet.people.assets import BODY_FILE, AssetError, load_assets
 
 
 def arrays() -> dict[str, Any]:
@@ -45,7 +45,7 @@ def test_targets_are_differences_along_the_vertices_in_half_millimetres(tmp_path
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(AssetError, match=r"nothing\.npz .*python -m people\.assets\.build"):
+    with pytest.raises(AssetError, match=r"nothing\.npz .*python -m dgnet\.people\.assets\.build"):
         load_assets(tmp_path / "nothing.npz")
 
 

@@ -7,22 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from people.bicycle import SADDLE_HEIGHT
-from people.body.grids import subdivide, triangles_of
-from people.body.mesh import normals_of, skinned, smoothed
-from people.body.pose import Pose, rotations
-from people.body.shape import BodyShape, memberships, morphed
-from people.body.skeleton import about_x, about_y
-from people.body.template import template
-from people.clothes.outfit import Top
-from people.clothes.shells import LAYER_GAP, over, top_shell
-from people.colors import Paint
-from people.drawing.appearance import draw_appearance
-from people.drawing.scene import draw_pose
-from people.drawing.structure import draw_structure
-from people.figure import KEYPOINT_NAMES, build_figure, posed
-from people.materials import Fabric
-from people.structure import Bicycle
+from dgnet.people.bicycle import SADDLE_HEIGHT
+from dgnet.people.body.grids import subdivide, triangles_of
+from dgnet.people.body.mesh import normals_of, skinned, smoothed
+from dgnet.people.body.pose import Pose, rotations
+from dgnet.people.body.shape import BodyShape, memberships, morphed
+from dgnet.people.body.skeleton import about_x, about_y
+from dgnet.people.body.template import template
+from dgnet.people.clothes.outfit import Top
+from dgnet.people.clothes.shells import LAYER_GAP, over, top_shell
+from dgnet.people.colors import Paint
+from dgnet.people.drawing.appearance import draw_appearance
+from dgnet.people.drawing.scene import draw_pose
+from dgnet.people.drawing.structure import draw_structure
+from dgnet.people.figure import KEYPOINT_NAMES, build_figure, posed
+from dgnet.people.materials import Fabric
+from dgnet.people.structure import Bicycle
 
 AVERAGE = BodyShape(
     gender=1, age=0, muscle=1, weight=0.5, height=0.5, stomach=0, origins=(0, 0.5, 0.5)

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from people.dataset import RenderedPictures, RenderedTruths
-from people.world import World
+from dgnet.people.dataset import RenderedPictures, RenderedTruths
+from dgnet.people.world import World
 
 PICTURES = RenderedPictures(seed=5, people=3, pictures=4, cameras=3)
 

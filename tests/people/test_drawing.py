@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from people.arrays import Floats, Ints
-from people.colors import linear, to_srgb
-from people.development import Sensor, develop
-from people.images import blurred, eroded, paste, resized, streaked
-from people.noise import value_noise
-from people.raster import rasterise, rasterise_heights
-from people.shading.light import Light, lit_share, shadow_map
-from people.view import TARGET_HEIGHT, Margins, crop
+from dgnet.people.arrays import Floats, Ints
+from dgnet.people.colors import linear, to_srgb
+from dgnet.people.development import Sensor, develop
+from dgnet.people.images import blurred, eroded, paste, resized, streaked
+from dgnet.people.noise import value_noise
+from dgnet.people.raster import rasterise, rasterise_heights
+from dgnet.people.shading.light import Light, lit_share, shadow_map
+from dgnet.people.view import TARGET_HEIGHT, Margins, crop
 
 SQUARE = np.array([[0, 0], [4, 0], [4, 4], [0, 4]], np.float32)
 TRIANGLES = np.array([[0, 1, 2], [0, 2, 3]], np.int32)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from people.clothes.outfit import Skirt
-from people.drawing.appearance import for_child
-from people.figure import KEYPOINT_NAMES
-from people.images import eroded
-from people.world import World
-from people.writing.attributes import person_attributes
+from dgnet.people.clothes.outfit import Skirt
+from dgnet.people.drawing.appearance import for_child
+from dgnet.people.figure import KEYPOINT_NAMES
+from dgnet.people.images import eroded
+from dgnet.people.world import World
+from dgnet.people.writing.attributes import person_attributes
 
 
 def test_equal_arguments_give_equal_pixels_in_any_order_and_world(world: World) -> None:

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from people.world import World
-from people.writing.plan import Plan, PlanError, pictures_of, truth
-from people.writing.run import JOURNAL, RenderError, render_set, units_of
+from dgnet.people.world import World
+from dgnet.people.writing.plan import Plan, PlanError, pictures_of, truth
+from dgnet.people.writing.run import JOURNAL, RenderError, render_set, units_of
 
 PLAN = Plan(
     seed=5, people=4, pictures=4, cameras=2, test_people=2, truths=1, masks=True
@@ -109,7 +109,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(rendered: Path, tmp_path: Path) 
     folder = tmp_path / "set"
     code = (
         "from pathlib import Path; from tests.people.test_writing import PLAN;"
-        "from people.writing.run import render_set; import sys;"
+        "from dgnet.people.writing.run import render_set; import sys;"
         "render_set(PLAN, Path(sys.argv[1]))"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
@@ -147,7 +147,7 @@ def test_a_killed_rendering_process_is_said_and_its_work_resumed(
     code = (
         "import multiprocessing, os, signal, sys, threading, time\n"
         "from pathlib import Path\n"
-        "from people.writing.run import ProcessLostError, render_set\n"
+        "from dgnet.people.writing.run import ProcessLostError, render_set\n"
         "from tests.people.test_writing import PLAN\n"
         "def kill_one():\n"
         "    while not list(Path(sys.argv[1]).glob('bounding_box_train/*.jpg')):\n"

@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
-from service.app import create_app
-from service.settings import ServiceSettings
+from dgnet.jobs.storage import StorageSettings
+from dgnet.service.app import create_app
+from dgnet.service.settings import ServiceSettings
 from tests.service.browser import Browser, headless_browser, missing_browser
-from tests.service.fake_ledger import FakeLedger
+from tests.service.fake_job_store import FakeJobStore
 from tests.service.fakes import FakeJobs
-from worker.storage import StorageSettings
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +44,15 @@ def storage(tmp_path: Path) -> StorageSettings:
 
 
 @pytest.fixture
-def ledger(storage: StorageSettings) -> FakeLedger:
-    return FakeLedger(storage)
+def job_store(storage: StorageSettings) -> FakeJobStore:
+    return FakeJobStore(storage)
 
 
 @pytest.fixture
 def app(
-    jobs: FakeJobs, settings: ServiceSettings, ledger: FakeLedger, storage: StorageSettings
+    jobs: FakeJobs, settings: ServiceSettings, job_store: FakeJobStore, storage: StorageSettings
 ) -> FastAPI:
-    return create_app(settings, jobs, ledger, storage)
+    return create_app(settings, jobs, job_store, storage)
 
 
 @pytest_asyncio.fixture

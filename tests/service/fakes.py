@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from worker.contract import (
+from dgnet.jobs.contract import (
     DatasetCheckJob,
     DatasetCheckResult,
     EmbedJob,
@@ -32,7 +32,7 @@ from worker.contract import (
     UInt8Array,
     WorkerInfo,
 )
-from worker.errors import JobError, QueueUnavailable, UnknownJob, WaitTimeout
+from dgnet.jobs.errors import JobError, QueueUnavailable, UnknownJob, WaitTimeout
 
 MODEL = ModelInfo(
     model_id="tiny",

@@ -15,15 +15,15 @@ from fastapi import FastAPI
 from pydantic import SecretStr, ValidationError
 from starlette.routing import BaseRoute
 
-from service.app import create_app
-from service.problems import KINDS
-from service.routes import page as page_route
-from service.settings import ServiceSettings
+from dgnet.jobs.contract import ModelInfo, WorkerInfo
+from dgnet.jobs.errors import QueueUnavailable
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.service.app import create_app
+from dgnet.service.problems import KINDS
+from dgnet.service.routes import page as page_route
+from dgnet.service.settings import ServiceSettings
 from tests.service.fakes import MODEL, READY_WORKER, FakeJobs, png
 from tests.service.problem import assert_problem
-from worker.contract import ModelInfo, WorkerInfo
-from worker.errors import QueueUnavailable
-from worker.settings import QueueSettings, WorkerSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 SWAP_FORM = {"appearance": png(), "structure": png()}

@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from model.data.layouts.msmt17 import LISTS
-from model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
-from model.data.picture import PICTURE_SUFFIXES
-from service import dataset_names
-from service.archives import (
+from dgnet.jobs import dataset_names
+from dgnet.jobs.dataset_names import dataset_root, is_wanted
+from dgnet.model.data.layouts.msmt17 import LISTS
+from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
+from dgnet.model.data.picture import PICTURE_SUFFIXES
+from dgnet.service.archives import (
     ArchiveError,
     ArchiveTooLarge,
     NotAnArchive,
@@ -25,7 +26,6 @@ from service.archives import (
     UnpackLimits,
     unpack,
 )
-from service.dataset_names import dataset_root, is_wanted
 from tests.service.archives import (
     encrypted_zip,
     lying_zip,

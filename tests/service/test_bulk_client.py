@@ -12,16 +12,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.app import let_followers_go
-from service.client import DGNetClient, DGNetError
-from service.client import jobs as client_jobs
+from dgnet.client import DGNetClient, DGNetError
+from dgnet.client import jobs as client_jobs
+from dgnet.jobs.contract import DatasetCheckJob
+from dgnet.jobs.errors import BadJob
+from dgnet.jobs.storage import StorageSettings
+from dgnet.service.app import let_followers_go
 from tests.service.archives import PEOPLE, zip_of
-from tests.service.fake_ledger import FILES, FakeLedger, job_id
+from tests.service.fake_job_store import FILES, FakeJobStore, job_id
 from tests.service.fakes import FakeJobs
 from tests.service.server import serving
-from worker.contract import DatasetCheckJob
-from worker.errors import BadJob
-from worker.storage import StorageSettings
 
 SPEC: dict[str, Any] = {"source": {"folder": "market"}, "count": 4}
 
@@ -29,16 +29,16 @@ SPEC: dict[str, Any] = {"source": {"folder": "market"}, "count": 4}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_jobs, "_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("service.routes.generation.RETRY_MILLISECONDS", 10)
+    monkeypatch.setattr("dgnet.service.routes.generation.RETRY_MILLISECONDS", 10)
 
 
 @pytest.fixture
-def url(app: FastAPI, ledger: FakeLedger, storage: StorageSettings) -> Generator[str]:
+def url(app: FastAPI, job_store: FakeJobStore, storage: StorageSettings) -> Generator[str]:
     (storage.data_root / "market").mkdir(parents=True)
 
     # What happens to a job that is followed has to happen in the loop that serves it.
     async def change(job: str, state: str) -> None:
-        await (ledger.finish(job) if state == "done" else ledger.change(job, state=state))
+        await (job_store.finish(job) if state == "done" else job_store.change(job, state=state))
 
     async def let_go() -> None:
         let_followers_go(app)
@@ -145,7 +145,7 @@ def test_following_goes_on_after_the_server_let_go(
         states.append(event["state"])
         if states == ["queued"]:
             httpx.get(f"{url}/let-go")
-            app.state.desk.bulk.closing.clear()
+            app.state.dependencies.bulk.closing.clear()
             change(url, job, "running")
             change(url, job, "failed")
     assert states == ["queued", "running", "failed"]
@@ -253,7 +253,7 @@ def test_a_download_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_an_archive_of_the_client_is_one_that_others_read(tmp_path: Path) -> None:
-    from service.tarball import files_below, tar_range, tar_size
+    from dgnet.jobs.tarball import files_below, tar_range, tar_size
 
     folder = write_people(tmp_path)
     data = b"".join(tar_range(files_below(folder), 0, tar_size(files_below(folder))))

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr
 
-from service.app import create_app
-from service.client import DGNetClient, DGNetError, PictureFormat
-from service.settings import ServiceSettings
+from dgnet.client import DGNetClient, DGNetError, PictureFormat
+from dgnet.jobs.errors import QueueFull
+from dgnet.service.app import create_app
+from dgnet.service.settings import ServiceSettings
 from tests.service.fakes import FakeJobs, encode, gradient, png
 from tests.service.server import serving
-from worker.errors import QueueFull
 
 
 @pytest.fixture

@@ -16,17 +16,17 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from service.app import create_app
-from service.settings import ServiceSettings
-from service.shelf import Shelf
+from dgnet.jobs.contract import DatasetCheckJob, Result
+from dgnet.jobs.errors import BadJob, QueueUnavailable
+from dgnet.jobs.storage import StorageSettings
+from dgnet.service.app import create_app
+from dgnet.service.dataset_store import DatasetStore
+from dgnet.service.settings import ServiceSettings
 from tests.service.archives import PEOPLE, tar_gz_of, tar_of, zip_of
-from tests.service.fake_ledger import FakeLedger
+from tests.service.fake_job_store import FakeJobStore
 from tests.service.fakes import FakeJobs
 from tests.service.problem import assert_problem
 from tests.worker.harness import until
-from worker.contract import DatasetCheckJob, Result
-from worker.errors import BadJob, QueueUnavailable
-from worker.storage import StorageSettings
 
 ZIP = {"Content-Type": "application/zip"}
 INSIDE = {name.removeprefix("market/"): content for name, content in PEOPLE.items()}
@@ -225,7 +225,7 @@ async def test_a_cancelled_request_waits_for_its_thread_and_leaves_nothing(
         removed_first.append(not folder.exists())
         raise RuntimeError("stopped")
 
-    monkeypatch.setattr("service.routes.datasets.unpack", slow)
+    monkeypatch.setattr("dgnet.service.routes.datasets.unpack", slow)
     request = asyncio.create_task(http.post("/v1/datasets", content=zip_of(PEOPLE), headers=ZIP))
     await started.wait()
     request.cancel()
@@ -236,10 +236,10 @@ async def test_a_cancelled_request_waits_for_its_thread_and_leaves_nothing(
 
 
 async def test_a_silent_client_is_given_up(
-    jobs: FakeJobs, ledger: FakeLedger, storage: StorageSettings
+    jobs: FakeJobs, job_store: FakeJobStore, storage: StorageSettings
 ) -> None:
     settings = ServiceSettings(upload_idle_seconds=0.05, min_free_bytes=0)
-    app = create_app(settings, jobs, ledger, storage)
+    app = create_app(settings, jobs, job_store, storage)
 
     async def chunks() -> AsyncGenerator[bytes]:
         yield b"PK\x03\x04"
@@ -254,10 +254,10 @@ async def test_a_silent_client_is_given_up(
 
 
 async def test_the_disk_is_not_filled_up(
-    jobs: FakeJobs, ledger: FakeLedger, storage: StorageSettings
+    jobs: FakeJobs, job_store: FakeJobStore, storage: StorageSettings
 ) -> None:
     settings = ServiceSettings(min_free_bytes=1 << 60)
-    app = create_app(settings, jobs, ledger, storage)
+    app = create_app(settings, jobs, job_store, storage)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app), base_url="http://dgnet"
     ) as http:
@@ -464,7 +464,7 @@ async def test_unknown_ids_are_404(http: httpx.AsyncClient, dataset_id: str) -> 
 
 @pytest.mark.parametrize("by", ["upload", "folder"])
 async def test_a_data_set_in_use_is_not_deleted(
-    http: httpx.AsyncClient, ledger: FakeLedger, market: Path, by: str
+    http: httpx.AsyncClient, job_store: FakeJobStore, market: Path, by: str
 ) -> None:
     if by == "upload":
         created = await http.post("/v1/datasets", content=zip_of(PEOPLE), headers=ZIP)
@@ -475,7 +475,7 @@ async def test_a_data_set_in_use_is_not_deleted(
     job = (await http.post("/v1/jobs", json=spec)).json()
     detail = assert_problem(await http.delete(location), 409, "dataset-in-use")["detail"]
     assert job["id"] in detail
-    await ledger.cancel(job["id"])
+    await job_store.cancel(job["id"])
     assert (await http.delete(location)).status_code == 204
 
 
@@ -492,10 +492,10 @@ class SlowCheck(FakeJobs):
 
 
 async def test_a_set_that_is_deleted_during_its_check_stays_deleted(
-    settings: ServiceSettings, ledger: FakeLedger, storage: StorageSettings, market: Path
+    settings: ServiceSettings, job_store: FakeJobStore, storage: StorageSettings, market: Path
 ) -> None:
     jobs = SlowCheck()
-    app = create_app(settings, jobs, ledger, storage)
+    app = create_app(settings, jobs, job_store, storage)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app), base_url="http://dgnet"
     ) as http:
@@ -518,7 +518,7 @@ async def test_what_killed_processes_left_is_swept_and_what_others_receive_is_no
     for path in abandoned:
         path.mkdir(parents=True)
         (path / "archive").touch()
-    with Shelf(storage.data_root).incoming() as receiving:
+    with DatasetStore(storage.data_root).incoming() as receiving:
         async with app.router.lifespan_context(app):
             pass
         assert [path for path in abandoned if path.exists()] == []

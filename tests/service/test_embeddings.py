@@ -10,10 +10,10 @@ import httpx
 import numpy as np
 import pytest
 
+from dgnet.jobs.contract import EmbedJob
+from dgnet.jobs.errors import QueueFull
 from tests.service.fakes import FakeJobs, encode, fake_embeddings, gradient, png
 from tests.service.problem import assert_problem
-from worker.contract import EmbedJob
-from worker.errors import QueueFull
 
 RED, GREEN = png((255, 0, 0)), png((0, 255, 0))
 # mean (1, 0, 0) and a one, normalised

@@ -14,17 +14,17 @@ import pytest
 from fastapi import FastAPI
 from httpx_sse import EventSource, ServerSentEvent
 
-from service.app import create_app, let_followers_go
-from service.settings import ServiceSettings
+from dgnet.jobs.errors import QueueFull, QueueUnavailable
+from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.spec import spec_from
+from dgnet.jobs.storage import StorageSettings
+from dgnet.service.app import create_app, let_followers_go
+from dgnet.service.settings import ServiceSettings
 from tests.service.archives import PEOPLE, zip_of
-from tests.service.fake_ledger import EPOCH, FakeLedger, job_id
+from tests.service.fake_job_store import EPOCH, FakeJobStore, job_id
 from tests.service.fakes import FakeJobs
 from tests.service.problem import assert_problem
 from tests.service.server import serving
-from worker.errors import QueueFull, QueueUnavailable
-from worker.generation.errors import GenerationError
-from worker.generation.spec import spec_from
-from worker.storage import StorageSettings
 
 SPEC: dict[str, Any] = {"source": {"folder": "market"}, "count": 4}
 
@@ -41,7 +41,7 @@ async def submitted(http: httpx.AsyncClient) -> str:
     return response.json()["id"]
 
 
-async def test_a_spec_becomes_a_job(http: httpx.AsyncClient, ledger: FakeLedger) -> None:
+async def test_a_spec_becomes_a_job(http: httpx.AsyncClient, job_store: FakeJobStore) -> None:
     response = await http.post("/v1/jobs", json=SPEC)
     assert response.status_code == 202, response.text
     body = response.json()
@@ -58,14 +58,14 @@ async def test_a_spec_becomes_a_job(http: httpx.AsyncClient, ledger: FakeLedger)
         "files": None,
     }
     assert (await http.get(response.headers["location"])).json() == body
-    assert list(ledger.jobs) == [body["id"]]
+    assert list(job_store.jobs) == [body["id"]]
 
 
 async def test_counts_errors_and_links_are_shown(
-    http: httpx.AsyncClient, ledger: FakeLedger, storage: StorageSettings
+    http: httpx.AsyncClient, job_store: FakeJobStore, storage: StorageSettings
 ) -> None:
     job = await submitted(http)
-    await ledger.change(
+    await job_store.change(
         job, state="running", planned=100, made=40, kept=35, dropped={"near_duplicate": 5},
         unreadable=1, shards=10, shards_done=4, rate=20.0, eta_seconds=3.0, model_version="abc",
     )  # fmt: skip
@@ -74,7 +74,7 @@ async def test_counts_errors_and_links_are_shown(
     assert (body["dropped"], body["unreadable"]) == ({"near_duplicate": 5}, 1)
     assert (body["shards"], body["shards_done"], body["rate"]) == (10, 4, 20.0)
     assert (body["eta_seconds"], body["model_version"]) == (3.0, "abc")
-    await ledger.change(
+    await job_store.change(
         job, state="failed", finished=EPOCH, error_code="storage-full", error_message="no room"
     )
     body = (await http.get(f"/v1/jobs/{job}")).json()
@@ -85,7 +85,7 @@ async def test_counts_errors_and_links_are_shown(
         "detail": "no room",
     }
     assert (body["finished"], body["expires"]) == ("2023-11-14T22:13:20Z", "2023-11-21T22:13:20Z")
-    await ledger.change(job, state="done", error_code=None, error_message=None)
+    await job_store.change(job, state="done", error_code=None, error_message=None)
     links = (await http.get(f"/v1/jobs/{job}")).json()["links"]
     assert links["archive"] == f"/v1/jobs/{job}/archive"
 
@@ -106,7 +106,7 @@ async def test_counts_errors_and_links_are_shown(
     ],
 )
 async def test_a_wrong_spec_names_its_fields_as_the_command_line_does(
-    http: httpx.AsyncClient, ledger: FakeLedger, changes: dict[str, Any], fields: list[str]
+    http: httpx.AsyncClient, job_store: FakeJobStore, changes: dict[str, Any], fields: list[str]
 ) -> None:
     spec = {**SPEC, **changes}
     body = assert_problem(await http.post("/v1/jobs", json=spec), 422, "invalid-spec")
@@ -115,7 +115,7 @@ async def test_a_wrong_spec_names_its_fields_as_the_command_line_does(
     with pytest.raises(GenerationError) as told:
         spec_from(spec)
     assert body["detail"] == f"{told.value}."
-    assert ledger.jobs == {}
+    assert job_store.jobs == {}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_a_wrong_spec_names_its_fields_as_the_command_line_does(
 )
 async def test_a_source_that_is_not_there_is_told_before_anything_is_queued(
     http: httpx.AsyncClient,
-    ledger: FakeLedger,
+    job_store: FakeJobStore,
     storage: StorageSettings,
     source: dict[str, str],
     field: str,
@@ -143,7 +143,7 @@ async def test_a_source_that_is_not_there_is_told_before_anything_is_queued(
     assert error["field"] == field
     assert message in error["message"]
     assert str(storage.data_root) not in response.text
-    assert ledger.jobs == {}
+    assert job_store.jobs == {}
 
 
 async def test_an_uploaded_data_set_is_a_source(http: httpx.AsyncClient) -> None:
@@ -189,7 +189,9 @@ async def test_other_bodies_are_refused(
     assert_problem(response, status, code)
 
 
-async def test_a_key_gives_the_same_job_again(http: httpx.AsyncClient, ledger: FakeLedger) -> None:
+async def test_a_key_gives_the_same_job_again(
+    http: httpx.AsyncClient, job_store: FakeJobStore
+) -> None:
     key = {"Idempotency-Key": "8e03978e-40d5"}
     first = await http.post("/v1/jobs", json=SPEC, headers=key)
     again = await http.post("/v1/jobs", json=SPEC, headers=key)
@@ -199,7 +201,7 @@ async def test_a_key_gives_the_same_job_again(http: httpx.AsyncClient, ledger: F
     assert again.headers["idempotency-replayed"] == "true"
     other = await http.post("/v1/jobs", json={**SPEC, "count": 5}, headers=key)
     assert_problem(other, 422, "idempotency-conflict")
-    assert len(ledger.jobs) == 1
+    assert len(job_store.jobs) == 1
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "schl\u00fcssel"])
@@ -223,7 +225,7 @@ async def test_a_key_that_makes_no_sense_is_refused(http: httpx.AsyncClient, key
     ],
 )
 async def test_destinations_lie_below_what_the_operator_named(
-    http: httpx.AsyncClient, ledger: FakeLedger, url: str, allowed: bool
+    http: httpx.AsyncClient, job_store: FakeJobStore, url: str, allowed: bool
 ) -> None:
     response = await http.post("/v1/jobs", json={**SPEC, "output": {"destination": url}})
     if allowed:
@@ -231,7 +233,7 @@ async def test_destinations_lie_below_what_the_operator_named(
         return
     body = assert_problem(response, 422, "destination-refused")
     assert "DGNET_JOB_DESTINATIONS" in body["detail"]
-    assert ledger.jobs == {}
+    assert job_store.jobs == {}
 
 
 def test_no_destination_is_allowed_unless_one_is_named() -> None:
@@ -241,13 +243,13 @@ def test_no_destination_is_allowed_unless_one_is_named() -> None:
 
 
 async def test_what_the_queue_says_is_passed_on(
-    http: httpx.AsyncClient, ledger: FakeLedger
+    http: httpx.AsyncClient, job_store: FakeJobStore
 ) -> None:
-    ledger.error = QueueFull("256 jobs are unfinished", retry_after_seconds=30)
+    job_store.error = QueueFull("256 jobs are unfinished", retry_after_seconds=30)
     response = await http.post("/v1/jobs", json=SPEC)
     assert_problem(response, 429, "queue-full")
     assert response.headers["retry-after"] == "30"
-    ledger.error = QueueUnavailable("Redis does not answer")
+    job_store.error = QueueUnavailable("Redis does not answer")
     for path in ("/v1/jobs", f"/v1/jobs/{job_id(0)}", f"/v1/jobs/{job_id(0)}/events"):
         assert_problem(await http.get(path), 503, "queue-unavailable")
 
@@ -270,14 +272,14 @@ async def test_wrong_pages_are_refused(http: httpx.AsyncClient, query: str) -> N
 
 
 async def test_a_job_is_cancelled_resumed_and_deleted(
-    http: httpx.AsyncClient, ledger: FakeLedger
+    http: httpx.AsyncClient, job_store: FakeJobStore
 ) -> None:
     job = await submitted(http)
     response = await http.post(f"/v1/jobs/{job}/cancel")
     assert (response.status_code, response.json()["state"]) == (200, "cancelled")
     response = await http.post(f"/v1/jobs/{job}/resume")
     assert (response.status_code, response.json()["state"]) == (202, "queued")
-    await ledger.finish(job)
+    await job_store.finish(job)
     assert_problem(await http.post(f"/v1/jobs/{job}/cancel"), 409, "wrong-state")
     assert_problem(await http.post(f"/v1/jobs/{job}/resume"), 409, "wrong-state")
     assert (await http.delete(f"/v1/jobs/{job}")).status_code == 204
@@ -330,25 +332,27 @@ class TestEvents:
     """Over a socket: the in-process transport of httpx keeps a stream back until it ends."""
 
     @pytest.fixture
-    def url(self, app: FastAPI, ledger: FakeLedger) -> Any:
+    def url(self, app: FastAPI, job_store: FakeJobStore) -> Any:
         # What happens to a stream that is waiting has to happen in the loop that serves it.
         async def let_go() -> None:
             let_followers_go(app)
 
         async def lose_queue() -> None:
-            ledger.error = QueueUnavailable("gone")
-            await ledger.change(job_id(0), made=1)
+            job_store.error = QueueUnavailable("gone")
+            await job_store.change(job_id(0), made=1)
 
         app.add_api_route("/let-go", let_go)
         app.add_api_route("/lose-queue", lose_queue)
         with serving(app) as url:
             yield url
 
-    async def test_events_follow_the_job_to_its_end(self, url: str, ledger: FakeLedger) -> None:
-        job = (await ledger.submit(spec_from(SPEC)))[0].job_id
-        await ledger.change(job, state="running")
-        await ledger.change(job, made=1)
-        await ledger.change(job, state="failed", finished=EPOCH)
+    async def test_events_follow_the_job_to_its_end(
+        self, url: str, job_store: FakeJobStore
+    ) -> None:
+        job = (await job_store.submit(spec_from(SPEC)))[0].job_id
+        await job_store.change(job, state="running")
+        await job_store.change(job, made=1)
+        await job_store.change(job, state="failed", finished=EPOCH)
         async with following(url, job) as stream:
             events = [event async for event in stream]
         assert [event.event for event in events] == ["state", "state", "progress", "state"]
@@ -360,19 +364,19 @@ class TestEvents:
         assert json.loads(events[-1].data) == shown
 
     async def test_a_client_goes_on_after_the_last_event_it_saw(
-        self, url: str, ledger: FakeLedger
+        self, url: str, job_store: FakeJobStore
     ) -> None:
-        job = (await ledger.submit(spec_from(SPEC)))[0].job_id
-        await ledger.change(job, made=1)
-        await ledger.change(job, state="cancelled")
+        job = (await job_store.submit(spec_from(SPEC)))[0].job_id
+        await job_store.change(job, made=1)
+        await job_store.change(job, state="cancelled")
         async with following(url, job, **{"Last-Event-ID": "1-0"}) as stream:
             assert [event.id async for event in stream] == ["2-0", "3-0"]
 
     async def test_silence_is_filled_with_comments(
-        self, url: str, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+        self, url: str, job_store: FakeJobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.02)
-        job = (await ledger.submit(spec_from(SPEC)))[0].job_id
+        job = (await job_store.submit(spec_from(SPEC)))[0].job_id
         async with (
             httpx.AsyncClient(base_url=url, timeout=60) as http,
             http.stream("GET", f"/v1/jobs/{job}/events") as response,
@@ -384,9 +388,9 @@ class TestEvents:
                     break
 
     async def test_followers_are_let_go_when_the_app_stops(
-        self, url: str, ledger: FakeLedger
+        self, url: str, job_store: FakeJobStore
     ) -> None:
-        job = (await ledger.submit(spec_from(SPEC)))[0].job_id
+        job = (await job_store.submit(spec_from(SPEC)))[0].job_id
         async with following(url, job) as stream:
             assert (await anext(stream)).id == "1-0"
             async with httpx.AsyncClient(base_url=url) as http:
@@ -394,9 +398,9 @@ class TestEvents:
             assert [event async for event in stream] == []
 
     async def test_a_queue_that_goes_away_ends_the_stream_for_now(
-        self, url: str, ledger: FakeLedger
+        self, url: str, job_store: FakeJobStore
     ) -> None:
-        job = (await ledger.submit(spec_from(SPEC)))[0].job_id
+        job = (await job_store.submit(spec_from(SPEC)))[0].job_id
         async with following(url, job) as stream:
             assert (await anext(stream)).id == "1-0"
             async with httpx.AsyncClient(base_url=url) as http:

@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator
 import httpx
 import pytest
 
-from service.app import create_app
-from service.settings import ServiceSettings
+from dgnet.jobs.contract import Result
+from dgnet.service.app import create_app
+from dgnet.service.settings import ServiceSettings
 from tests.service.fakes import FakeJobs, png
 from tests.service.problem import assert_problem
 from tests.worker.harness import until
-from worker.contract import Result
 
 FORM = {"appearance": png(), "structure": png() + bytes(300)}  # a body of about 700 bytes
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.encoding import COMPOSITE_MEDIA_TYPES
-from service.negotiation import Preference, negotiate, parse_prefer
-from service.problems import Problem
+from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES
+from dgnet.service.negotiation import Preference, negotiate, parse_prefer
+from dgnet.service.problems import Problem
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,16 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from service.app import create_app
-from service.settings import ServiceSettings
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.connection import connect
+from dgnet.jobs.embedded import embedded_redis
+from dgnet.service.app import create_app
+from dgnet.service.settings import ServiceSettings
 from tests.redis_server import RedisServer, redis_server_binary
 from tests.service.fakes import encode, png
 from tests.service.problem import assert_problem
 from tests.worker.fakes import FAILS, HEIGHT, WIDTH, FakePredictor
 from tests.worker.harness import flush, queue_settings, ready_workers, running_worker, until
-from worker.client import JobClient
-from worker.connection import connect
-from worker.embedded import embedded_redis
 
 # The fake model's composite has half of each color added: 100 // 2 + 60 // 2 = 80.
 APPEARANCE = png((100, 100, 100), WIDTH, HEIGHT)

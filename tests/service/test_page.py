@@ -8,12 +8,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from service.app import create_app
-from service.settings import ServiceSettings
+from dgnet.jobs.errors import QueueFull
+from dgnet.service.app import create_app
+from dgnet.service.settings import ServiceSettings
 from tests.service.browser import Browser
 from tests.service.fakes import FakeJobs, encode, gradient, png
 from tests.service.server import serving
-from worker.errors import QueueFull
 
 
 @pytest.fixture

@@ -15,21 +15,21 @@ import pytest
 from fastapi import FastAPI, Request
 from pydantic import SecretStr
 
-from service.app import create_app
-from service.settings import ServiceSettings
+from dgnet.jobs.contract import DatasetCheckResult, Result
+from dgnet.jobs.errors import QueueUnavailable
+from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
+from dgnet.jobs.generation.spec import GenerationSpec, spec_from
+from dgnet.jobs.storage import StorageSettings
+from dgnet.service.app import create_app
+from dgnet.service.settings import ServiceSettings
+from tests.generation.jobs import PERSONS, save_tiny_checkpoint
 from tests.model.tiny import write_people
 from tests.processes import service, wait_until_ready
 from tests.service.archives import zip_of
 from tests.service.browser import Browser
-from tests.service.fake_ledger import EPOCH, FILES, FakeLedger, job_id
+from tests.service.fake_job_store import EPOCH, FILES, FakeJobStore, job_id
 from tests.service.fakes import FakeJobs
 from tests.service.server import serving
-from tests.worker.generation.jobs import PERSONS, save_tiny_checkpoint
-from worker.contract import DatasetCheckResult, Result
-from worker.errors import QueueUnavailable
-from worker.generation.jobs import GenerationJob, JobEvent
-from worker.generation.spec import GenerationSpec, spec_from
-from worker.storage import StorageSettings
 
 SPEC = spec_from({"source": {"folder": "market"}, "count": 100})
 COUNTS = {"pictures": 12, "people": 4, "cameras": 3, "junk": 0, "distractors": 0}
@@ -71,10 +71,10 @@ def jobs() -> FakeJobs:
 class Page:
     """The page of a front end whose jobs are moved on by hand."""
 
-    def __init__(self, browser: Browser, url: str, ledger: FakeLedger) -> None:
+    def __init__(self, browser: Browser, url: str, job_store: FakeJobStore) -> None:
         self.browser = browser
         self.url = url
-        self.ledger = ledger
+        self.job_store = job_store
         browser.open(url)
 
     def happens(self, **event: Any) -> None:
@@ -105,19 +105,19 @@ class Page:
         return self.browser.run(f"return {script};")
 
 
-def happens_to(ledger: FakeLedger) -> Any:
+def happens_to(job_store: FakeJobStore) -> Any:
     """A route by which a test moves a job on, or takes the queue away."""
 
     async def happens(request: Request) -> None:
         event = await request.json()
         if "error" in event:
-            ledger.error = QueueUnavailable(event["error"]) if event["error"] else None
-            async with ledger.changed:
-                ledger.changed.notify_all()
+            job_store.error = QueueUnavailable(event["error"]) if event["error"] else None
+            async with job_store.changed:
+                job_store.changed.notify_all()
         elif event.pop("finish", False):
-            await ledger.finish(job_id(0))
+            await job_store.finish(job_id(0))
         else:
-            await ledger.change(job_id(event.pop("job", 0)), **event)
+            await job_store.change(job_id(event.pop("job", 0)), **event)
 
     return happens
 
@@ -128,28 +128,30 @@ def market(storage: StorageSettings) -> None:
 
 
 @pytest.fixture
-def page(browser: Browser, app: FastAPI, ledger: FakeLedger, market: None) -> Generator[Page]:
-    app.add_api_route("/happens", happens_to(ledger), methods=["POST"])
+def page(browser: Browser, app: FastAPI, job_store: FakeJobStore, market: None) -> Generator[Page]:
+    app.add_api_route("/happens", happens_to(job_store), methods=["POST"])
     with serving(app) as url:
-        yield Page(browser, url, ledger)
+        yield Page(browser, url, job_store)
         browser.open("about:blank")
 
 
-def submit(ledger: FakeLedger, spec: GenerationSpec = SPEC) -> str:
+def submit(job_store: FakeJobStore, spec: GenerationSpec = SPEC) -> str:
     """Before a page follows it: from another loop than the server's."""
-    return asyncio.run(ledger.submit(spec))[0].job_id
+    return asyncio.run(job_store.submit(spec))[0].job_id
 
 
-def recorded(ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
+def recorded(
+    job_store: FakeJobStore, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, str | None]]:
     """Grows by the job, and the event to go on after, of each stream of events from now on."""
     asked_for: list[tuple[str, str | None]] = []
-    events = ledger.events
+    events = job_store.events
 
     def recording(job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
         asked_for.append((job_id, after))
         return events(job_id, after=after)
 
-    monkeypatch.setattr(ledger, "events", recording)
+    monkeypatch.setattr(job_store, "events", recording)
     return asked_for
 
 
@@ -254,7 +256,7 @@ class TestForm:
         shows(page, "title", "1,000 composites from market")
         shows(page, "state", "Waiting for a worker")
         assert (
-            page.ledger.jobs[job_id(0)].spec
+            page.job_store.jobs[job_id(0)].spec
             == spec_from({"source": {"folder": "market"}, "count": 1000}).to_json()
         )
 
@@ -299,7 +301,7 @@ class TestForm:
             page.fill(selector, text)
         page.browser.click("#submit")
         shows(page, "title", "7 composites a person from market")
-        assert page.ledger.jobs[job_id(0)].spec == spec_from(wanted).to_json()
+        assert page.job_store.jobs[job_id(0)].spec == spec_from(wanted).to_json()
 
     def test_what_the_api_refuses_is_told_at_the_field(self, page: Page) -> None:
         page.register("market")
@@ -317,7 +319,7 @@ class TestForm:
         )
         page.browser.until_text("#job-problem", "see the marked fields")
         assert page.value("document.activeElement.id") == "consistency"
-        assert page.ledger.jobs == {}
+        assert page.job_store.jobs == {}
         page.fill("#size", "")
         page.fill("#consistency", "")
         page.browser.click("#submit")
@@ -332,9 +334,9 @@ class TestForm:
         page.browser.until_text("#job-problem", "The server does not write to this destination")
 
     def test_a_second_try_after_no_answer_gives_the_same_job(
-        self, page: Page, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+        self, page: Page, job_store: FakeJobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        submit = ledger.submit
+        submit = job_store.submit
         keys: list[str | None] = []
 
         async def losing_the_first_answer(
@@ -346,27 +348,27 @@ class TestForm:
                 raise QueueUnavailable("the answer was lost")
             return taken
 
-        monkeypatch.setattr(ledger, "submit", losing_the_first_answer)
+        monkeypatch.setattr(job_store, "submit", losing_the_first_answer)
         page.register("market")
         page.browser.click("#submit")
         page.browser.until_text("#job-problem", "the answer was lost")
         page.browser.click("#submit")
         page.browser.until_text("#job-status", "Submitted")
-        assert list(ledger.jobs) == [job_id(0)]
+        assert list(job_store.jobs) == [job_id(0)]
         page.browser.click("#submit")
-        page.browser.until(lambda: len(ledger.jobs) == 2)
+        page.browser.until(lambda: len(job_store.jobs) == 2)
         assert keys[0] == keys[1] != keys[2]
 
 
 class TestJobs:
     @pytest.fixture
     def page(
-        self, browser: Browser, app: FastAPI, ledger: FakeLedger, market: None
+        self, browser: Browser, app: FastAPI, job_store: FakeJobStore, market: None
     ) -> Generator[Page]:
-        app.add_api_route("/happens", happens_to(ledger), methods=["POST"])
-        submit(ledger)
+        app.add_api_route("/happens", happens_to(job_store), methods=["POST"])
+        submit(job_store)
         with serving(app) as url:
-            page = Page(browser, url, ledger)
+            page = Page(browser, url, job_store)
             shows(page, "title", "100 composites from market")
             yield page
             browser.open("about:blank")
@@ -394,7 +396,7 @@ class TestJobs:
     def test_events_go_on_after_the_last_one_once_the_queue_is_back(
         self, page: Page, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        asked_for = recorded(page.ledger, monkeypatch)
+        asked_for = recorded(page.job_store, monkeypatch)
         page.happens(state="running", planned=100, made=1)
         shows(page, "counts", "1 of 100 made")
         page.happens(error="Redis is away")
@@ -410,7 +412,7 @@ class TestJobs:
     def test_a_job_is_cancelled_and_carried_on_by_keyboard(
         self, page: Page, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        asked_for = recorded(page.ledger, monkeypatch)
+        asked_for = recorded(page.job_store, monkeypatch)
         page.happens(state="running", planned=100, made=40)
         shows(page, "state", "Making composites")
         page.browser.type("#jobs [data-part=cancel]", "\ue007")  # Enter
@@ -451,11 +453,11 @@ class TestJobs:
         page.browser.type("#confirm-no", "\ue00c")  # Escape
         page.browser.click("#jobs [data-part=delete]")
         page.browser.click("#confirm-no")
-        assert list(page.ledger.jobs) == [job_id(0)]
+        assert list(page.job_store.jobs) == [job_id(0)]
         page.browser.click("#jobs [data-part=delete]")
         page.browser.click("#confirm-yes")
         page.browser.until_text("#no-jobs", "No job yet.")
-        assert page.ledger.jobs == {}
+        assert page.job_store.jobs == {}
         assert page.value("document.activeElement.id") == "jobs-title"
 
     def test_jobs_that_others_submit_or_delete_come_and_go(self, page: Page) -> None:
@@ -468,12 +470,12 @@ class TestJobs:
         page.browser.until_text("#no-jobs", "No job yet.")
 
     def test_of_many_jobs_two_are_followed_and_the_newest_are_listed(
-        self, page: Page, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+        self, page: Page, job_store: FakeJobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         page.browser.open("about:blank")
         for _ in range(24):
-            submit(ledger)
-        followed = recorded(ledger, monkeypatch)
+            submit(job_store)
+        followed = recorded(job_store, monkeypatch)
         page.browser.open(page.url)
         page.browser.until(lambda: len(followed) == 2)
         assert sorted(followed) == [(job_id(23), None), (job_id(24), None)]
@@ -489,10 +491,10 @@ class TestJobs:
 
 class TestResults:
     @pytest.fixture
-    def page(self, browser: Browser, app: FastAPI, ledger: FakeLedger) -> Generator[Page]:
-        asyncio.run(ledger.finish(submit(ledger)))
+    def page(self, browser: Browser, app: FastAPI, job_store: FakeJobStore) -> Generator[Page]:
+        asyncio.run(job_store.finish(submit(job_store)))
         with serving(app) as url:
-            page = Page(browser, url, ledger)
+            page = Page(browser, url, job_store)
             shows(page, "state", "Done")
             yield page
             browser.open("about:blank")
@@ -514,20 +516,24 @@ class TestResults:
         shows(page, "results-problem", "What the job made was removed")
 
     def test_an_expired_job_has_no_results(self, page: Page) -> None:
-        page.ledger.jobs[job_id(0)] = replace(page.ledger.jobs[job_id(0)], state="expired")
+        page.job_store.jobs[job_id(0)] = replace(page.job_store.jobs[job_id(0)], state="expired")
         page.browser.run(LOOK_AGAIN)
         shows(page, "counts", "its files were removed")
         assert page.value("document.querySelector('#jobs [data-part=results]').hidden")
 
 
 def test_with_a_key_jobs_are_followed_and_files_are_fetched(
-    browser: Browser, jobs: FakeJobs, ledger: FakeLedger, storage: StorageSettings, tmp_path: Path
+    browser: Browser,
+    jobs: FakeJobs,
+    job_store: FakeJobStore,
+    storage: StorageSettings,
+    tmp_path: Path,
 ) -> None:
-    app = create_app(ServiceSettings(api_keys=(SecretStr("k"),)), jobs, ledger, storage)
-    app.add_api_route("/happens", happens_to(ledger), methods=["POST"])
-    submit(ledger)
+    app = create_app(ServiceSettings(api_keys=(SecretStr("k"),)), jobs, job_store, storage)
+    app.add_api_route("/happens", happens_to(job_store), methods=["POST"])
+    submit(job_store)
     with serving(app) as url:
-        page = Page(browser, url, ledger)
+        page = Page(browser, url, job_store)
         browser.until_text("#jobs-problem", "asks for an API key")
         browser.type("#key", "k\ue007")
         shows(page, "title", "100 composites from market")
@@ -557,7 +563,7 @@ def test_nothing_is_wider_than_a_telephone(page: Page) -> None:
     page.register("market")
     page.browser.click("#submit")
     shows(page, "state", "Waiting for a worker")
-    asyncio.run(page.ledger.finish(job_id(0)))
+    asyncio.run(page.job_store.finish(job_id(0)))
     page.browser.run(LOOK_AGAIN)
     shows(page, "state", "Done")
     page.browser.run("for (const d of document.querySelectorAll('details')) d.open = true;")

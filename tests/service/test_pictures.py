@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures import PreparedPicture, open_picture
-from service.problems import Problem
-from service.settings import ServiceSettings
+from dgnet.service.pictures import PreparedPicture, open_picture
+from dgnet.service.problems import Problem
+from dgnet.service.settings import ServiceSettings
 from tests.service.fakes import encode, gradient
 
 SETTINGS = ServiceSettings()

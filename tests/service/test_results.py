@@ -10,24 +10,24 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from service.tarball import files_below, tar_range, tar_size
-from tests.service.fake_ledger import FILES, FakeLedger
+from dgnet.jobs.generation.spec import spec_from
+from dgnet.jobs.storage import StorageSettings, job_folder, request_file
+from dgnet.jobs.tarball import files_below, tar_range, tar_size
+from tests.service.fake_job_store import FILES, FakeJobStore
 from tests.service.problem import assert_problem
-from worker.generation.spec import spec_from
-from worker.storage import StorageSettings, job_folder, request_file
 
 LEAVES = ("manifest", "preview", "archive", "files/card.md")
 
 
 @pytest_asyncio.fixture
-async def job(ledger: FakeLedger) -> str:
-    created, _ = await ledger.submit(spec_from({"source": {"folder": "market"}, "count": 2}))
+async def job(job_store: FakeJobStore) -> str:
+    created, _ = await job_store.submit(spec_from({"source": {"folder": "market"}, "count": 2}))
     return created.job_id
 
 
 @pytest_asyncio.fixture
-async def done(ledger: FakeLedger, job: str) -> str:
-    await ledger.finish(job)
+async def done(job_store: FakeJobStore, job: str) -> str:
+    await job_store.finish(job)
     return job
 
 
@@ -171,19 +171,19 @@ async def test_no_other_file_is_served(
 
 @pytest.mark.parametrize("leaf", LEAVES)
 async def test_nothing_is_fetched_before_the_job_is_done(
-    http: httpx.AsyncClient, ledger: FakeLedger, job: str, leaf: str
+    http: httpx.AsyncClient, job_store: FakeJobStore, job: str, leaf: str
 ) -> None:
     for state in ("queued", "running", "assembling", "failed", "cancelled"):
-        await ledger.change(job, state=state)
+        await job_store.change(job, state=state)
         body = assert_problem(await http.get(f"/v1/jobs/{job}/{leaf}"), 409, "result-not-ready")
         assert state in body["detail"]
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
 async def test_what_was_removed_is_gone(
-    http: httpx.AsyncClient, ledger: FakeLedger, job: str, leaf: str
+    http: httpx.AsyncClient, job_store: FakeJobStore, job: str, leaf: str
 ) -> None:
-    await ledger.change(job, state="done")  # its folder is not there any more
+    await job_store.change(job, state="done")  # its folder is not there any more
     assert_problem(await http.get(f"/v1/jobs/{job}/{leaf}"), 410, "job-expired")
-    await ledger.change(job, state="expired")
+    await job_store.change(job, state="expired")
     assert_problem(await http.get(f"/v1/jobs/{job}/{leaf}"), 410, "job-expired")

@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.settings import ServiceSettings
-from tests.service.fakes import FakeJobs, encode, gradient, png
-from tests.service.problem import assert_problem
-from worker.contract import JobStatus, SwapJob, WorkerInfo
-from worker.errors import (
+from dgnet.jobs.contract import JobStatus, SwapJob, WorkerInfo
+from dgnet.jobs.errors import (
     BadJob,
     JobError,
     JobFailed,
@@ -25,6 +22,9 @@ from worker.errors import (
     QueueFull,
     QueueUnavailable,
 )
+from dgnet.service.settings import ServiceSettings
+from tests.service.fakes import FakeJobs, encode, gradient, png
+from tests.service.problem import assert_problem
 
 
 def form(appearance: bytes | None = None, structure: bytes | None = None) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from dgnet.jobs.connection import connect as connect_to_url
+from dgnet.jobs.embedded import embedded_redis
 from tests.redis_server import RedisServer, redis_server_binary
 from tests.worker.harness import Connect, flush
-from worker.connection import connect as connect_to_url
-from worker.embedded import embedded_redis
 
 
 @pytest.fixture(scope="session")

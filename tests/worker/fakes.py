@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.contract import EmbedJob, Float32Array, SwapJob, UInt8Array
+from dgnet.jobs.contract import EmbedJob, Float32Array, SwapJob, UInt8Array
 
 HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
 

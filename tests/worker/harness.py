@@ -14,11 +14,11 @@ from typing import cast
 
 from redis.asyncio import Redis
 
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.connection import Entry
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.worker.main import Worker
 from tests.worker.fakes import FakePredictor
-from worker.client import JobClient
-from worker.connection import Entry
-from worker.main import Worker
-from worker.settings import QueueSettings, WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60.0  # a busy machine is slow; a condition that comes true is never waited for

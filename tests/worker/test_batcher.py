@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dgnet.jobs.contract import Float32Array, UInt8Array
+from dgnet.worker.batcher import DeviceBroken, MicroBatcher, Served
+from dgnet.worker.device import DeviceThread
+from dgnet.worker.handlers import CanaryFailed, is_out_of_memory, run_canary
 from tests.worker.fakes import FakePredictor, OutOfMemoryError
-from worker.batcher import DeviceBroken, MicroBatcher, Served
-from worker.contract import Float32Array, UInt8Array
-from worker.device import DeviceThread
-from worker.handlers import CanaryFailed, is_out_of_memory, run_canary
 
 
 class Device:

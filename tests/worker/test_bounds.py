@@ -7,6 +7,11 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.errors import NoWorker, QueueFull, UnknownJob
+from dgnet.jobs.keys import GROUP, Keys
+from dgnet.jobs.rate import RateMeter
+from dgnet.worker.leases import LeasedQueue
 from tests.worker.fakes import FakePredictor, swap_job
 from tests.worker.harness import (
     Connect,
@@ -18,11 +23,6 @@ from tests.worker.harness import (
     running_worker,
     until,
 )
-from worker.client import JobClient
-from worker.errors import NoWorker, QueueFull, UnknownJob
-from worker.keys import GROUP, Keys
-from worker.leases import LeasedQueue
-from worker.rate import RateMeter
 
 
 async def test_full_lane_refuses_and_says_when_to_come_back(connect: Connect) -> None:

@@ -14,6 +14,12 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.connection import connect
+from dgnet.jobs.contract import SwapResult
+from dgnet.jobs.errors import PoisonJob, QueueUnavailable
+from dgnet.jobs.keys import GROUP, Keys
+from dgnet.jobs.settings import QueueSettings
 from tests.redis_server import RedisServer
 from tests.worker.fakes import KILLS_ITS_PROCESS, FakePredictor, swap_job
 from tests.worker.harness import (
@@ -26,12 +32,6 @@ from tests.worker.harness import (
     running_worker,
     until,
 )
-from worker.client import JobClient
-from worker.connection import connect
-from worker.contract import SwapResult
-from worker.errors import PoisonJob, QueueUnavailable
-from worker.keys import GROUP, Keys
-from worker.settings import QueueSettings
 
 
 @asynccontextmanager

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dgnet.worker.device import DeviceClosed, DeviceThread
 from tests.worker.harness import until
-from worker.device import DeviceClosed, DeviceThread
 
 
 async def test_a_request_waits_for_at_most_one_bulk_call() -> None:

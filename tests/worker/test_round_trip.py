@@ -8,6 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.codec import Outcome, encode_closed_record
+from dgnet.jobs.contract import EmbedResult, SwapJob, SwapResult
+from dgnet.jobs.errors import BadJob, JobFailed, UnknownJob, WaitTimeout
+from dgnet.jobs.keys import Keys
 from tests.worker.fakes import (
     FAILS,
     HEIGHT,
@@ -27,11 +32,6 @@ from tests.worker.harness import (
     running_worker,
     until,
 )
-from worker.client import JobClient
-from worker.codec import Outcome, encode_closed_record
-from worker.contract import EmbedResult, SwapJob, SwapResult
-from worker.errors import BadJob, JobFailed, UnknownJob, WaitTimeout
-from worker.keys import Keys
 
 
 async def test_swap_comes_back_with_model_version_and_timings(connect: Connect) -> None:

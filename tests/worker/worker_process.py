@@ -9,9 +9,9 @@ import asyncio
 import logging
 import sys
 
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.worker.main import run_worker
 from tests.worker.fakes import FakePredictor
-from worker.main import run_worker
-from worker.settings import QueueSettings, WorkerSettings
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)

@@ -4,12 +4,12 @@
 changed or removed.
 """
 
-from model.data.check.content import content_findings
-from model.data.check.files import Progress, inspect_files
-from model.data.check.findings import RULES, Finding, RuleName, Severity
-from model.data.check.people import people_findings
-from model.data.check.report import DatasetReport
-from model.data.layouts import DataSet
+from dgnet.model.data.check.content import content_findings
+from dgnet.model.data.check.files import Progress, inspect_files
+from dgnet.model.data.check.findings import RULES, Finding, RuleName, Severity
+from dgnet.model.data.check.people import people_findings
+from dgnet.model.data.check.report import DatasetReport
+from dgnet.model.data.layouts import DataSet
 
 __all__ = ["RULES", "DatasetReport", "Finding", "RuleName", "Severity", "check_dataset"]
 

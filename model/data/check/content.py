@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from model.data.check.files import FileFacts
-from model.data.check.findings import Finding, RuleName, listing, name_of_file
-from model.data.layouts import DataSet, SplitName
-from model.data.picture import Picture
+from dgnet.model.data.check.files import FileFacts
+from dgnet.model.data.check.findings import Finding, RuleName, listing, name_of_file
+from dgnet.model.data.layouts import DataSet, SplitName
+from dgnet.model.data.picture import Picture
 
 Copies = list[tuple[SplitName, Picture]]
 

@@ -7,8 +7,8 @@ good to know. docs/data.md explains every rule.
 from dataclasses import dataclass
 from typing import Literal
 
-from model.data.layouts import DataSet
-from model.data.picture import Picture
+from dgnet.model.data.layouts import DataSet
+from dgnet.model.data.picture import Picture
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

@@ -3,9 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from model.data.check.findings import Finding, listing, name_of_file, name_of_person
-from model.data.layouts import DataSet
-from model.data.picture import Picture
+from dgnet.model.data.check.findings import Finding, listing, name_of_file, name_of_person
+from dgnet.model.data.layouts import DataSet
+from dgnet.model.data.picture import Picture
 
 
 def people_findings(dataset: DataSet) -> Iterator[Finding]:

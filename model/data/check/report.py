@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.data.check.files import FileFacts
-from model.data.check.findings import SEVERITIES, Finding, Severity
-from model.data.layouts import DataSet, LayoutName, SplitName
-from model.data.picture import Picture
+from dgnet.model.data.check.files import FileFacts
+from dgnet.model.data.check.findings import SEVERITIES, Finding, Severity
+from dgnet.model.data.layouts import DataSet, LayoutName, SplitName
+from dgnet.model.data.picture import Picture
 
 FINDINGS_SHOWN_PER_RULE = 20
 

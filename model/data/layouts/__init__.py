@@ -1,20 +1,21 @@
 """Data sets for person re-identification as their publishers lay them out, read into one form.
 
 One layout a file; `read_dataset` finds out which it is. Only names are read, no picture is opened:
-what the pictures are like is the matter of `model.data.check`. docs/data.md shows the layouts.
+what the pictures are like is the matter of `dgnet.model.data.check`. docs/data.md shows the
+layouts.
 """
 
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from model.data.layouts.dataset import SPLITS, DataSet, LayoutName, SplitName
-from model.data.layouts.detection import detect_layout
-from model.data.layouts.imagefolder import read_imagefolder
-from model.data.layouts.msmt17 import read_msmt17
-from model.data.layouts.pattern import read_pattern
-from model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
-from model.data.picture import DatasetError
+from dgnet.model.data.layouts.dataset import SPLITS, DataSet, LayoutName, SplitName
+from dgnet.model.data.layouts.detection import detect_layout
+from dgnet.model.data.layouts.imagefolder import read_imagefolder
+from dgnet.model.data.layouts.msmt17 import read_msmt17
+from dgnet.model.data.layouts.pattern import read_pattern
+from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
+from dgnet.model.data.picture import DatasetError
 
 __all__ = ["SPLITS", "DataSet", "LayoutName", "SplitName", "detect_layout", "read_dataset"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from model.data.picture import DatasetError, Picture
+from dgnet.model.data.picture import DatasetError, Picture
 
 LayoutName = Literal["market1501", "duke", "msmt17", "cuhk03", "veri776", "imagefolder", "pattern"]
 SplitName = Literal["train", "query", "gallery", "multi_query"]

@@ -7,12 +7,12 @@ it, not to a layout that was never meant.
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.data.files import folders_in, pictures_in
-from model.data.layouts.dataset import LayoutName
-from model.data.layouts.imagefolder import IMAGEFOLDER_SPLITS
-from model.data.layouts.msmt17 import LISTS
-from model.data.layouts.split_folders import CUHK03_VERSIONS, SPLIT_FOLDER_LAYOUTS
-from model.data.picture import DatasetError
+from dgnet.model.data.files import folders_in, pictures_in
+from dgnet.model.data.layouts.dataset import LayoutName
+from dgnet.model.data.layouts.imagefolder import IMAGEFOLDER_SPLITS
+from dgnet.model.data.layouts.msmt17 import LISTS
+from dgnet.model.data.layouts.split_folders import CUHK03_VERSIONS, SPLIT_FOLDER_LAYOUTS
+from dgnet.model.data.picture import DatasetError
 
 _NAMES_PER_FOLDER = 200
 _SHOWN = 5

@@ -8,10 +8,10 @@ Cameras are not known, and no name means junk or distractor.
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.data.files import folders_in, pictures_in, some_pictures_in
-from model.data.layouts.dataset import DataSet, SplitName
-from model.data.layouts.numbering import number_names
-from model.data.picture import NO_CAMERA, DatasetError, Picture
+from dgnet.model.data.files import folders_in, pictures_in, some_pictures_in
+from dgnet.model.data.layouts.dataset import DataSet, SplitName
+from dgnet.model.data.layouts.numbering import number_names
+from dgnet.model.data.picture import NO_CAMERA, DatasetError, Picture
 
 IMAGEFOLDER_SPLITS: tuple[SplitName, ...] = ("train", "query", "gallery")
 

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from model.data.layouts.dataset import DataSet, SplitName
-from model.data.names import others
-from model.data.picture import DatasetError, Picture
+from dgnet.model.data.layouts.dataset import DataSet, SplitName
+from dgnet.model.data.names import others
+from dgnet.model.data.picture import DatasetError, Picture
 
 LISTS: dict[str, SplitName] = {
     "list_train.txt": "train",

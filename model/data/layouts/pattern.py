@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.data.files import is_folder_to_read, is_picture_name
-from model.data.layouts.dataset import DataSet, SplitName
-from model.data.layouts.numbering import number_names
-from model.data.names import others
-from model.data.picture import (
+from dgnet.model.data.files import is_folder_to_read, is_picture_name
+from dgnet.model.data.layouts.dataset import DataSet, SplitName
+from dgnet.model.data.layouts.numbering import number_names
+from dgnet.model.data.names import others
+from dgnet.model.data.picture import (
     DISTRACTOR_PERSON_ID,
     JUNK_PERSON_ID,
     NO_CAMERA,

@@ -7,10 +7,10 @@ no folder of a split, is all training pictures.
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.data.files import pictures_in, some_pictures_in
-from model.data.layouts.dataset import DataSet, LayoutName, SplitName
-from model.data.names import CUHK03_NAME, DUKE_NAME, MARKET1501_NAME, VERI776_NAME, NameRule
-from model.data.picture import DatasetError, Picture
+from dgnet.model.data.files import pictures_in, some_pictures_in
+from dgnet.model.data.layouts.dataset import DataSet, LayoutName, SplitName
+from dgnet.model.data.names import CUHK03_NAME, DUKE_NAME, MARKET1501_NAME, VERI776_NAME, NameRule
+from dgnet.model.data.picture import DatasetError, Picture
 
 CUHK03_VERSIONS = ("detected", "labeled")
 

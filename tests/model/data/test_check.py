@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.data.check import RULES, DatasetReport, Finding, check_dataset, files
-from model.data.layouts import read_dataset
+from dgnet.model.data.check import RULES, DatasetReport, Finding, check_dataset, files
+from dgnet.model.data.layouts import read_dataset
 from tests.model.data.trees import MARKET, VERI, write_msmt17, write_picture, write_pictures
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model.data.layouts import DataSet, LayoutName, detect_layout, read_dataset
-from model.data.pairs import TrainingPictures
-from model.data.picture import NO_CAMERA, DatasetError, Picture
+from dgnet.model.data.layouts import DataSet, LayoutName, detect_layout, read_dataset
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.data.picture import NO_CAMERA, DatasetError, Picture
 from tests.model.data.trees import (
     CUHK03,
     DUKE,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.data.market1501 import DatasetError, PersonIndex, Picture, parse_name, read_split
+from dgnet.model.data.market1501 import DatasetError, PersonIndex, Picture, parse_name, read_split
 
 
 def touch(directory: Path, *names: str) -> None:

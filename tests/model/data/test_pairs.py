@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from model.data.market1501 import DatasetError
-from model.data.pairs import PairBatch, TrainingPictures
-from model.data.transforms import denormalize
+from dgnet.model.data.market1501 import DatasetError
+from dgnet.model.data.pairs import PairBatch, TrainingPictures
+from dgnet.model.data.transforms import denormalize
 
 HEIGHT, WIDTH = 32, 16
 PICTURES_OF = {3: 3, 5: 1, 9: 4}  # person id: number of pictures

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from model.data.market1501 import DatasetError
-from model.data.transforms import (
+from dgnet.model.data.market1501 import DatasetError
+from dgnet.model.data.transforms import (
     crop_padding,
     decode_picture,
     denormalize,

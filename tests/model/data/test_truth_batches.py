@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.data.market1501 import DatasetError
-from model.data.persons import PersonIndex
-from model.data.truth_batches import TruthTriples
+from dgnet.model.data.market1501 import DatasetError
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.truth_batches import TruthTriples
 from tests.model.tiny import HEIGHT, WIDTH, write_triples
 
 

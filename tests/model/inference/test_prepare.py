@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.backbones import build_backbone
-from model.blocks import PaddedConvolution
-from model.config import BackboneName
-from model.dgnet import DGNet
-from model.inference.batch_normalization import fold_batch_normalization
-from model.inference.enlarging import EnlargingConvolution
-from model.inference.prepare import inference_copy
+from dgnet.model.backbones import build_backbone
+from dgnet.model.blocks import PaddedConvolution
+from dgnet.model.config import BackboneName
+from dgnet.model.dgnet import DGNet
+from dgnet.model.inference.batch_normalization import fold_batch_normalization
+from dgnet.model.inference.enlarging import EnlargingConvolution
+from dgnet.model.inference.prepare import inference_copy
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
 
 EXACT = 1e-10

@@ -17,17 +17,17 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from model.data.pairs import TrainingPictures
-from model.data.persons import PersonIndex
-from model.data.truth_batches import TruthTriples
-from model.teacher import Teacher
-from model.training import optimizers
-from model.training.config import JointConfig, TeacherConfig
-from model.training.execution import Execution
-from model.training.joint import train_joint
-from model.training.run import RunOptions
-from model.training.teacher import train_teacher
-from model.training.workers import launched_workers
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.truth_batches import TruthTriples
+from dgnet.model.teacher import Teacher
+from dgnet.model.training import optimizers
+from dgnet.model.training.config import JointConfig, TeacherConfig
+from dgnet.model.training.execution import Execution
+from dgnet.model.training.joint import train_joint
+from dgnet.model.training.run import RunOptions
+from dgnet.model.training.teacher import train_teacher
+from dgnet.model.training.workers import launched_workers
 from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network
 
 CPU = torch.device("cpu")

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.config import ConfigError, NetworkConfig
-from model.data.pairs import TrainingPictures
-from model.dgnet import DGNet
-from model.teacher import Teacher
-from model.training.config import Ablation, JointConfig
-from model.training.draws import draw
-from model.training.joint import Start, train_joint
-from model.training.optimizers import joint_optimizers
-from model.training.run import RunOptions
-from model.training.schedule import loss_weights
-from model.training.step import JointStep, Losses
+from dgnet.model.config import ConfigError, NetworkConfig
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.dgnet import DGNet
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import Ablation, JointConfig
+from dgnet.model.training.draws import draw
+from dgnet.model.training.joint import Start, train_joint
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.run import RunOptions
+from dgnet.model.training.schedule import loss_weights
+from dgnet.model.training.step import JointStep, Losses
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 CONFIG = JointConfig(iterations=2, batch_size=2, seed=5, warmup_start=0, warmup_rate=1.0)

@@ -10,19 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.config import ConfigError
-from model.data.pairs import TrainingPictures
-from model.data.persons import PersonIndex
-from model.data.shares import Share
-from model.data.transforms import random_erasing
-from model.data.truth_batches import TruthTriples
-from model.dgnet import DGNet
-from model.teacher import Teacher
-from model.training.config import JointConfig, LossWeights, TeacherConfig
-from model.training.draws import draw
-from model.training.encoder_step import EncoderStep
-from model.training.optimizers import joint_optimizers
-from model.training.step import JointStep, Losses
+from dgnet.model.config import ConfigError
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.shares import Share
+from dgnet.model.data.transforms import random_erasing
+from dgnet.model.data.truth_batches import TruthTriples
+from dgnet.model.dgnet import DGNet
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import JointConfig, LossWeights, TeacherConfig
+from dgnet.model.training.draws import draw
+from dgnet.model.training.encoder_step import EncoderStep
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.step import JointStep, Losses
 from tests.model.tiny import (
     HEIGHT,
     PERSONS,

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoints import load_teacher, read_metadata, save_checkpoint
-from model.data.layouts import DataSet, read_dataset
-from model.data.pairs import TrainingPictures
-from model.data.picture import DatasetError
-from model.teacher import Teacher
-from model.training.best import BestCheckpoint
-from model.training.config import TeacherConfig
-from model.training.run import RunOptions
-from model.training.teacher import train_teacher
-from model.training.validation import TeacherEmbedder, Validation
+from dgnet.model.checkpoints import load_teacher, read_metadata, save_checkpoint
+from dgnet.model.data.layouts import DataSet, read_dataset
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.data.picture import DatasetError
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.best import BestCheckpoint
+from dgnet.model.training.config import TeacherConfig
+from dgnet.model.training.run import RunOptions
+from dgnet.model.training.teacher import train_teacher
+from dgnet.model.training.validation import TeacherEmbedder, Validation
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 CPU = torch.device("cpu")

@@ -14,17 +14,17 @@ from torch._dynamo import (
     reset,
 )
 
-from model.config import ConfigError
-from model.data.pairs import TrainingPictures
-from model.dgnet import DGNet
-from model.teacher import Teacher
-from model.training.config import JointConfig, TeacherConfig
-from model.training.draws import draw
-from model.training.execution import CompilationError, Execution
-from model.training.optimizers import joint_optimizers
-from model.training.run import RunOptions
-from model.training.step import JointStep, Losses
-from model.training.teacher import train_teacher
+from dgnet.model.config import ConfigError
+from dgnet.model.data.pairs import TrainingPictures
+from dgnet.model.dgnet import DGNet
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import JointConfig, TeacherConfig
+from dgnet.model.training.draws import draw
+from dgnet.model.training.execution import CompilationError, Execution
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.run import RunOptions
+from dgnet.model.training.step import JointStep, Losses
+from dgnet.model.training.teacher import train_teacher
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 compiled_graphs: list[int] = []

@@ -12,18 +12,18 @@ from tensorboard.backend.event_processing import (  # pyright: ignore[reportMiss
     event_accumulator,
 )
 
-from model.backbones import imagenet_efficientnet_lite0
-from model.checkpoints import CheckpointError, load_checkpoint
-from model.config import ConfigError, NetworkConfig
-from model.data.pairs import PairBatch, TrainingPictures
-from model.data.persons import PersonIndex
-from model.data.shares import WHOLE, Share
-from model.data.truth_batches import TruthTriples
-from model.teacher import Teacher
-from model.training.config import GeneratorOptimizer, JointConfig
-from model.training.joint import train_joint
-from model.training.run import RunOptions, TrainingDiverged
-from model.training.state import saved_iterations
+from dgnet.model.backbones import imagenet_efficientnet_lite0
+from dgnet.model.checkpoints import CheckpointError, load_checkpoint
+from dgnet.model.config import ConfigError, NetworkConfig
+from dgnet.model.data.pairs import PairBatch, TrainingPictures
+from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.shares import WHOLE, Share
+from dgnet.model.data.truth_batches import TruthTriples
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import GeneratorOptimizer, JointConfig
+from dgnet.model.training.joint import train_joint
+from dgnet.model.training.run import RunOptions, TrainingDiverged
+from dgnet.model.training.state import saved_iterations
 from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network, write_people, write_triples
 
 ITERATIONS = 6

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Muon
 
-from model.training.muon import STEP_OF_ADAM, ConvolutionMuon, is_hidden_matrix
+from dgnet.model.training.muon import STEP_OF_ADAM, ConvolutionMuon, is_hidden_matrix
 
 RATE = 0.01
 STEPS = 3

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.config import BackboneName
-from model.data.pairs import PairBatch, TrainingPictures
-from model.dgnet import DGNet
-from model.recompute import set_recompute
-from model.teacher import Teacher
-from model.training.config import JointConfig
-from model.training.draws import draw
-from model.training.optimizers import joint_optimizers
-from model.training.step import JointStep, Losses
+from dgnet.model.config import BackboneName
+from dgnet.model.data.pairs import PairBatch, TrainingPictures
+from dgnet.model.dgnet import DGNet
+from dgnet.model.recompute import set_recompute
+from dgnet.model.teacher import Teacher
+from dgnet.model.training.config import JointConfig
+from dgnet.model.training.draws import draw
+from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.step import JointStep, Losses
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from model.checkpoints import CheckpointError
-from model.training.run import (
+from dgnet.model.checkpoints import CheckpointError
+from dgnet.model.training.run import (
     RunOptions,
     TrainingDiverged,
     run_iterations,
 )
-from model.training.state import TrainingState, saved_iterations
+from dgnet.model.training.state import TrainingState, saved_iterations
 
 
 def run(

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from model.config import ConfigError
-from model.training.config import JointConfig, LossWeights, TeacherConfig
-from model.training.schedule import (
+from dgnet.model.config import ConfigError
+from dgnet.model.training.config import JointConfig, LossWeights, TeacherConfig
+from dgnet.model.training.schedule import (
     apply_learning_rate_factor,
     joint_learning_rate_factor,
     loss_weights,

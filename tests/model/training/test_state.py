@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.checkpoints import CheckpointError
-from model.training.state import STATE_JSON, STATE_TENSORS, TrainingState, saved_iterations
+from dgnet.model.checkpoints import CheckpointError
+from dgnet.model.training.state import STATE_JSON, STATE_TENSORS, TrainingState, saved_iterations
 
 
 def a_state(run: Path, value: float = 0.0) -> tuple[TrainingState, nn.Linear]:

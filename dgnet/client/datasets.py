@@ -1,0 +1,86 @@
+"""Data sets of a server: upload, register, look at, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from dgnet.client.connection import Connection, DGNetError
+from dgnet.jobs.dataset_names import is_wanted
+from dgnet.jobs.tarball import file_range, files_below, tar_range, tar_size
+
+Dataset = dict[str, Any]
+"""What GET /v1/datasets/{id} answers."""
+
+Progress = Callable[[int, int], None]
+"""Is told the bytes so far, and all there are."""
+
+
+class Datasets:
+    """Part of `DGNetClient`; every method raises DGNetError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def upload(
+        self,
+        source: Path,
+        *,
+        layout: str | None = None,
+        pattern: str | None = None,
+        progress: Progress = lambda sent, total: None,
+    ) -> Dataset:
+        """A zip, tar or gzipped tar, or a folder, of which the pictures are sent."""
+        if source.is_dir():
+            size_bytes = tar_size(_pictures_below(source))
+            chunks = tar_range(_pictures_below(source), 0, size_bytes)
+        else:
+            size_bytes = source.stat().st_size
+            chunks = file_range(source, 0, size_bytes)
+        given = {"layout": layout, "pattern": pattern}
+        return self._connection.json(
+            "POST",
+            "/v1/datasets",
+            params={name: value for name, value in given.items() if value is not None},
+            headers={
+                "Content-Type": "application/octet-stream",
+                "Content-Length": str(size_bytes),
+            },
+            content=_counted(chunks, size_bytes, progress),
+        )
+
+    def register(
+        self, folder: str, *, layout: str | None = None, pattern: str | None = None
+    ) -> Dataset:
+        """A folder below the server's data root."""
+        body = {"folder": folder, "layout": layout, "pattern": pattern}
+        return self._connection.json("POST", "/v1/datasets", json=body)
+
+    def list(self) -> list[Dataset]:
+        """All of them, newest first, without reports."""
+        return self._connection.json("GET", "/v1/datasets")["data"]
+
+    def get(self, dataset_id: str) -> Dataset:
+        """With the report, once the check is done."""
+        return self._connection.json("GET", f"/v1/datasets/{quote(dataset_id, safe='')}")
+
+    def delete(self, dataset_id: str) -> None:
+        """Remove an upload, forget a folder."""
+        self._connection.request("DELETE", f"/v1/datasets/{quote(dataset_id, safe='')}")
+
+
+def _pictures_below(folder: Path) -> Any:
+    return files_below(folder, lambda name: is_wanted(PurePosixPath(name)))
+
+
+def _counted(chunks: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
+    sent = 0
+    try:
+        for chunk in chunks:
+            yield chunk
+            sent += len(chunk)
+            progress(sent, total)
+    except (OSError, ValueError) as error:
+        raise DGNetError(f"the data set cannot be read: {error}") from error

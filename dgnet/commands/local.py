@@ -1,0 +1,35 @@
+"""Loads the predictor for commands that compute on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgnet.commands.failures import InputError, needs_extra
+from dgnet.commands.options import Precision
+
+if TYPE_CHECKING:
+    from dgnet.model.checkpoints import Checkpoint
+    from dgnet.model.predictor import Predictor
+
+
+def load_predictor(checkpoint: Path | None, *, device: str, precision: Precision) -> Predictor:
+    """The networks of a checkpoint, by default the one that ships, on a device.
+
+    Raises InputError for what cannot be loaded.
+    """
+    return load_networks(checkpoint, device=device, precision=precision)[1]
+
+
+def load_networks(
+    checkpoint: Path | None, *, device: str, precision: Precision, max_batch: int | None = None
+) -> tuple[Checkpoint, Predictor]:
+    """As `load_predictor`, with the checkpoint, which alone has the teacher."""
+    with needs_extra("worker"):
+        from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
+        from dgnet.model.predictor import Predictor
+    try:
+        loaded = load_checkpoint(DEFAULT_CHECKPOINT if checkpoint is None else checkpoint)
+        return loaded, Predictor(loaded, device=device, precision=precision, max_batch=max_batch)
+    except (ValueError, OSError) as error:
+        raise InputError(str(error)) from error

@@ -1,0 +1,61 @@
+"""Options that several commands share, so that they read and behave the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dgnet.model.data.layouts import LayoutName
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        envvar="DGNET_CHECKPOINT",
+        metavar="DIR",
+        help="Folder of the checkpoint; the weights that ship if absent.",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", envvar="DGNET_DEVICE", metavar="NAME", help="auto, cpu, cuda or cuda:N."
+    ),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option("--precision", envvar="DGNET_PRECISION", help="Arithmetic of the networks."),
+]
+RedisUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url", envvar="DGNET_REDIS_URL", metavar="URL", help="Queue, redis://HOST:PORT/DB."
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="Ask this server instead of computing here."),
+]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key", envvar="DGNET_API_KEY", metavar="KEY", help="Bearer key of the server."
+    ),
+]
+LayoutOption = Annotated[
+    LayoutName | None,
+    typer.Option("--layout", help="Layout of the data set; found out from its names if absent."),
+]
+PatternOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pattern",
+        metavar="REGEX",
+        help="Regular expression for paths below the data set, with a group (?P<person>...) and, "
+        "if cameras are known, (?P<camera>...).",
+    ),
+]

@@ -1,0 +1,150 @@
+"""`dgnet swap`: the clothes of some pictures on the pose and scene of others.
+
+One picture of each kind gives one composite; more give a grid with a row for every appearance and a
+column for every structure. Computed here with every code computed once, or asked from a server.
+
+Legend: N appearances, M structures, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from dgnet.commands.failures import InputError
+from dgnet.commands.options import (
+    ApiKeyOption,
+    CheckpointOption,
+    DeviceOption,
+    Precision,
+    PrecisionOption,
+    ServerOption,
+)
+from dgnet.commands.outputs import picture_format, write_picture
+from dgnet.commands.pictures import find_pictures, read_pictures
+from dgnet.commands.progress import track
+from dgnet.jobs.contract import UInt8Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def swap(
+    appearance: Annotated[
+        list[Path],
+        typer.Option(help="Picture or folder that gives the clothes. May be repeated."),
+    ],
+    structure: Annotated[
+        list[Path],
+        typer.Option(help="Picture or folder that gives pose and scene. May be repeated."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Picture to write: .png, .jpg or .webp.")
+    ],
+    interpolate: Annotated[
+        int | None,
+        typer.Option(min=2, help="Steps from the first to the second of two appearances."),
+    ] = None,
+    server: ServerOption = None,
+    api_key: ApiKeyOption = None,
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Put the clothes of one picture on the pose and scene of another."""
+    picture_format(output)
+    appearances, structures = find_pictures(appearance), find_pictures(structure)
+    if interpolate is not None and len(appearances) != 2:
+        raise InputError(
+            f"--interpolate goes between two appearances, {len(appearances)} were given: "
+            "repeat --appearance, or leave --interpolate out"
+        )
+    if server is not None:
+        if interpolate is not None:
+            raise InputError("--interpolate works on this machine only: leave --server out")
+        sheet = swap_on_server(appearances, structures, server=server, api_key=api_key)
+    else:
+        sheet = swap_here(
+            appearances,
+            structures,
+            interpolate=interpolate,
+            checkpoint=checkpoint,
+            device=device,
+            precision=precision,
+        )
+    write_picture(output, sheet)
+    typer.echo(f"wrote {output} ({sheet.shape[1]} x {sheet.shape[0]} pixels)")
+
+
+def swap_here(
+    appearances: Sequence[Path],
+    structures: Sequence[Path],
+    *,
+    interpolate: int | None,
+    checkpoint: Path | None,
+    device: str,
+    precision: Precision,
+) -> UInt8Array:
+    """The composite or the grid, computed on this machine; every code is computed once."""
+    from dgnet.commands.local import load_predictor
+
+    predictor = load_predictor(checkpoint, device=device, precision=precision)
+    height, width = predictor.height, predictor.width
+    # All pictures are read before anything is computed: a bad one is told at once.
+    appearance_images = read_pictures(appearances, height=height, width=width)
+    structure_images = read_pictures(structures, height=height, width=width)
+    appearance_codes = predictor.appearance_codes(appearance_images)
+    structure_codes = predictor.structure_codes(structure_images)
+
+    def compose_all(appearance_codes: Tensor, description: str) -> UInt8Array:
+        """Composites (R, M, H, W, 3) of R appearance codes with all structures."""
+        rows = [
+            predictor.compose(appearance_codes[[row] * len(structures)], structure_codes)
+            for row in track(range(len(appearance_codes)), description)
+        ]
+        return np.stack(rows)
+
+    if interpolate is None:
+        composites = compose_all(appearance_codes, "Swapping")
+        return as_sheet(appearance_images, structure_images, composites)
+    shares = np.linspace(0, 1, interpolate, dtype=np.float32)
+    first, second = appearance_codes[:1], appearance_codes[1:]
+    walk = first + (second - first) * first.new_tensor(shares)[:, None]
+    composites = compose_all(walk, "Interpolating")
+    # Only the two ends of the walk have a picture to stand beside them.
+    beside = np.full((interpolate, *appearance_images.shape[1:]), 255, np.uint8)
+    beside[[0, -1]] = appearance_images
+    return as_sheet(beside, structure_images, composites)
+
+
+def swap_on_server(
+    appearances: Sequence[Path], structures: Sequence[Path], *, server: str, api_key: str | None
+) -> UInt8Array:
+    """The composite or the grid, every composite asked from a server."""
+    from dgnet.commands.remote import decode_composite, swap_pairs
+
+    pairs = [(appearance, structure) for appearance in appearances for structure in structures]
+    files = swap_pairs(pairs, server=server, api_key=api_key)
+    composites = np.stack([decode_composite(file) for file in files])
+    height, width = composites.shape[1:3]
+    return as_sheet(
+        read_pictures(appearances, height=height, width=width),
+        read_pictures(structures, height=height, width=width),
+        composites.reshape(len(appearances), len(structures), height, width, 3),
+    )
+
+
+def as_sheet(appearances: UInt8Array, structures: UInt8Array, composites: UInt8Array) -> UInt8Array:
+    """The composite alone if there is one; else the grid with its sources around it.
+
+    appearances (N, H, W, 3), structures (M, H, W, 3), composites (N, M, H, W, 3).
+    """
+    if composites.shape[:2] == (1, 1):
+        return composites[0, 0]
+    from dgnet.model.evaluation.sheets.grids import swap_grid
+
+    return np.asarray(swap_grid(appearances, structures, composites, scale=1))

@@ -1,0 +1,233 @@
+"""A whole job on this machine: shards one after the other, then the files that describe them.
+
+`job.json` in the output folder says whose composites these are. A job that was stopped, killed or
+cut off from power is carried on by making the shards that are missing; it ends with the same files
+as one that ran through. Everything that decides the bytes of a shard is in `Job`, so that shards
+can be made anywhere: `runner` does the same steps for workers that share a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dgnet.generation.making.shard_maker import ShardMaker
+from dgnet.generation.making.stages import Stage, StageClock
+from dgnet.generation.output.arrow import require_pyarrow
+from dgnet.generation.output.assembly import MANIFEST, assemble, read_manifest, remove_shards
+from dgnet.generation.output.folder import remove_leftovers, take_folder
+from dgnet.generation.output.plots import require_matplotlib
+from dgnet.generation.output.publication import locked, write_file
+from dgnet.generation.output.shards import (
+    ALL_MADE,
+    SHARDS_FOLDER,
+    ShardIndex,
+    ShardRange,
+    cut,
+    read_index,
+    shard_folder,
+    shards_of,
+    sound_shard,
+)
+from dgnet.generation.pairing.listing import Listing
+from dgnet.generation.pairing.plan import Plan
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.predictor import Predictor
+
+FORMAT = 1
+
+Window = tuple[int, int]
+"""Positions of the plan, from the first to before the second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is made of what with which networks."""
+
+    spec: GenerationSpec
+    listing: Listing
+    plan: Plan
+    checkpoint: Checkpoint
+    predictor: Predictor
+    batch: int
+    """Rows that go through the networks together; it decides how they round."""
+
+    @classmethod
+    def of(
+        cls,
+        spec: GenerationSpec,
+        checkpoint: Checkpoint,
+        predictor: Predictor,
+        *,
+        batch: int | None = None,
+    ) -> Job:
+        """Read the listing and lay out the plan; by default as many rows as the predictor takes."""
+        listing = Listing.read(spec.source)
+        plan = Plan(listing, spec.pairing, spec.seed)
+        return cls(
+            spec=spec, listing=listing, plan=plan, checkpoint=checkpoint, predictor=predictor,
+            batch=predictor.max_batch if batch is None else batch,
+        )  # fmt: skip
+
+    @property
+    def count(self) -> int:
+        return self.plan.amount(self.spec)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the bytes; two jobs of one identity make the same files."""
+        spec = self.spec.to_json()
+        # A data set may be moved: what is in it counts, and the listing's digest tells that.
+        # Nor does it matter where the files go.
+        del spec["source"]["folder"], spec["output"]["destination"]
+        return {
+            "format": FORMAT,
+            "spec": spec,
+            "listing_sha256": self.listing.digest,
+            **networks_identity(self.checkpoint, self.predictor, self.batch),
+        }
+
+    def next_window(self, window: Window, kept: int) -> Window | None:
+        """What is made in place of dropped composites after `window`, within the spec's bound, when
+        `kept` were kept so far.
+        """
+        beyond = min(
+            self.count - kept,
+            self.count + self.spec.top_up - window[1],
+            self.plan.pairs - window[1],
+        )
+        return (window[1], window[1] + beyond) if beyond > 0 else None
+
+
+def networks_identity(checkpoint: Checkpoint, predictor: Predictor, batch: int) -> dict[str, Any]:
+    """What checkpoint and device add to a job's identity."""
+    return {
+        "checkpoint_sha256": checkpoint.metadata.sha256,
+        "device": predictor.device.type,
+        "precision": str(predictor.autocast or "float32").removeprefix("torch."),
+        "batch": batch,
+    }
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a job is; the numbers grow while it runs."""
+
+    planned: int
+    made: int = 0
+    """Of the planned ones, kept or dropped."""
+    made_before: int = 0
+    """By an earlier run of the same job."""
+    kept: int = 0
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    stages: dict[Stage, float] = field(default_factory=dict[Stage, float])
+    """Seconds of this run by stage."""
+
+    def add(self, index: ShardIndex) -> None:
+        self.kept += index.kept
+        self.unreadable |= index.unreadable
+        for reason, count in index.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+Report = Callable[[Progress], None]
+
+
+def run_job(
+    job: Job, directory: Path, *, resume: bool = False, threads: int = 4, report: Report
+) -> Progress:
+    """Make everything into `directory`; `report` hears of every batch.
+
+    Raises GenerationError for a folder that holds something else, or that needs `resume`.
+    """
+    require_libraries()
+    progress = Progress(planned=job.count)
+    clock = StageClock()
+    with ShardMaker.prepared(job, threads=threads, clock=clock) as shard_maker:
+        directory.mkdir(parents=True, exist_ok=True)
+        with locked(directory):
+            take_folder(directory, job.identity(), resume=resume)
+            remove_leftovers(directory)
+            if is_complete(directory):
+                remove_shards(directory)
+                return count_complete(directory)
+            shards = _make_windows(job, shard_maker, directory, progress, report)
+            with clock.stage("publish"):
+                conclude(job, directory, shards)
+    progress.stages = clock.seconds
+    return progress
+
+
+def require_libraries() -> None:
+    """Raises ImportError here, not after hours, where one is missing."""
+    require_pyarrow()
+    require_matplotlib()
+
+
+def is_complete(directory: Path) -> bool:
+    """Whether the whole data set is there."""
+    return (directory / MANIFEST).exists()
+
+
+def existing_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
+    """A shard that an earlier run published, whole; a damaged one is removed."""
+    if (directory / SHARDS_FOLDER / ALL_MADE).exists():  # its pictures may have been moved
+        return read_index(shard_folder(directory, covers.number))
+    return sound_shard(directory, covers)
+
+
+def conclude(job: Job, directory: Path, shards: int) -> None:
+    """One data set of all shards, so many; may be repeated."""
+    write_file(directory / SHARDS_FOLDER / ALL_MADE, b"")
+    assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
+
+
+def shards_done(directory: Path) -> int:
+    """How many shards a folder holds, for messages."""
+    return len(list((directory / SHARDS_FOLDER).glob("[0-9]*")))
+
+
+def _make_windows(
+    job: Job, shard_maker: ShardMaker, directory: Path, progress: Progress, report: Report
+) -> int:
+    """All shards: of the plan, then of what it takes to replace dropped ones, within the bound.
+
+    Returns how many there are.
+    """
+
+    def add(more: int) -> None:
+        progress.made += more
+        progress.stages = shard_maker.clock.seconds
+        report(progress)
+
+    window: Window | None = (0, job.count)
+    shards = 0
+    while window is not None:
+        progress.planned = window[1]
+        for covers in cut(window, job.spec.output.shard_size, shards):
+            index = existing_shard(directory, covers)
+            if index is None:
+                index = shard_maker.publish(covers, directory, add)
+            else:
+                progress.made += len(covers)
+                progress.made_before += len(covers)
+            progress.add(index)
+            report(progress)
+        shards += shards_of(window, job.spec.output.shard_size)
+        window = job.next_window(window, progress.kept)
+    return shards
+
+
+def count_complete(directory: Path) -> Progress:
+    """What a complete job came to, from its manifest."""
+    progress = Progress(planned=0)
+    for row in read_manifest(directory):
+        progress.made += 1
+        progress.kept += row["kept"]
+        if not row["kept"]:
+            progress.dropped[row["dropped"]] = progress.dropped.get(row["dropped"], 0) + 1
+    progress.planned = progress.made_before = progress.made
+    return progress

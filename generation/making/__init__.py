@@ -1,0 +1,1 @@
+"""Pairs become composites, scored and labelled, a shard at a time."""

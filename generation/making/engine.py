@@ -1,0 +1,266 @@
+"""Makes one shard: a range of plan positions becomes picture files and manifest rows.
+
+Work goes structure by structure, so that a structure is encoded once a shard and an appearance's
+styles are at hand; the device decodes full batches while threads read the next pictures and write
+the last composites. Memory is bounded by blocks, batches and the shard's rows, whatever the size of
+the job. A shard's batches follow from its positions alone: made again, it has the same bytes.
+
+Legend: B composites of a batch, H x W pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dgnet.generation.making.codes import CodeBlocks, Unreadable
+from dgnet.generation.making.encoding import encode_composite
+from dgnet.generation.making.judging import Judging, Verdict
+from dgnet.generation.making.naming import Names
+from dgnet.generation.making.near_duplicates import NearDuplicates
+from dgnet.generation.making.stages import StageClock
+from dgnet.generation.pairing.listing import Listing, require_source
+from dgnet.generation.pairing.plan import Plan
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.data.picture import NO_CAMERA
+from dgnet.model.data.transforms import decode_picture
+from dgnet.model.predictor import Predictor
+
+Integers = NDArray[np.int64]
+Pixels = NDArray[np.uint8]
+Row = dict[str, Any]
+Written = tuple[str, int]
+
+STYLES_BYTES = 256 * 2**20
+"""Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
+
+STRUCTURES_BYTES = 64 * 2**20
+"""Of structure codes kept: 64 at the paper's sizes. Work is sorted, so few are needed at once."""
+
+BATCHES_AHEAD = 2
+WRITES_AHEAD = 4
+"""In batches: composites that wait for being written."""
+
+
+class Engine:
+    """Makes shards of one job; close it to end its threads."""
+
+    def __init__(
+        self,
+        spec: GenerationSpec,
+        listing: Listing,
+        plan: Plan,
+        predictor: Predictor,
+        judging: Judging,
+        *,
+        batch: int,
+        threads: int,
+        clock: StageClock,
+    ) -> None:
+        self._spec = spec
+        self._listing = listing
+        self._predictor = predictor
+        self._judging = judging
+        self._clock = clock
+        self._batch = batch
+        self._names = Names(spec.output, listing.persons, listing.names)
+        self._embeds = spec.keep.minimum_identity_consistency is not None
+        self._readers = ThreadPoolExecutor(threads, "dgnet-read")
+        self._writers = ThreadPoolExecutor(threads, "dgnet-write")
+        self._orders = plan.appearance_order, plan.structure_order
+        self.failures: dict[int, str] = {}
+        """Pictures that the last shard needed and that could not be read, by number, and why."""
+
+    def close(self) -> None:
+        """End the threads; what they have begun is finished."""
+        for threads in (self._readers, self._writers):
+            threads.shutdown(cancel_futures=True)
+
+    def make(
+        self,
+        first: int,
+        appearances: Integers,
+        structures: Integers,
+        folder: Path,
+        progress: Callable[[int], None],
+    ) -> list[Row]:
+        """Composites of the pairs at positions `first`, `first` + 1, ..., written below `folder`.
+
+        Returns a manifest row for each pair, in order. `progress` hears how many more are done.
+        """
+        styles, structure_codes = self._codes_of(appearances, structures)
+        work = np.lexsort((styles.places(appearances), structure_codes.places(structures)))
+        verdicts: dict[int, Verdict] = {}
+        written: dict[int, Written] = {}
+        unfinished: deque[tuple[int, Future[Written]]] = deque()
+        duplicates = self._duplicates()
+        batches = [work[start : start + self._batch] for start in range(0, len(work), self._batch)]
+        try:
+            for number, batch in enumerate(batches):
+                for ahead in batches[number : number + 1 + BATCHES_AHEAD]:
+                    styles.read_ahead(appearances[ahead])
+                    structure_codes.read_ahead(structures[ahead])
+                made = self._composed(
+                    *styles.codes(appearances[batch]), *structure_codes.codes(structures[batch]),
+                    appearances[batch], structures[batch],
+                )  # fmt: skip
+                for place, (pixels, verdict) in zip(batch.tolist(), made, strict=True):
+                    verdicts[place] = verdict
+                    if pixels is None or verdict.dropped is not None:
+                        continue
+                    person = int(self._listing.person_ids[appearances[place]])
+                    if duplicates and not duplicates.admits(person, pixels):
+                        verdicts[place] = replace(verdict, dropped="near_duplicate")
+                        continue
+                    path = folder / self._name(
+                        first + place, int(appearances[place]), int(structures[place])
+                    )
+                    unfinished.append((place, self._writers.submit(self._write, path, pixels)))
+                self._finish(unfinished, written, leave=WRITES_AHEAD * self._batch)
+                progress(len(batch))
+            self._finish(unfinished, written, leave=0)
+        finally:
+            for _, future in unfinished:  # a folder that is still written to cannot be removed
+                if not future.cancel():
+                    future.exception()
+        self.failures = styles.failures | structure_codes.failures
+        # Not earlier: Python has the memory of dicts so large from the C library, where they would
+        # lie between the networks' maps until the shard's end.
+        pairs = zip(appearances.tolist(), structures.tolist(), strict=True)
+        return [
+            self._row(first + place, *pair, verdicts[place], written.get(place))
+            for place, pair in enumerate(pairs)
+        ]
+
+    def _codes_of(
+        self, appearances: Integers, structures: Integers
+    ) -> tuple[CodeBlocks, CodeBlocks]:
+        """Of a shard's own pictures alone: blocks of the whole listing would encode all of it for
+        every shard of a large one.
+        """
+        shape = (self._predictor.height, self._predictor.width, 3)
+        by_appearance, by_structure = self._orders
+        styles = CodeBlocks(
+            by_appearance[np.isin(by_appearance, appearances)], block_size=self._batch,
+            capacity_bytes=STYLES_BYTES, picture_shape=shape, read=self._read,
+            encode=self._encode_appearance, stage="appearance codes",
+            threads=self._readers, clock=self._clock,
+        )  # fmt: skip
+        structure_codes = CodeBlocks(
+            by_structure[np.isin(by_structure, structures)], block_size=self._batch,
+            capacity_bytes=STRUCTURES_BYTES, picture_shape=shape, read=self._read,
+            encode=lambda pixels: (self._predictor.structure_codes(pixels),),
+            stage="structure codes", threads=self._readers, clock=self._clock,
+        )  # fmt: skip
+        return styles, structure_codes
+
+    def _composed(
+        self,
+        styles: tuple[Tensor, ...],
+        appearance_readable: NDArray[np.bool_],
+        structure_codes: tuple[Tensor, ...],
+        structure_readable: NDArray[np.bool_],
+        appearances: Integers,
+        structures: Integers,
+    ) -> list[tuple[Pixels | None, Verdict]]:
+        """The composite of each pair, none if a picture is unreadable, and the verdict on it."""
+        good = np.flatnonzero(appearance_readable & structure_readable)
+        made: list[tuple[Pixels | None, Verdict]] = [
+            (None, Verdict(dropped=f"unreadable_{'structure' if readable else 'appearance'}"))
+            for readable in appearance_readable
+        ]
+        if not len(good):
+            return made
+        chosen = torch.as_tensor(good, device=self._predictor.device)
+        with self._clock.stage("decode"):
+            composites = self._predictor.compose_styled(
+                styles[0][chosen], structure_codes[0][chosen]
+            )
+        with self._clock.stage("judge"):
+            embeddings = styles[1][chosen].cpu().numpy() if self._embeds else None
+            verdicts = self._judging(composites, appearances[good], structures[good], embeddings)
+        for place, pixels, verdict in zip(good.tolist(), composites, verdicts, strict=True):
+            made[place] = (pixels, verdict)
+        return made
+
+    def _name(self, position: int, appearance: int, structure: int) -> str:
+        person = int(self._listing.person_ids[appearance])
+        camera = int(self._listing.camera_ids[structure])
+        return self._names.path(person, None if camera == NO_CAMERA else camera, position)
+
+    def _row(
+        self,
+        position: int,
+        appearance: int,
+        structure: int,
+        verdict: Verdict,
+        written: Written | None,
+    ) -> Row:
+        sha256, size = written or (None, None)
+        return {
+            "position": position,
+            "file": self._name(position, appearance, structure) if written else None,
+            "sha256": sha256,
+            "bytes": size,
+            **self._listing.describe("appearance", appearance),
+            **self._listing.describe("structure", structure),
+            "labels": verdict.labels,
+            "scores": verdict.scores,
+            "kept": written is not None,
+            "dropped": verdict.dropped,
+        }
+
+    def _finish(
+        self,
+        unfinished: deque[tuple[int, Future[Written]]],
+        written: dict[int, Written],
+        *,
+        leave: int,
+    ) -> None:
+        """Wait until at most `leave` files are unwritten; note what the others hold."""
+        with self._clock.stage("wait for writing"):
+            while len(unfinished) > leave:
+                place, future = unfinished.popleft()
+                written[place] = future.result()
+
+    def _write(self, path: Path, pixels: Pixels) -> Written:
+        with self._clock.stage("write"):
+            data = encode_composite(pixels, self._spec.output)
+            try:
+                path.write_bytes(data)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            return hashlib.sha256(data).hexdigest(), len(data)
+
+    def _read(self, picture: int) -> Pixels:
+        path = self._listing.root / self._listing.paths[picture]
+        try:
+            return decode_picture(path, self._predictor.height, self._predictor.width)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise anything at broken files
+            require_source(self._listing, picture, error)
+            message = str(error).replace(f"{self._listing.root}/", "")
+            raise Unreadable(message or type(error).__name__) from error
+
+    def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
+        styles = self._predictor.appearance_styles(pixels)
+        if not self._embeds:
+            return (styles,)
+        embeddings = torch.as_tensor(self._predictor.embed(pixels), device=styles.device)
+        return styles, embeddings
+
+    def _duplicates(self) -> NearDuplicates | None:
+        most_bits = self._spec.keep.near_duplicates
+        return None if most_bits is None else NearDuplicates(most_bits)

@@ -1,0 +1,144 @@
+"""Scores and labels of composites, and whether they are kept.
+
+Only what the spec asks for is computed. A score that decides is in the manifest, rounded as it was
+compared: what the manifest shows explains every drop.
+
+Legend: B composites, H x W pixels, D embedding values, I the teacher's classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgnet.generation.pairing.listing import Listing
+from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.labeller import Labeller
+from dgnet.model.predictor import Predictor
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+DIGITS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """On one composite."""
+
+    labels: dict[str, Any] = field(default_factory=dict[str, Any])
+    scores: dict[str, float] = field(default_factory=dict[str, float])
+    dropped: str | None = None
+    """The first filter that it failed."""
+
+
+class Judging:
+    """Applies the labels and filters of one spec."""
+
+    def __init__(
+        self,
+        spec: GenerationSpec,
+        listing: Listing,
+        predictor: Predictor,
+        labeller: Labeller | None,
+        realism_of_real_pictures: Callable[[], Floats],
+    ) -> None:
+        """`labeller` is needed where the spec needs a teacher; `realism_of_real_pictures`, sorted,
+        is asked once if the spec needs a discriminator.
+        """
+        self._spec = spec
+        self._listing = listing
+        self._predictor = predictor
+        self._labeller = labeller
+        self._real = cache(realism_of_real_pictures)
+        self._persons = np.array(listing.persons)
+        known = labeller.identities if labeller else 0
+        if "two_labels" in spec.labels and known != len(listing.persons):
+            raise GenerationError(
+                f"the label two_labels needs a teacher trained on these very persons, but it knows "
+                f"{known} and the pictures show {len(listing.persons)}; use the "
+                "checkpoint of this data set or leave the label out"
+            )
+
+    def __call__(
+        self,
+        composites: Pixels,
+        appearances: Integers,
+        structures: Integers,
+        appearance_embeddings: Floats | None,
+    ) -> list[Verdict]:
+        """Judge composites (B, H, W, 3) of the pictures (B) and (B)."""
+        scores = self._scores(composites, appearance_embeddings)
+        soft = self._labeller.probabilities(composites) if self._labeller else None
+        if soft is not None and self._spec.keep.minimum_teacher_confidence is not None:
+            scores["teacher_confidence"] = soft.max(axis=1)
+        return [
+            self._verdict(
+                {name: round(float(values[row]), DIGITS) for name, values in scores.items()},
+                int(self._listing.person_ids[appearances[row]]),
+                int(self._listing.person_ids[structures[row]]),
+                None if soft is None else soft[row],
+            )
+            for row in range(len(composites))
+        ]
+
+    def _scores(self, composites: Pixels, embeddings: Floats | None) -> dict[str, Floats]:
+        scores: dict[str, Floats] = {}
+        if self._spec.keep.minimum_identity_consistency is not None:
+            assert embeddings is not None
+            scores["identity_consistency"] = (embeddings * self._predictor.embed(composites)).sum(
+                axis=1
+            )
+        if self._spec.needs_discriminator:
+            real, realism = self._real(), self._predictor.realism(composites)
+            below = np.searchsorted(real, realism, side="right")
+            scores["realism_percentile"] = (100 * below / len(real)).astype(np.float32)
+        return scores
+
+    def _verdict(
+        self, scores: dict[str, float], appearance: int, structure: int, soft: Floats | None
+    ) -> Verdict:
+        labels = self._labels(appearance, structure, soft)
+        keep = self._spec.keep
+        for name, minimum in (
+            ("identity_consistency", keep.minimum_identity_consistency),
+            ("teacher_confidence", keep.minimum_teacher_confidence),
+            ("realism_percentile", keep.minimum_realism_percentile),
+        ):
+            if minimum is not None and scores[name] < minimum:
+                return Verdict(labels=labels, scores=scores, dropped=f"low_{name}")
+        return Verdict(labels=labels, scores=scores)
+
+    def _labels(self, appearance: int, structure: int, soft: Floats | None) -> dict[str, Any]:
+        labels: dict[str, Any] = {}
+        wanted = self._spec.labels
+        if "appearance" in wanted:
+            labels["appearance"] = appearance
+        if "structure" in wanted:
+            labels["structure"] = structure
+        if self._spec.top_k is not None:
+            assert soft is not None
+            best = np.argsort(-soft, kind="stable")[: self._spec.top_k]
+            labels["teacher_top_k"] = [
+                {"class": int(label), "probability": round(float(soft[label]), DIGITS)}
+                for label in best
+            ]
+        if "uniform" in wanted:
+            labels["uniform"] = round(1 / len(self._persons), DIGITS)
+        if "two_labels" in wanted:
+            assert soft is not None
+            first, second = np.searchsorted(self._persons, [appearance, structure])
+            both = float(soft[first]) + (float(soft[second]) if first != second else 0.0)
+            share = float(soft[first]) / both if both > 0 else 0.5
+            labels["two_labels"] = {
+                "appearance": round(share, DIGITS),
+                "structure": round(1 - share, DIGITS),
+            }
+        return labels

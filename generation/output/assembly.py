@@ -1,0 +1,121 @@
+"""The end of a job: pictures move from the shards to their places, then it is described.
+
+Each step can be repeated, so that a kill between any two is mended by running them again. The
+manifest appears last: where it is, the job is complete.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dgnet.generation.output.arrow import ManifestWriter
+from dgnet.generation.output.card import card
+from dgnet.generation.output.plots import PLOTS_FOLDER, plots
+from dgnet.generation.output.publication import sync_file_system, sync_folder, write_file
+from dgnet.generation.output.shards import (
+    PICTURES_FOLDER,
+    SHARDS_FOLDER,
+    ShardIndex,
+    read_index,
+    rows_of,
+    shard_folder,
+)
+from dgnet.generation.output.sheet import SHOWN, sheet
+from dgnet.generation.output.summary import Summary
+from dgnet.generation.pairing.listing import Listing
+from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.checkpoints import Metadata
+
+Row = dict[str, Any]
+
+MANIFEST = "manifest.jsonl"
+MANIFEST_TABLE = "manifest.parquet"
+CARD = "card.md"
+SHEET = "sheet.png"
+
+
+def assemble(
+    spec: GenerationSpec,
+    listing: Listing,
+    metadata: Metadata,
+    directory: Path,
+    shards: int,
+) -> None:
+    """Make one data set of so many shards, which are removed.
+
+    Memory: one shard's index, a row group of the manifest and what the summary counts.
+    """
+    summary = Summary()
+    kept = 0
+    for number in range(shards):
+        index = _index(directory, number)
+        _move(directory, index)
+        kept += index.kept
+        summary.unreadable |= index.unreadable
+    wanted = {kept * number // SHOWN for number in range(SHOWN)} if kept else set[int]()
+    shown: list[Row] = []
+    lines, table = directory / f".{MANIFEST}.part", directory / f".{MANIFEST_TABLE}.part"
+    with lines.open("w", encoding="utf-8") as file, ManifestWriter(table, spec) as parquet:
+        for number in range(shards):
+            for row in rows_of(directory, number):
+                if row["kept"] and summary.kept in wanted:
+                    shown.append(row)
+                summary.add(row)
+                file.write(json.dumps(row) + "\n")
+                parquet.write(row)
+    if shown:
+        picture = io.BytesIO()
+        sheet(shown, listing, directory).save(picture, "PNG")
+        write_file(directory / SHEET, picture.getvalue())
+    (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
+    for name, plot in plots(listing, summary).items():
+        write_file(directory / name, plot)
+    write_file(directory / CARD, card(spec, listing, metadata, summary).encode())
+    table.replace(directory / MANIFEST_TABLE)
+    sync_file_system(directory)
+    lines.replace(directory / MANIFEST)
+    sync_folder(directory)
+    remove_shards(directory)
+
+
+def read_manifest(directory: Path) -> Iterator[Row]:
+    """Rows of a complete job."""
+    with (directory / MANIFEST).open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def remove_shards(directory: Path) -> None:
+    shutil.rmtree(directory / SHARDS_FOLDER, ignore_errors=True)
+
+
+def _index(directory: Path, number: int) -> ShardIndex:
+    index = read_index(shard_folder(directory, number))
+    if index is None:
+        raise GenerationError(
+            f"shard {number} is gone from {directory}; resume the job to make it anew"
+        )
+    return index
+
+
+def _move(directory: Path, index: ShardIndex) -> None:
+    pictures = shard_folder(directory, index.range.number) / PICTURES_FOLDER
+    for name in index.files:
+        source, target = pictures / name, directory / name
+        try:
+            source.replace(target)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.exists():
+                source.replace(target)
+            elif not target.exists():
+                raise GenerationError(
+                    f"{name} of shard {index.range.number} is gone from {directory}: somebody "
+                    "removed it; remove the folder and generate anew"
+                ) from None

@@ -1,0 +1,144 @@
+"""The data card: what the set is, what it was made of and with, and what must be known to use it.
+
+Nothing in it changes from run to run: no time, no folder.
+"""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+
+from dgnet.generation.output.plots import CAMERAS_PLOT, PERSONS_PLOT, score_plot
+from dgnet.generation.output.summary import Summary
+from dgnet.generation.pairing.listing import Listing
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.checkpoints import Metadata
+from dgnet.model.config import NetworkConfig
+
+UNREADABLE_SHOWN = 50
+QUANTILES = (0.05, 0.5, 0.95)
+
+PRIVACY = """\
+Composites recombine pictures of real people where the sources show real people: clothes of one
+person, body, face, pose and scene of another. **They are not anonymous.** Whoever may be recognised
+in a source may be recognised in a composite; the rights of the people shown, and the terms under
+which the sources were given, hold for the composites too."""
+
+
+def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Summary) -> str:
+    """Markdown."""
+    plain = spec.to_json()
+    del plain["source"]["folder"], plain["output"]["destination"]
+    sections = [
+        "# Composites for person re-identification",
+        f"{summary.kept} pictures made by DG-Net: each wears the clothes of one picture (the "
+        "appearance) in the pose and scene of another (the structure). `manifest.parquet` and "
+        "`manifest.jsonl` have a row for each, also for those that were dropped.",
+        "## Counts\n\n" + _counts(summary),
+        "## Pictures\n\n" + _pictures(spec, metadata.config),
+        "## By person who gives the appearance\n\n" + _persons(listing, summary),
+        "## By camera of the structure\n\n" + _cameras(summary),
+    ]
+    if summary.scores:
+        sections.append("## Scores of all that were made\n\n" + _scores(summary))
+    if summary.unreadable:
+        sections.append("## Pictures that could not be read\n\n" + _unreadable(summary))
+    sections += [
+        "## Made of\n\n" + _sources(listing),
+        "## Made with\n\n" + _networks(metadata),
+        f"## Spec\n\nSeed {spec.seed}.\n\n```json\n{json.dumps(plain, indent=2)}\n```",
+        "## License\n\nWhat the license of the sources allows, and no more: it was not given to "
+        "the program. Training data of the weights: "
+        f"{metadata.data.get('license', 'license not stated')}.",
+        f"## Privacy\n\n{PRIVACY}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _counts(summary: Summary) -> str:
+    rows: list[tuple[object, ...]] = [("made or tried", summary.planned), ("kept", summary.kept)]
+    rows += [(f"dropped: {reason}", count) for reason, count in sorted(summary.dropped.items())]
+    return _table(("what", "composites"), rows)
+
+
+def _pictures(spec: GenerationSpec, config: NetworkConfig) -> str:
+    height, width = spec.output.size or (config.height, config.width)
+    quality = "" if spec.output.picture_format == "png" else f", quality {spec.output.quality}"
+    resampled = ""
+    if (height, width) != (config.height, config.width):
+        resampled = f", resampled (Lanczos) from {config.height} x {config.width}"
+    return (
+        f"{spec.output.picture_format}{quality}, {height} x {width} pixels (height x width)"
+        f"{resampled}; layout {spec.output.layout}."
+    )
+
+
+def _persons(listing: Listing, summary: Summary) -> str:
+    counts = [summary.persons[person] for person in listing.persons]
+    head = (
+        f"{len(counts)} persons; smallest {min(counts)}, median {median(counts):g}, largest "
+        f"{max(counts)} composites a person."
+    )
+    rows: list[tuple[object, ...]] = [
+        (listing.person_name(person), summary.persons[person]) for person in listing.persons
+    ]
+    plot = f"![composites by person]({PERSONS_PLOT})"
+    return f"{head}\n\n{plot}\n\n" + _table(("person", "composites"), rows)
+
+
+def _cameras(summary: Summary) -> str:
+    known = summary.known_cameras
+    rows: list[tuple[object, ...]] = [(camera, summary.cameras[camera]) for camera in known]
+    if None in summary.cameras:
+        rows.append(("not known", summary.cameras[None]))
+    if not rows:
+        return "None: no composite was kept."
+    text = f"![composites by camera]({CAMERAS_PLOT})\n\n" + _table(("camera", "composites"), rows)
+    if known and known[-1] > 9:
+        text += (
+            "\n\nCameras have two digits: readers that take one digit after `_c`, such as "
+            "torchreid's, mix them up in the layout `market1501`; take cameras from the manifest."
+        )
+    return text
+
+
+def _scores(summary: Summary) -> str:
+    rows: list[tuple[object, ...]] = []
+    for name, scores in sorted(summary.scores.items()):
+        quantiles = (scores.quantile(share) for share in QUANTILES)
+        values = (scores.smallest, *quantiles, scores.largest, scores.mean)
+        rows.append((name, *(f"{value:.4f}" for value in values)))
+    head = ("score", "smallest", *(f"{share:.0%}" for share in QUANTILES), "largest", "mean")
+    plots = "\n\n".join(f"![{name}]({score_plot(name)})" for name in sorted(summary.scores))
+    return f"{_table(head, rows)}\n\nQuantiles are good to a thousandth of the range.\n\n{plots}"
+
+
+def _unreadable(summary: Summary) -> str:
+    shown = sorted(summary.unreadable.items())[:UNREADABLE_SHOWN]
+    lines = [f"- `{path}`: {reason}" for path, reason in shown]
+    if len(summary.unreadable) > len(shown):
+        lines.append(f"- and {len(summary.unreadable) - len(shown)} more")
+    return "\n".join(lines)
+
+
+def _sources(listing: Listing) -> str:
+    lines = [
+        f"{len(listing)} pictures of {len(listing.persons)} persons, read as {listing.layout}; "
+        f"sha256 of the listing `{listing.digest}`."
+    ]
+    lines += [f"- {warning}" for warning in listing.warnings]
+    return "\n".join(lines)
+
+
+def _networks(metadata: Metadata) -> str:
+    data = metadata.data.get("name", "data that its checkpoint does not name")
+    return (
+        f"Preset {metadata.config.preset}, {metadata.config.height} x {metadata.config.width} "
+        f"pixels (height x width), trained on {data}; sha256 of the checkpoint "
+        f"`{metadata.sha256 or 'not saved'}`, code version {metadata.code_version or 'unknown'}."
+    )

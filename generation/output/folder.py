@@ -1,0 +1,77 @@
+"""Whose folder it is: a job takes an empty one, and only the same job carries it on.
+
+`job.json` holds everything that decides the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from dgnet.generation.output.publication import remove_unpublished, sync_folder, write_file
+from dgnet.generation.output.shards import SHARDS_FOLDER
+from dgnet.jobs.generation.errors import GenerationError
+
+JOB_FILE = "job.json"
+
+
+def job_file(identity: dict[str, Any]) -> bytes:
+    """What `JOB_FILE` holds."""
+    return (json.dumps(identity, indent=2) + "\n").encode()
+
+
+def take_folder(directory: Path, identity: dict[str, Any], *, resume: bool) -> None:
+    """Start a job in an empty folder, or check that the folder's job is this one."""
+    path = directory / JOB_FILE
+    if not path.exists():
+        remove_unpublished(directory, "*.part")
+        if others := sorted(entry.name for entry in directory.iterdir()):
+            raise GenerationError(
+                f"{directory} is not empty (it has {others[0]}) and holds no generation job; "
+                "expected an empty or a new folder"
+            )
+        write_file(path, job_file(identity))
+        sync_folder(directory)
+        return
+    if not resume:
+        raise GenerationError(
+            f"{directory} holds a generation job already: carry it on with --resume, or choose "
+            "another folder"
+        )
+    try:
+        before = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise GenerationError(f"{path} is damaged: {error}") from error
+    if differing := _differences(before, identity):
+        raise GenerationError(
+            f"the job in {directory} differs from this one in {'; '.join(differing)}. Resume it as "
+            "it was begun, or choose another folder"
+        )
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what killed processes left half done; only for who has the folder to himself."""
+    remove_unpublished(directory, "*.part")
+    remove_unpublished(directory / SHARDS_FOLDER, "*")
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs, in words, level by level."""
+    lines: list[str] = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new = cast("tuple[object, object]", (before.get(name), now.get(name)))
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            below = cast("tuple[dict[str, Any], dict[str, Any]]", (old, new))
+            lines += _differences(*below, f"{prefix}{name}.")
+        else:
+            then, current = _short(cast(object, old)), _short(new)
+            lines.append(f"{prefix}{name} ({then} then, {current} now)")
+    return lines
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:20]}..."

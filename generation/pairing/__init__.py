@@ -1,0 +1,1 @@
+"""Which pictures are paired: the listing, and the plan laid over it."""

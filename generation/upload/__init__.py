@@ -1,0 +1,1 @@
+"""A finished set is brought to a URL."""

@@ -1,0 +1,1 @@
+"""Generation jobs as all see them: spec, record, and the store of both."""

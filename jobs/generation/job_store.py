@@ -1,0 +1,290 @@
+"""The front end's side of generation jobs: submits, shows, cancels, resumes, deletes, follows.
+
+A job is a record in Redis and a folder on the shared volume; a request file beside the folder
+brings the record back if Redis lost it. What workers write into the record is in `task_store`, the
+atomic steps of both in `scripts`. Light: neither torch nor `model` is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from dgnet.jobs.connection import BLOCK_SECONDS, REDIS_ERRORS, stream_entries, unavailable
+from dgnet.jobs.errors import (
+    BadJob,
+    IdempotencyConflict,
+    JobExpired,
+    JobFailed,
+    QueueFull,
+    QueueUnavailable,
+    UnknownJob,
+    WrongState,
+)
+from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob, JobEvent
+from dgnet.jobs.generation.records import (
+    change,
+    event_of,
+    free_storage,
+    is_final,
+    is_job_id,
+    job_of,
+    located,
+    new_epoch,
+    new_job_id,
+    read_request,
+    text_fields,
+    write_request,
+)
+from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, RESUME, SUBMIT
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.jobs.keys import Keys
+from dgnet.jobs.settings import QueueSettings
+from dgnet.jobs.storage import StorageSettings, job_folder
+
+IDEMPOTENCY_SECONDS = 86_400
+TOMBSTONE_SECONDS = 86_400
+FULL_RETRY_SECONDS = 30.0
+
+
+class JobStore:
+    """All generation jobs of one installation; every method raises QueueUnavailable if need be."""
+
+    def __init__(self, redis: Redis, settings: QueueSettings, storage: StorageSettings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._storage = storage
+        self._keys = Keys(settings.key_prefix)
+
+    async def submit(
+        self, spec: GenerationSpec, *, idempotency_key: str | None = None
+    ) -> tuple[GenerationJob, bool]:
+        """The job, and whether it is new: a key that was used within a day gives its job again.
+
+        Raises IdempotencyConflict for a key that stands for another spec, BadJob for a source that
+        is not below the data root or a destination that is not allowed, QueueFull.
+        """
+        self._check(spec)
+        job_id, text = new_job_id(), json.dumps(spec.to_json(), sort_keys=True)
+        await asyncio.to_thread(self._keep_request, job_id, spec, time.time())
+        value = f"{job_id} {_digest(text)}"
+        entered = ""
+        try:
+            entered = await self._enter(job_id, text, "", idempotency_key, value)
+        except QueueUnavailable:
+            entered = job_id  # nobody knows: its request stays
+            raise
+        finally:
+            if entered != job_id:
+                await asyncio.to_thread(free_storage, self._storage, job_id)
+        return await self.get(entered), entered == job_id
+
+    async def get(self, job_id: str) -> GenerationJob:
+        """Raises UnknownJob."""
+        with _talking():
+            found = await self._read([job_id] if is_job_id(job_id) else [])
+        if not found:
+            raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
+        return found[0]
+
+    async def list(self, *, limit: int = 100, before: float | None = None) -> list[GenerationJob]:
+        """Newest first; `before` takes those created before that time."""
+        latest = "+inf" if before is None else f"({before:.3f}"
+        with _talking():
+            members = cast(
+                "list[bytes]",
+                await self._redis.zrevrangebyscore(  # pyright: ignore[reportUnknownMemberType]
+                    self._keys.generations, latest, "-inf", start=0, num=limit
+                ),
+            )
+            return await self._read([member.decode() for member in members])
+
+    async def cancel(self, job_id: str) -> GenerationJob:
+        """Stop within a batch; what is published stays. Raises UnknownJob, WrongState."""
+        state = await self._change(job_id, CANCEL)
+        if state in FINAL_STATES and state != "cancelled":
+            raise WrongState(f"{job_id} is {state}; only a job that is under way can be cancelled")
+        return await self.get(job_id)
+
+    async def resume(self, job_id: str) -> GenerationJob:
+        """Carry on what failed or was cancelled, or what Redis forgot; unchanged if it is active.
+
+        Raises UnknownJob, WrongState if it is done, JobExpired, QueueFull.
+        """
+        state = await self._change(job_id, RESUME, self._settings.bulk_lane_depth)
+        if state == "full":
+            raise self._full(self._settings.bulk_lane_depth)
+        if state == "done":
+            raise WrongState(f"{job_id} is done; there is nothing to resume")
+        if state == "expired":
+            raise JobExpired(f"what {job_id} made was removed; submit the job anew")
+        if state == "":
+            await self._restore(job_id)
+        return await self.get(job_id)
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a job and free what it made; nothing happens if there is none."""
+        if is_job_id(job_id):
+            await self._change(job_id, DELETE, TOMBSTONE_SECONDS)
+            await asyncio.to_thread(free_storage, self._storage, job_id)
+
+    async def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
+        """What happened since the event `after` (from the first if None), then what happens, until
+        the job is at an end. Raises UnknownJob; a damaged `after` is a BadJob.
+        """
+        stream, last = self._keys.generation(job_id, "events"), _checked_event_id(after)
+        spec = (await self.get(job_id)).spec
+        while True:
+            with _talking():
+                reply = await self._redis.xread(
+                    {stream: last}, count=100, block=int(BLOCK_SECONDS * 1000)
+                )
+            event = None
+            for _, entry in stream_entries(reply):
+                event = event_of(job_id, entry, spec)
+                last = event.event_id
+                yield event
+            # An end may have been followed by a resumption: the record has the last word.
+            if (event is None or is_final(event.job)) and await self._is_at_an_end(job_id):
+                return
+
+    async def expire_finished(self) -> int:
+        """Remove what ended longer ago than the retention time; how many jobs that were."""
+        retention = self._storage.job_retention_seconds
+        with _talking():
+            reply: Any = await self._redis.zrange(self._keys.generations, 0, -1)  # pyright: ignore[reportUnknownMemberType]
+            members = cast("list[bytes]", reply)
+        expired = 0
+        for job_id in [member.decode() for member in members]:
+            arguments = (retention, int(max(retention, TOMBSTONE_SECONDS)))
+            if not is_job_id(job_id) or not await self._change(job_id, EXPIRE, *arguments):
+                continue
+            if await asyncio.to_thread(job_folder(self._storage.data_root, job_id).exists):
+                await asyncio.to_thread(free_storage, self._storage, job_id)
+                expired += 1
+        return expired
+
+    def _check(self, spec: GenerationSpec) -> None:
+        """What no worker would do is refused before it is written down anywhere."""
+        try:
+            located(spec, self._storage)
+        except GenerationError as error:
+            raise BadJob(str(error)) from error
+
+    def _keep_request(self, job_id: str, spec: GenerationSpec, created: float) -> None:
+        try:
+            write_request(self._storage, job_id, spec, created)
+        except OSError as error:
+            raise JobFailed(
+                f"the request could not be kept ({error.strerror}); the server's data root has no "
+                "room or is not writable"
+            ) from error
+
+    async def _enter(
+        self, job_id: str, spec: str, created: str, idempotency_key: str | None, value: str
+    ) -> str:
+        """Put a job into the job store; the id of the job that stands for it now."""
+        more_keys = []
+        if idempotency_key is not None:
+            more_keys = [self._keys.idempotency(_digest(idempotency_key))]
+        bound = self._settings.bulk_lane_depth
+        with _talking():
+            kind, what = await change(
+                self._redis, self._keys, SUBMIT, job_id, new_epoch(),
+                spec, created, bound, value, IDEMPOTENCY_SECONDS, more_keys=more_keys,
+            )  # fmt: skip
+        if kind == b"full":
+            raise self._full(int(what))
+        if kind != b"same":
+            return job_id
+        before, digest = cast("bytes", what).decode().split(" ")
+        if digest != value.partition(" ")[2]:
+            raise IdempotencyConflict(
+                "this idempotency key was used for another spec within the last day; use another "
+                "key, or repeat that spec"
+            )
+        return before
+
+    async def _restore(self, job_id: str) -> None:
+        """Bring back a job that Redis lost, from its request."""
+        kept = None
+        if is_job_id(job_id):
+            kept = await asyncio.to_thread(read_request, self._storage, job_id)
+        if kept is None:
+            raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
+        spec, created = kept
+        self._check(spec)
+        text = json.dumps(spec.to_json(), sort_keys=True)
+        await self._enter(job_id, text, f"{created:.3f}", None, "")
+
+    async def _change(self, job_id: str, script: str, *arguments: str | int | float) -> Any:
+        if not is_job_id(job_id):
+            raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
+        with _talking():
+            answer = await change(self._redis, self._keys, script, job_id, new_epoch(), *arguments)
+        if not isinstance(answer, bytes):
+            return answer
+        state = answer.decode()
+        if state == "deleted" or (state == "" and script is not RESUME):
+            raise UnknownJob(f"no generation job {job_id!r} is known")
+        return state
+
+    async def _read(self, job_ids: list[str]) -> list[GenerationJob]:
+        """Those of the jobs that there are."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.time()  # pyright: ignore[reportUnknownMemberType]
+        for job_id in job_ids:
+            pipeline.hgetall(self._keys.generation(job_id))
+        seconds, *records = await pipeline.execute()
+        found: list[GenerationJob] = []
+        for job_id, record in zip(job_ids, records, strict=True):
+            fields = text_fields(record)
+            if "spec" in fields:
+                spec = cast("dict[str, Any]", json.loads(fields["spec"]))
+                found.append(job_of(job_id, fields, spec=spec, now=float(seconds[0])))
+            else:  # its record ran out
+                await self._redis.zrem(self._keys.generations, job_id)
+        return found
+
+    async def _is_at_an_end(self, job_id: str) -> bool:
+        try:
+            return is_final(await self.get(job_id))
+        except UnknownJob:
+            return True
+
+    def _full(self, depth: int) -> QueueFull:
+        return QueueFull(
+            f"{depth} jobs are unfinished in the bulk lane, its bound is "
+            f"{self._settings.bulk_lane_depth}; try again later",
+            retry_after_seconds=FULL_RETRY_SECONDS,
+        )
+
+
+@contextmanager
+def _talking() -> Generator[None]:
+    """Around commands on behalf of a request."""
+    try:
+        yield
+    except REDIS_ERRORS as error:
+        raise unavailable(error) from error
+
+
+def _checked_event_id(event_id: str | None) -> str:
+    if event_id is None:
+        return "0-0"
+    first, dash, second = event_id.partition("-")
+    if not (dash and first.isdecimal() and second.isdecimal() and len(event_id) <= 40):
+        raise BadJob(f"{event_id[:40]!r} is no event's id; expected two numbers joined by a dash")
+    return event_id
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,60 @@
+"""The names of everything the queue keeps in Redis; docs/queue.md says what each key holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgnet.jobs.contract import Lane
+
+GROUP = "workers"  # the consumer group on both lanes
+LANES: tuple[Lane, Lane] = ("small", "bulk")  # in the order they are served
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Key names below one prefix."""
+
+    prefix: str
+
+    def lane(self, lane: Lane) -> str:
+        """Stream of unfinished jobs; its pending list holds the leases."""
+        return f"{self.prefix}:lane:{lane}"
+
+    def finished(self, lane: Lane) -> str:
+        """Counter of jobs that left the lane; the client measures the rate with it."""
+        return f"{self.prefix}:finished:{lane}"
+
+    def record(self, job_id: str) -> str:
+        """A job's record: open (where it waits) or closed (its outcome)."""
+        return f"{self.prefix}:job:{job_id}"
+
+    def replies(self, client_id: str) -> str:
+        """Channel on which one front-end process hears the outcomes of its jobs."""
+        return f"{self.prefix}:replies:{client_id}"
+
+    @property
+    def generations(self) -> str:
+        """Sorted set of generation job ids by the time they were submitted."""
+        return f"{self.prefix}:generations"
+
+    def generation(self, job_id: str, part: str = "") -> str:
+        """A generation job's record, or one of its parts, named in `generation/scripts.py`."""
+        return f"{self.prefix}:generation:{job_id}{part and ':'}{part}"
+
+    def idempotency(self, digest: str) -> str:
+        """The job that a client's idempotency key stands for."""
+        return f"{self.prefix}:idempotency:{digest}"
+
+    @property
+    def dead_letters(self) -> str:
+        """Stream of messages that were given up."""
+        return f"{self.prefix}:dead-letters"
+
+    @property
+    def workers(self) -> str:
+        """Set of worker ids that have announced themselves."""
+        return f"{self.prefix}:workers"
+
+    def worker(self, worker_id: str) -> str:
+        """A worker's heartbeat."""
+        return f"{self.prefix}:worker:{worker_id}"

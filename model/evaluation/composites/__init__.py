@@ -1,0 +1,1 @@
+"""Composites of people it never saw, against their goals."""

@@ -1,0 +1,1 @@
+"""How good composites are as a set, beside real pictures."""

@@ -1,0 +1,102 @@
+"""Keeps embeddings between runs, for exactly these weights and exactly these files.
+
+One `.npz` a list of pictures, its name the hash of all that the embeddings depend on: weights,
+arithmetic, version of the code, and path, size and time of change of every file. Something else
+means another name, so nothing is ever out of date. A file that does not hold what its name promises
+is made again. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+
+from dgnet.model.checkpoints import code_version
+from dgnet.model.data.picture import Picture
+from dgnet.model.evaluation.composites.measures import Embeddings
+
+CacheState = Literal["read", "written", "replaced"]
+"""Found; made for the first time; found broken and made again."""
+
+# Raise it whenever the same weights begin to embed the same files differently.
+_FORMAT = 1
+
+# What numpy and its zip reader raise for a damaged file; TypeError for a bare array.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class _BrokenError(ValueError):
+    """The file is not the embeddings of these pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingCache:
+    """A folder of embeddings; any number of processes may share it."""
+
+    directory: Path
+    model: str
+    """sha256 of the weights."""
+    precision: str
+    """Arithmetic that the networks really use, such as float32 on cpu."""
+
+    def embeddings(
+        self, pictures: Sequence[Picture], root: Path, compute: Callable[[], Embeddings]
+    ) -> tuple[Embeddings, CacheState]:
+        """Embeddings (N, D) of pictures below `root`, computed only where none are kept."""
+        path = self.path_of(pictures, root)
+        state: CacheState = "written"
+        try:
+            return _read(path, len(pictures)), "read"
+        except FileNotFoundError:
+            pass
+        except _BrokenError:
+            state = "replaced"
+        embeddings = compute()
+        _write(path, embeddings)
+        return embeddings, state
+
+    def path_of(self, pictures: Sequence[Picture], root: Path) -> Path:
+        """Where the embeddings of these pictures are kept."""
+        stats = [picture.path.stat() for picture in pictures]
+        listing = [
+            [os.path.relpath(picture.path, root), stat.st_size, stat.st_mtime_ns]
+            for picture, stat in zip(pictures, stats, strict=True)
+        ]
+        key = [_FORMAT, code_version(), self.model, self.precision, listing]
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+        return self.directory / f"embeddings-{digest[:32]}.npz"
+
+
+def _read(path: Path, count: int) -> Embeddings:
+    try:
+        # Opened here, as numpy leaves files open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            embeddings = arrays["embeddings"]
+    except FileNotFoundError:
+        raise
+    except _UNREADABLE as error:
+        raise _BrokenError(str(error)) from error
+    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != count:
+        raise _BrokenError(f"{embeddings.dtype} {embeddings.shape}")
+    return cast("Embeddings", embeddings)
+
+
+def _write(path: Path, embeddings: Embeddings) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as file:
+            np.savez(file, embeddings=embeddings.astype(np.float32, copy=False))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,123 @@
+"""What every route works with: settings, queue, picture pool and metrics of one app.
+
+`Jobs` is the queue as the front end sees it; `dgnet.jobs.client.JobClient` is the real one. `Bulk`
+is what the routes of data sets and generation jobs need beyond that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from starlette.requests import Request
+
+from dgnet.jobs.contract import Job, JobStatus, Lane, ModelInfo, Result, WorkerInfo
+from dgnet.jobs.errors import NoWorker
+from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
+from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.jobs.storage import StorageSettings
+from dgnet.service.dataset_store import DatasetStore
+from dgnet.service.metrics import Metrics
+from dgnet.service.picture_pool import PicturePool
+from dgnet.service.settings import ServiceSettings
+
+
+class Jobs(Protocol):
+    """The queue client: submits jobs, waits for results, knows the live workers."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def submit(self, job: Job, *, lane: Lane = "small") -> str: ...
+
+    async def wait(self, job_id: str, *, timeout_seconds: float) -> Result: ...
+
+    async def status(self, job_id: str) -> JobStatus: ...
+
+    async def workers(self) -> list[WorkerInfo]: ...
+
+    async def depth(self, lane: Lane) -> int: ...
+
+
+class GenerationJobStore(Protocol):
+    """All generation jobs; `dgnet.jobs.generation.job_store.JobStore` is the real one and says more."""
+
+    async def submit(
+        self, spec: GenerationSpec, *, idempotency_key: str | None = None
+    ) -> tuple[GenerationJob, bool]: ...
+
+    async def get(self, job_id: str) -> GenerationJob: ...
+
+    async def list(
+        self, *, limit: int = 100, before: float | None = None
+    ) -> list[GenerationJob]: ...
+
+    async def cancel(self, job_id: str) -> GenerationJob: ...
+
+    async def resume(self, job_id: str) -> GenerationJob: ...
+
+    async def delete(self, job_id: str) -> None: ...
+
+    def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]: ...
+
+    async def expire_finished(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bulk:
+    """Data sets and generation jobs of one app, on a volume that workers share."""
+
+    job_store: GenerationJobStore
+    storage: StorageSettings
+    dataset_store: DatasetStore
+    upload_slots: asyncio.Semaphore
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the app is about to stop: followers are let go, to come back elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependencies:
+    """The parts of one app, built by `create_app` and shared by its routes."""
+
+    settings: ServiceSettings
+    jobs: Jobs
+    picture_pool: PicturePool
+    metrics: Metrics
+    bulk: Bulk | None = None
+    """None where the front end shares no volume with workers."""
+
+    async def serving_model(self) -> ModelInfo:
+        """The model that most ready workers serve; raises NoWorker when there is none.
+
+        Two models are live only while a fleet is being updated; the majority then decides, so
+        that a first new worker does not turn all requests away from the others.
+        """
+        workers = await self.jobs.workers()
+        ready = [worker.model for worker in workers if worker.ready]
+        if not ready:
+            raise NoWorker(
+                f"None of {len(workers)} live workers is ready; expected at least one. "
+                "Try again shortly, or start a worker.",
+                retry_after_seconds=self.settings.retry_after_seconds,
+            )
+        if len(ready) == 1:
+            return ready[0]
+        votes = Counter(model.model_version for model in ready)
+        return max(ready, key=lambda model: (votes[model.model_version], model.model_version))
+
+
+def dependencies_of(request: Request) -> Dependencies:
+    """The dependencies of the app that serves this request."""
+    dependencies: Dependencies = request.app.state.dependencies
+    return dependencies
+
+
+def bulk_of(request: Request) -> Bulk:
+    """What the routes of bulk generation need; they are served only where it is there."""
+    bulk = dependencies_of(request).bulk
+    assert bulk is not None
+    return bulk

@@ -1,0 +1,97 @@
+"""A predictor whose answers can be computed by hand, and the command line around it.
+
+`python -m tests.commands.fakes serve --port 0` is `dgnet serve` with this predictor: everything is
+real but the networks.
+
+Legend: B pictures, H x W pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dgnet.commands import local
+from dgnet.commands.cli import main
+from dgnet.jobs.contract import Float32Array, UInt8Array
+from dgnet.model.checkpoints import Checkpoint, Metadata
+from dgnet.model.dgnet import DGNet
+from tests.model.tiny import tiny_network
+
+BROKEN: Final = "TEST_BROKEN_PREDICTOR"
+"""With this variable set, `python -m tests.commands.fakes` has a device that does not compute."""
+
+
+class FakePredictor:
+    """The composite is the structure picture, every pixel moved halfway to the appearance's mean.
+
+    Its appearance code is the mean color (B, 3), its structure code the picture itself.
+    """
+
+    height = 32
+    width = 16
+    embedding_size = 3
+    model_id = "fake"
+    model_version = "0123456789ab"
+    device_name = "cpu"
+    device = torch.device("cpu")
+    autocast = None
+
+    def __init__(self) -> None:
+        self.card: dict[str, Any] = {"preset": "fake"}
+
+    def appearance_codes(self, images: UInt8Array) -> Tensor:
+        return torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)
+
+    def structure_codes(self, images: UInt8Array) -> Tensor:
+        return torch.tensor(images).float()  # (B, H, W, 3)
+
+    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> UInt8Array:
+        mixed = (structure_codes + appearance_codes[:, None, None]) / 2
+        return mixed.to(torch.uint8).numpy()
+
+    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+        return self.compose(
+            self.appearance_codes(appearance_images), self.structure_codes(structure_images)
+        )
+
+    def embed(self, images: UInt8Array) -> Float32Array:
+        means = images.astype(np.float32).mean(axis=(1, 2)) + 1
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+class BrokenPredictor(FakePredictor):
+    """A device that does not compute."""
+
+    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> UInt8Array:
+        raise RuntimeError("no kernel image is available")
+
+
+def load_broken(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+    """Stands for `dgnet.commands.local.load_predictor` on a machine with an unfit device."""
+    return BrokenPredictor()
+
+
+def load_fake(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+    """Stands for `dgnet.commands.local.load_predictor`."""
+    return FakePredictor()
+
+
+def load_networks(
+    checkpoint: Path | None, *, device: str, precision: str
+) -> tuple[Checkpoint, FakePredictor]:
+    """Stands for `dgnet.commands.local.load_networks`; the checkpoint is one in name only."""
+    load = load_broken if BROKEN in os.environ else load_fake
+    metadata = Metadata(config=tiny_network(), networks=(), sha256=FakePredictor.model_version)
+    nothing = Checkpoint(metadata=metadata, networks=DGNet(tiny_network()), teacher=None)
+    return nothing, load(checkpoint, device=device, precision=precision)
+
+
+if __name__ == "__main__":
+    local.load_networks = load_networks  # pyright: ignore[reportAttributeAccessIssue]
+    main()

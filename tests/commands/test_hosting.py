@@ -1,0 +1,70 @@
+"""`dgnet serve` and `dgnet worker` as processes: start, stop, exit codes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from dgnet.commands.failures import CommandError
+from dgnet.commands.hosting import listen
+from tests.commands.conftest import FAKES
+from tests.commands.fakes import BROKEN
+from tests.processes import STOP_SECONDS, command, readiness, service, wait_until_ready
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with RedisServer() as redis:
+        yield redis.url
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_embedded_service_stops_with_exit_code_0(number: signal.Signals) -> None:
+    with service(module=FAKES) as (process, server):
+        wait_until_ready(process, server)
+        process.send_signal(number)
+        assert process.wait(STOP_SECONDS) == 0
+
+
+@pytest.mark.parametrize("front_ends", ["1", "2"])
+def test_front_end_and_worker_meet_at_redis_and_stop_with_exit_code_0(
+    redis_url: str, front_ends: str
+) -> None:
+    queue = ["--redis-url", redis_url]
+    with service(*queue, "--workers", front_ends, module=FAKES) as (front_end, server):
+        with command("worker", *queue, module=FAKES) as worker:
+            wait_until_ready(front_end, server)
+            worker.terminate()
+            assert worker.wait(STOP_SECONDS) == 0
+        # The worker took its leave; without it the front end lives and says that it cannot serve.
+        give_up_at = time.monotonic() + STOP_SECONDS
+        while readiness(server) != 503:
+            assert time.monotonic() < give_up_at
+            time.sleep(0.05)
+        with urllib.request.urlopen(f"{server}/livez") as answer:
+            assert answer.status == 200
+        front_end.terminate()
+        assert front_end.wait(STOP_SECONDS) == 0
+
+
+def test_an_unfit_device_ends_the_service_with_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BROKEN, "1")
+    with service(module=FAKES) as (process, _):
+        assert process.wait(STOP_SECONDS) == 1
+
+
+def test_a_port_in_use_is_told_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CommandError, match=f"cannot listen on 127.0.0.1:{port}: Address"):
+            listen("127.0.0.1", port)

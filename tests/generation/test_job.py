@@ -1,0 +1,385 @@
+"""A whole job on tiny networks: what it writes, and that interruptions change nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from dgnet.generation import local_run
+from dgnet.generation.making import shard_maker
+from dgnet.generation.output import assembly, shards
+from dgnet.generation.output.arrow import read_rows
+from dgnet.generation.output.packing import read_packed
+from dgnet.generation.output.publication import locked
+from dgnet.jobs.generation.errors import GenerationError
+from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.data.layouts import read_dataset
+from dgnet.model.data.transforms import decode_picture, normalize
+from dgnet.model.predictor import Predictor
+from tests.generation.jobs import Row, contents, job_of, load, manifest, run
+from tests.model.tiny import HEIGHT, WIDTH
+
+Networks = tuple[Checkpoint, Predictor]
+
+
+def test_a_job_writes_what_its_manifest_says(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = job_of(people, networks, output={"picture_format": "png"})
+    done = run(made, out)
+    rows = manifest(out)
+    assert (done.planned, done.made, done.kept, len(rows)) == (30, 30, 30, 30)
+    for row in rows:
+        data = (out / row["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
+        assert len(data) == row["bytes"]
+        assert row["labels"] == {
+            "appearance": row["appearance_person"], "structure": row["structure_person"],
+        }  # fmt: skip
+        assert row["appearance_person"] != row["structure_person"]
+    assert set(Counter(row["appearance_person"] for row in rows).values()) == {6}
+    assert [row["position"] for row in rows] == list(range(30))
+    assert {path.name for path in out.iterdir()} == {
+        "bounding_box_train", "card.md", "job.json", "manifest.jsonl", "manifest.parquet",
+        "plots", "sheet.png",
+    }  # fmt: skip
+
+
+def test_composites_are_the_predictors_to_a_level(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    run(job_of(people, networks, output={"picture_format": "png"}), tmp_path / "out")
+    predictor = networks[1]
+    for row in manifest(tmp_path / "out")[:5]:
+        appearance, structure = (
+            np.stack([decode_picture(people / row[f"{role}_path"], HEIGHT, WIDTH)])
+            for role in ("appearance", "structure")
+        )
+        expected = predictor.swap(appearance, structure)[0]
+        with Image.open(tmp_path / "out" / row["file"]) as file:
+            made = np.asarray(file)
+        assert np.abs(made.astype(int) - expected).max() <= 1
+
+
+def test_market_names_are_read_unchanged_and_clash_with_no_real_one(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(job_of(people, networks), out)
+    rows = {row["file"]: row for row in manifest(out)}
+    dataset = read_dataset(out)
+    assert (dataset.layout, len(dataset.train)) == ("market1501", 30)
+    for picture in dataset.train:
+        row = rows[picture.path.relative_to(out).as_posix()]
+        assert picture.person_id == row["appearance_person"]
+        assert picture.camera_id == row["structure_camera"]
+    row = next(iter(rows.values()))
+    name = f"{row['appearance_person']:04d}_c{row['structure_camera']}s9_000000000_99.jpg"
+    assert row["file"] == f"bounding_box_train/{name}"
+
+
+def test_imagefolder_is_read_by_us_and_by_torchvision(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(job_of(people, networks, output={"layout": "imagefolder"}), out)
+    dataset = read_dataset(out)
+    assert (dataset.layout, len(dataset.train)) == ("imagefolder", 30)
+    folder = ImageFolder(out / "train")
+    assert folder.classes == ["0001", "0002", "0003", "0004", "0005"]
+    by_path = {row["file"]: row["appearance_person"] for row in manifest(out)}
+    for path, label in folder.samples:
+        assert by_path[Path(path).relative_to(out).as_posix()] == label + 1
+
+
+def test_persons_with_names_keep_them_as_folders(networks: Networks, tmp_path: Path) -> None:
+    for name in ("Ada", "Bo"):
+        for number in (1, 2):
+            path = tmp_path / "named" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (48, 64), (50 * number, 100, 0)).save(path)
+    made = job_of(tmp_path / "named", networks, count=8, output={"layout": "imagefolder"})
+    run(made, tmp_path / "out")
+    rows = manifest(tmp_path / "out")
+    assert {row["file"].split("/")[1] for row in rows} == {"Ada", "Bo"}
+    assert all(row["structure_camera"] is None for row in rows)
+    assert all("_c0s9_" in row["file"] for row in rows)
+
+
+def test_parquet_and_json_lines_are_the_same_manifest(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    wanted = ["appearance", "structure", "uniform", "two_labels", {"teacher_top_k": 2}]
+    spec: Row = {"labels": wanted, "keep": {"minimum_teacher_confidence": 0}}
+    run(job_of(people, networks, **spec), tmp_path / "out")
+    rows = manifest(tmp_path / "out")
+    assert list(read_rows(tmp_path / "out" / "manifest.parquet")) == rows
+    row = rows[0]
+    assert row["labels"]["uniform"] == 0.2
+    best, second = row["labels"]["teacher_top_k"]
+    assert best["probability"] >= second["probability"]
+    assert row["scores"]["teacher_confidence"] == best["probability"]
+    assert sum(row["labels"]["two_labels"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "parquet"])
+def test_packed_layouts_hold_the_pictures_and_their_rows(
+    people: Path, networks: Networks, tmp_path: Path, layout: str
+) -> None:
+    run(job_of(people, networks, output={"layout": layout}), tmp_path / "out")
+    run(job_of(people, networks, output={"layout": "market1501"}), tmp_path / "plain")
+    packed, plain = manifest(tmp_path / "out"), manifest(tmp_path / "plain")
+    assert [row["sha256"] for row in packed] == [row["sha256"] for row in plain]
+    ending = {"webdataset": "tar", "parquet": "parquet"}[layout]
+    files = sorted((tmp_path / "out").glob(f"composites-*.{ending}"))
+    assert [file.stem for file in files] == [f"composites-00000{n}" for n in range(4)]
+    for row in packed:
+        data = read_packed(tmp_path / "out", row["file"])
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
+
+
+def test_the_same_spec_gives_the_same_bytes(
+    people: Path, checkpoint: Path, networks: Networks, tmp_path: Path
+) -> None:
+    run(job_of(people, networks), tmp_path / "first")
+    run(job_of(people, load(checkpoint)), tmp_path / "second")
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+
+
+def test_shards_of_another_size_hold_the_same_pairs(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    run(job_of(people, networks), tmp_path / "small")
+    run(job_of(people, networks, output={"shard_size": 1000}), tmp_path / "large")
+    small, large = manifest(tmp_path / "small"), manifest(tmp_path / "large")
+    for name in ("position", "file", "appearance_path", "structure_path"):
+        assert [row[name] for row in small] == [row[name] for row in large]
+
+
+def test_an_unreadable_picture_is_reported_and_skipped(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    broken = sorted(people.iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:100])
+    made = job_of(people, networks, count=180)
+    done = run(made, tmp_path / "out")
+    rows = manifest(tmp_path / "out")
+    assert len(rows) == 180
+    assert set(done.unreadable) == {broken.name}
+    assert done.dropped == {"unreadable_appearance": 12, "unreadable_structure": 12}
+    for row in rows:
+        bad = broken.name in (row["appearance_path"], row["structure_path"])
+        assert row["kept"] is not bad
+        assert (row["file"] is None) is bad
+    assert f"- `{broken.name}`: " in (tmp_path / "out" / "card.md").read_text()
+
+
+def test_filters_drop_what_scores_too_low_and_top_up_makes_more(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    spec: Row = {"keep": {"minimum_realism_percentile": 0, "minimum_identity_consistency": -1}}
+    run(job_of(people, networks, **spec), tmp_path / "all")
+    scores = [row["scores"]["identity_consistency"] for row in manifest(tmp_path / "all")]
+    middle = sorted(scores)[15]
+    assert all(
+        0 <= row["scores"]["realism_percentile"] <= 100 for row in manifest(tmp_path / "all")
+    )
+    spec = {"keep": {"minimum_identity_consistency": middle}}
+    done = run(job_of(people, networks, **spec), tmp_path / "half")
+    rows = manifest(tmp_path / "half")
+    assert [row["kept"] for row in rows] == [score >= middle for score in scores]
+    assert done.dropped == {"low_identity_consistency": 30 - done.kept}
+    topped = run(job_of(people, networks, **spec, top_up=10), tmp_path / "topped")
+    assert topped.made == 40 or topped.kept == 30
+    assert topped.made <= 40
+    assert manifest(tmp_path / "topped")[:30] == rows
+
+
+def test_near_duplicates_of_a_person_are_dropped(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    done = run(job_of(people, networks, keep={"near_duplicates": 64}), tmp_path / "out")
+    # Within 64 of 64 bits everything is near: one a person and shard stays.
+    rows = manifest(tmp_path / "out")
+    kept = Counter((row["position"] // 8, row["appearance_person"]) for row in rows if row["kept"])
+    assert set(kept.values()) == {1}
+    assert done.dropped == {"near_duplicate": 30 - len(kept)}
+
+
+def test_without_a_teacher_the_primary_head_labels(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    checkpoint, predictor = networks
+    bare = Checkpoint(metadata=checkpoint.metadata, networks=checkpoint.networks, teacher=None)
+    output = {"picture_format": "png"}
+    run(
+        job_of(people, (bare, predictor), labels=["teacher_top_k=2"], output=output),
+        tmp_path / "out",
+    )
+    row = manifest(tmp_path / "out")[0]
+    with Image.open(tmp_path / "out" / row["file"]) as picture:
+        pixels = torch.tensor(np.asarray(picture))[None]
+    encoder = checkpoint.networks.appearance_encoder.eval()
+    with torch.inference_mode():
+        views = (normalize(pixels), normalize(pixels).flip(3))
+        expected = torch.stack([encoder(view).primary.logits.softmax(1) for view in views]).mean(0)
+    probabilities = expected[0].numpy()
+    most = np.argsort(-probabilities)[:2]
+    told = row["labels"]["teacher_top_k"]
+    assert [one["class"] for one in told] == most.tolist()
+    assert [one["probability"] for one in told] == pytest.approx(
+        probabilities[most].tolist(), abs=1e-4
+    )
+
+
+def test_a_filter_without_its_network_is_an_error(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    checkpoint, _ = networks
+    carried = tuple(name for name in checkpoint.metadata.networks if name != "discriminator")
+    bare = replace(checkpoint, metadata=replace(checkpoint.metadata, networks=carried))
+    keep = {"minimum_realism_percentile": 10}
+    with pytest.raises(GenerationError, match="needs a discriminator"):
+        run(job_of(people, (bare, Predictor(bare, device="cpu")), keep=keep), tmp_path / "out")
+
+
+def test_labels_of_other_persons_than_the_teachers_are_an_error(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    shutil.rmtree(people)
+    people.mkdir()
+    for person in (1, 2):
+        Image.new("RGB", (48, 64)).save(people / f"000{person}_c1s1_000001_00.png")
+    with pytest.raises(GenerationError, match="it knows 5 and the pictures show 2"):
+        run(job_of(people, networks, count=2, labels=["two_labels"]), tmp_path / "other")
+
+
+def test_a_folder_with_something_in_it_is_refused(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    made = job_of(people, networks)
+    with pytest.raises(GenerationError, match="is not empty"):
+        run(made, people)
+    run(made, tmp_path / "out")
+    with pytest.raises(GenerationError, match="carry it on with --resume"):
+        run(made, tmp_path / "out")
+
+
+def test_another_spec_or_listing_is_not_resumed(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    run(job_of(people, networks), tmp_path / "out")
+    with pytest.raises(GenerationError, match=r"spec.seed \(0 then, 1 now\)"):
+        run(job_of(people, networks, seed=1), tmp_path / "out", resume=True)
+    sorted(people.iterdir())[0].unlink()
+    with pytest.raises(GenerationError, match="differs from this one in listing_sha256"):
+        run(job_of(people, networks), tmp_path / "out", resume=True)
+
+
+def test_resuming_a_complete_job_changes_nothing(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    made = job_of(people, networks)
+    run(made, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    done = run(made, tmp_path / "out", resume=True)
+    assert (done.made, done.made_before, done.kept) == (30, 30, 30)
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, dict[str, str]]:
+    """What a job that ran through holds, by layout; filled by the first test that needs it."""
+    return {}
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Fuse:
+    """Calls a function, but fails instead at the given call."""
+
+    def __init__(self, function: Any, blows_at: int) -> None:
+        self.function = function
+        self.left = blows_at
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise Interrupted
+        return self.function(*arguments, **named)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "blows_at", "layout"),
+    [
+        (shard_maker, "write_shard", 1, "market1501"),
+        (shard_maker, "write_shard", 3, "market1501"),
+        (shard_maker, "write_shard", 3, "webdataset"),
+        (local_run, "assemble", 1, "market1501"),
+        (assembly, "_move", 1, "market1501"),
+        (assembly, "_move", 3, "market1501"),
+        (assembly, "_move", 3, "webdataset"),
+        (assembly, "sheet", 1, "market1501"),
+        (assembly, "write_file", 2, "market1501"),
+        (assembly, "remove_shards", 1, "market1501"),
+    ],
+)
+def test_a_job_that_failed_anywhere_ends_with_the_same_files(
+    people: Path,
+    networks: Networks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    name: str,
+    blows_at: int,
+    layout: str,
+    undisturbed: dict[str, dict[str, str]],
+) -> None:
+    made = job_of(people, networks, output={"layout": layout})
+    if layout not in undisturbed:
+        run(made, tmp_path / "undisturbed")
+        undisturbed[layout] = contents(tmp_path / "undisturbed")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, Fuse(getattr(module, name), blows_at))
+        with pytest.raises(Interrupted):
+            run(made, tmp_path / "out")
+    run(made, tmp_path / "out", resume=True)
+    assert contents(tmp_path / "out") == undisturbed[layout]
+
+
+def test_a_damaged_shard_is_made_again(
+    people: Path, networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, out = job_of(people, networks), tmp_path / "out"
+    run(made, tmp_path / "undisturbed")
+    with monkeypatch.context() as patch:
+        patch.setattr(shard_maker, "write_shard", Fuse(shard_maker.write_shard, 4))
+        with pytest.raises(Interrupted):
+            run(made, out)
+    pictures = sorted(shards.shard_folder(out, 1).rglob("*.jpg"))
+    pictures[0].write_bytes(b"half")
+    (shards.shard_folder(out, 2) / shards.MANIFEST_PART).unlink()
+    done = run(made, out, resume=True)
+    assert done.made_before == 8
+    assert contents(out) == contents(tmp_path / "undisturbed")
+
+
+def test_nobody_else_writes_into_the_same_folder_meanwhile(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"), pytest.raises(GenerationError, match="another process"):
+        run(job_of(people, networks), tmp_path / "out")

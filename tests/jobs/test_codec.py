@@ -1,0 +1,138 @@
+"""Bytes from anywhere become a job or a BadJob, never anything else."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dgnet.jobs.codec import (
+    Outcome,
+    decode_job,
+    decode_outcome,
+    decode_worker,
+    encode_closed_record,
+    encode_job,
+    encode_outcome,
+    encode_worker,
+    split_closed_record,
+)
+from dgnet.jobs.contract import (
+    DatasetCheckJob,
+    DatasetCheckResult,
+    EmbedJob,
+    EmbedResult,
+    JobTimings,
+    ModelInfo,
+    SwapJob,
+    WorkerInfo,
+)
+from dgnet.jobs.errors import BadJob, JobFailed, PoisonJob
+from tests.worker.fakes import embed_job, swap_job
+
+TIMINGS = JobTimings(queue_seconds=0.25, device_seconds=0.5, batch_size=3)
+
+
+def pack(**fields: Any) -> bytes:
+    return msgpack.packb(fields)  # pyright: ignore
+
+
+def test_swap_job_survives() -> None:
+    job = decode_job(encode_job(swap_job(appearance=1, structure=2)))
+    assert isinstance(job, SwapJob)
+    assert (job.appearance_image == 1).all()
+    assert (job.structure_image == 2).all()
+
+
+def test_embed_job_survives_even_from_a_view() -> None:
+    images = embed_job(1, 2, 3, 4).images[::2]
+    job = decode_job(encode_job(EmbedJob(images=images)))
+    assert isinstance(job, EmbedJob)
+    assert np.array_equal(job.images, images)
+
+
+def test_embeddings_survive() -> None:
+    embeddings = np.array([[0.5, -1.0]], dtype=np.float32)
+    result = EmbedResult(embeddings=embeddings, model_version="v", timings=TIMINGS)
+    outcome = decode_outcome(encode_outcome(Outcome(kind="embed", result=result)))
+    assert isinstance(outcome.result, EmbedResult)
+    assert np.array_equal(outcome.result.embeddings, embeddings)
+    assert outcome.result.timings == TIMINGS
+
+
+def test_data_set_checks_survive() -> None:
+    for job in (
+        DatasetCheckJob(folder="datasets/a"),
+        DatasetCheckJob(folder="b", layout="pattern", pattern="(?P<person>.)"),
+    ):
+        assert decode_job(encode_job(job)) == job
+    report = {"total": {"pictures": 3}, "width": None, "findings": [{"paths": ["a.png"]}]}
+    outcome = Outcome(kind="dataset-check", result=DatasetCheckResult(report=report))
+    assert decode_outcome(encode_outcome(outcome)) == outcome
+
+
+def test_error_keeps_its_type_and_message() -> None:
+    outcome = decode_outcome(encode_outcome(Outcome(kind="swap", error=PoisonJob("three times"))))
+    assert type(outcome.error) is PoisonJob
+    assert str(outcome.error) == "three times"
+
+
+def test_error_of_a_later_release_is_a_failed_job() -> None:
+    outcome = decode_outcome(pack(v=1, kind="swap", error="new-in-2", message="no"))
+    assert type(outcome.error) is JobFailed
+
+
+def test_heartbeat_survives() -> None:
+    model = ModelInfo(
+        model_id="small",
+        model_version="abc",
+        height=128,
+        width=64,
+        embedding_size=1024,
+        card={"metrics": {"rank_1": 0.9}},
+    )
+    worker = WorkerInfo(worker_id="w", device="cuda:0", ready=True, model=model)
+    assert decode_worker(encode_worker(worker)) == worker
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not msgpack"),
+        (pickle.dumps({"v": 1}), "not msgpack|arrived where a map"),
+        (pack(v=2, kind="swap"), "version 2 arrived, version 1 was expected"),
+        (pack(v=1, kind="train"), "kind 'train'"),
+        (pack(v=1, kind="embed"), "'images' is a NoneType"),
+        (pack(v=1, kind="embed", images={"shape": [1, 2, 2], "data": b""}), "4 positive sides"),
+        (pack(v=1, kind="embed", images={"shape": [1, 0, 2, 3], "data": b""}), "positive sides"),
+        (pack(v=1, kind="embed", images={"shape": [1, 2, 2, 3], "data": b"1"}), "needs 12 bytes"),
+        (pack(v=1, kind="embed", images={"shape": [1, 2, 2, 3], "data": "a"}), "got str"),
+    ],
+)
+def test_what_is_no_job_is_refused_with_a_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(BadJob, match=reason):
+        decode_job(data)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_job_or_a_bad_job(data: bytes) -> None:
+    with pytest.raises(BadJob):
+        decode_job(data)
+
+
+def test_closed_record_has_job_id_and_outcome() -> None:
+    outcome = Outcome(kind="swap", error=PoisonJob("three times"))
+    record = encode_closed_record("a-b", outcome)
+    assert split_closed_record(record) == ("a-b", encode_outcome(outcome))
+
+
+@pytest.mark.parametrize("record", [b"", b"c", b"cabc", b"o1 swap 0-1", b"garbage "])
+def test_what_is_no_closed_record_is_refused(record: bytes) -> None:
+    with pytest.raises(BadJob, match="no closed record"):
+        split_closed_record(record)

@@ -1,0 +1,64 @@
+"""The predictor as bulk work sees it: every device call waits its turn behind small requests.
+
+Device calls are also where bulk work is told to stop, and where it waits for memory: small requests
+come and go, so the same call, with the same rows and hence the same bytes, may well fit a moment
+later.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from dgnet.model.predictor import Pixels, Predictor
+from dgnet.worker.device import DeviceThread
+from dgnet.worker.handlers import is_out_of_memory
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OUT_OF_MEMORY_PAUSES = (0.1, 0.5, 2.0)
+"""Seconds before another try."""
+
+
+class QueuedPredictor(Predictor):
+    """The same networks on the same device, without a copy."""
+
+    def __init__(
+        self, predictor: Predictor, device: DeviceThread, before_each_call: Callable[[], None]
+    ) -> None:
+        """`before_each_call` may raise to end the work."""
+        self.__dict__.update(predictor.__dict__)
+        self._thread = device
+        self._before_each_call = before_each_call
+
+    def _composed(
+        self, decode: Callable[[Tensor, Tensor], Tensor], appearances: Tensor, structures: Tensor
+    ) -> Pixels:
+        whole = super()._composed
+        return self._in_turn(lambda: whole(decode, appearances, structures))
+
+    def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
+        whole = super()._rows
+        return self._in_turn(lambda: whole(function, images))
+
+    def _in_turn(self, call: Callable[[], T]) -> T:
+        for pause_seconds in OUT_OF_MEMORY_PAUSES:
+            self._before_each_call()
+            try:
+                return self._thread.run_bulk(call)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                _log.warning("no memory for a bulk batch, trying again: %s", error)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            time.sleep(pause_seconds)
+        self._before_each_call()
+        return self._thread.run_bulk(call)

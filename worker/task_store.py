@@ -1,0 +1,160 @@
+"""The workers' side of a generation job's record: what was done, and whether it still counts.
+
+Every method belongs to a task, whose epoch the scripts compare: what comes from a task that is
+stale changes nothing. Methods whose work must not be undone by an outage try until Redis takes it.
+Light: no torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from dgnet.jobs.connection import REDIS_ERRORS
+from dgnet.jobs.contract import WorkerInfo
+from dgnet.jobs.generation.jobs import GenerationTask
+from dgnet.jobs.generation.records import change, new_epoch
+from dgnet.jobs.generation.scripts import (
+    ASSEMBLE,
+    COMPLETE,
+    FAIL,
+    FINISH,
+    OPEN_WINDOW,
+    REPORT,
+    START,
+)
+from dgnet.jobs.generation.spec import GenerationSpec, spec_from
+from dgnet.jobs.keys import Keys
+from dgnet.jobs.live_workers import read_workers
+from dgnet.jobs.settings import QueueSettings
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_BACKOFF_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a task needs to know of its job."""
+
+    spec: GenerationSpec
+    window: tuple[int, int]
+    """Positions of the plan that are being made."""
+    window_shard: int
+    """Number of the window's first shard."""
+
+
+class TaskStore:
+    """One per worker."""
+
+    def __init__(self, redis: Redis, settings: QueueSettings) -> None:
+        self._redis = redis
+        self._keys = Keys(settings.key_prefix)
+
+    async def order(self, task: GenerationTask) -> Order | None:
+        """None if the task is stale."""
+        names = ("epoch", "spec", "window_start", "window_stop", "window_shard")
+        values = await self._insist(lambda: self._fields(task, *names))
+        epoch, spec, *window = values
+        if epoch != task.epoch or spec is None:
+            return None
+        start, stop, first = (int(value or 0) for value in window)
+        if task.step == "shard" and task.number < first:  # of a window that is complete
+            return None
+        return Order(spec=spec_from(json.loads(spec)), window=(start, stop), window_shard=first)
+
+    async def is_current(self, task: GenerationTask) -> bool:
+        return (await self._fields(task, "epoch"))[0] == task.epoch
+
+    async def was_deleted(self, task: GenerationTask) -> bool:
+        return (await self._insist(lambda: self._fields(task, "state")))[0] == "deleted"
+
+    async def start(self, task: GenerationTask, model_version: str) -> bool:
+        """Listing and plan are about to be read."""
+        return await self._surely(task, START, model_version)
+
+    async def open_window(
+        self, task: GenerationTask, window: tuple[int, int], first_shard: int, shards: int
+    ) -> bool:
+        """Shards `first_shard` to before `shards` are to be made, and cover the window."""
+        return await self._surely(task, OPEN_WINDOW, *window, first_shard, shards)
+
+    async def report(self, task: GenerationTask, made: int) -> bool:
+        """So many composites of the task's shard are made; False if nobody wants them any more.
+
+        Tried once.
+        """
+        return bool(await self._change(task, REPORT, task.number, made))
+
+    async def complete(
+        self,
+        task: GenerationTask,
+        *,
+        composites: int,
+        kept: int,
+        found: int,
+        dropped: Mapping[str, int],
+        unreadable: Iterable[str],
+    ) -> bool:
+        """The task's shard is published; `found` of its composites were there already."""
+        counts = [part for pair in dropped.items() for part in pair]
+        return await self._surely(
+            task, COMPLETE, task.number, composites, kept, found, len(dropped), *counts, *unreadable
+        )
+
+    async def assemble(self, task: GenerationTask) -> bool:
+        """All shards are there, the data set is about to be put together."""
+        return await self._surely(task, ASSEMBLE)
+
+    async def finish(
+        self,
+        task: GenerationTask,
+        *,
+        composites: int,
+        kept: int,
+        dropped: Mapping[str, int],
+        unreadable: Iterable[str],
+    ) -> bool:
+        """The data set is complete."""
+        counts = [part for pair in dropped.items() for part in pair]
+        return await self._surely(
+            task, FINISH, composites, kept, len(dropped), *counts, *unreadable
+        )
+
+    async def fail(self, task: GenerationTask, code: str, message: str) -> bool:
+        """The job ends here, until somebody resumes it."""
+        shard = task.number if task.step == "shard" else ""
+        return await self._surely(task, FAIL, new_epoch(), code, message, shard)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Everybody alive."""
+        return await self._insist(lambda: read_workers(self._redis, self._keys))
+
+    async def _fields(self, task: GenerationTask, *names: str) -> list[str | None]:
+        values = cast(
+            "list[bytes | None]",
+            await self._redis.hmget(self._keys.generation(task.job_id), [*names]),  # pyright: ignore[reportGeneralTypeIssues]
+        )
+        return [None if value is None else value.decode() for value in values]
+
+    async def _change(self, task: GenerationTask, script: str, *arguments: str | int) -> Any:
+        return await change(self._redis, self._keys, script, task.job_id, task.epoch, *arguments)
+
+    async def _surely(self, task: GenerationTask, script: str, *arguments: str | int) -> bool:
+        return bool(await self._insist(lambda: self._change(task, script, *arguments)))
+
+    async def _insist(self, call: Any) -> Any:
+        backoff = 0.05
+        while True:
+            try:
+                return await call()
+            except REDIS_ERRORS as error:
+                _log.warning("a generation job's record is out of reach: %r", error)
+                await asyncio.sleep(backoff)
+                backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)
