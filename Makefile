@@ -11,7 +11,6 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 
 # Programs of the environment, and the redis-server that may lie there, are found first.
 WITH_BIN = PATH="$(CURDIR)/$(BIN):$$PATH"
-PACKAGES := dgnet model people worker service tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench weights lock clean
@@ -31,7 +30,7 @@ test: $(DEV_STAMP)  ## run all tests (PYTEST_ARGS='-k name' to choose)
 check: $(DEV_STAMP)  ## lint, formatting, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python $(PACKAGES)
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 format: $(DEV_STAMP)  ## put sources into the form that `make check` wants

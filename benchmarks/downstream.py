@@ -33,7 +33,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.study import machine, once, retrieval_scores, spread, table
-from dgnet.generation.local_run import Job, run_job
+from dgnet.generation.job import Job
+from dgnet.generation.local_run import run_job
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.jobs.generation.spec import GenerationSpec, KeepSpec, OutputSpec, SourceSpec
 from dgnet.model.backbones import imagenet_efficientnet_lite0

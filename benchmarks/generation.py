@@ -24,7 +24,8 @@ from PIL import Image
 
 from benchmarks.composites import machine
 from benchmarks.naive import Naive
-from dgnet.generation.local_run import Job, Progress, run_job
+from dgnet.generation.job import Job
+from dgnet.generation.local_run import Progress, run_job
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.jobs.generation.spec import GenerationSpec, OutputSpec, SourceSpec
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint

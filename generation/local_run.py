@@ -2,8 +2,7 @@
 
 `job.json` in the output folder says whose composites these are. A job that was stopped, killed or
 cut off from power is carried on by making the shards that are missing; it ends with the same files
-as one that ran through. Everything that decides the bytes of a shard is in `Job`, so that shards
-can be made anywhere: `runner` does the same steps for workers that share a job.
+as one that ran through. Workers that share a job do the same steps: `dgnet.worker.runner`.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from dgnet.generation.job import Job, Window
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import Stage, StageClock
 from dgnet.generation.output.arrow import require_pyarrow
@@ -31,84 +30,6 @@ from dgnet.generation.output.shards import (
     shards_of,
     sound_shard,
 )
-from dgnet.generation.pairing.listing import Listing
-from dgnet.generation.pairing.plan import Plan
-from dgnet.jobs.generation.spec import GenerationSpec
-from dgnet.model.checkpoints import Checkpoint
-from dgnet.model.predictor import Predictor
-
-FORMAT = 1
-
-Window = tuple[int, int]
-"""Positions of the plan, from the first to before the second."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is made of what with which networks."""
-
-    spec: GenerationSpec
-    listing: Listing
-    plan: Plan
-    checkpoint: Checkpoint
-    predictor: Predictor
-    batch: int
-    """Rows that go through the networks together; it decides how they round."""
-
-    @classmethod
-    def of(
-        cls,
-        spec: GenerationSpec,
-        checkpoint: Checkpoint,
-        predictor: Predictor,
-        *,
-        batch: int | None = None,
-    ) -> Job:
-        """Read the listing and lay out the plan; by default as many rows as the predictor takes."""
-        listing = Listing.read(spec.source)
-        plan = Plan(listing, spec.pairing, spec.seed)
-        return cls(
-            spec=spec, listing=listing, plan=plan, checkpoint=checkpoint, predictor=predictor,
-            batch=predictor.max_batch if batch is None else batch,
-        )  # fmt: skip
-
-    @property
-    def count(self) -> int:
-        return self.plan.amount(self.spec)
-
-    def identity(self) -> dict[str, Any]:
-        """Everything that decides the bytes; two jobs of one identity make the same files."""
-        spec = self.spec.to_json()
-        # A data set may be moved: what is in it counts, and the listing's digest tells that.
-        # Nor does it matter where the files go.
-        del spec["source"]["folder"], spec["output"]["destination"]
-        return {
-            "format": FORMAT,
-            "spec": spec,
-            "listing_sha256": self.listing.digest,
-            **networks_identity(self.checkpoint, self.predictor, self.batch),
-        }
-
-    def next_window(self, window: Window, kept: int) -> Window | None:
-        """What is made in place of dropped composites after `window`, within the spec's bound, when
-        `kept` were kept so far.
-        """
-        beyond = min(
-            self.count - kept,
-            self.count + self.spec.top_up - window[1],
-            self.plan.pairs - window[1],
-        )
-        return (window[1], window[1] + beyond) if beyond > 0 else None
-
-
-def networks_identity(checkpoint: Checkpoint, predictor: Predictor, batch: int) -> dict[str, Any]:
-    """What checkpoint and device add to a job's identity."""
-    return {
-        "checkpoint_sha256": checkpoint.metadata.sha256,
-        "device": predictor.device.type,
-        "precision": str(predictor.autocast or "float32").removeprefix("torch."),
-        "batch": batch,
-    }
 
 
 @dataclass(kw_only=True)

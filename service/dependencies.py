@@ -44,7 +44,7 @@ class Jobs(Protocol):
 
 
 class GenerationJobStore(Protocol):
-    """All generation jobs; `dgnet.jobs.generation.job_store.JobStore` is the real one and says more."""
+    """All generation jobs; `JobStore` of `dgnet.jobs.generation` is the real one and says more."""
 
     async def submit(
         self, spec: GenerationSpec, *, idempotency_key: str | None = None

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dgnet.jobs.contract import UInt8Array
+from dgnet.jobs.media_types import NPY_MEDIA_TYPE
 from dgnet.service.settings import ServiceSettings
-
-NPY_MEDIA_TYPE: Final = "application/x-npy"
-COMPOSITE_MEDIA_TYPES: Final = ("image/png", "image/jpeg", "image/webp", NPY_MEDIA_TYPE)
 
 
 def encode_composite(

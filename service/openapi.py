@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES, NPY_MEDIA_TYPE
+from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES, NPY_MEDIA_TYPE
 from dgnet.service.problems import (
     BODY_TOO_LARGE,
     INTERNAL_ERROR,

@@ -2,7 +2,7 @@
 
 An attempt ends in one of three ways: its outcome is published, its message is dead-lettered, or it
 is left to another worker because this one goes away, is not fit for it, or its device broke. Steps
-of generation jobs have no outcome: the job's job store is told by whoever does them.
+of generation jobs have no outcome: the job store is told by whoever does them.
 """
 
 from __future__ import annotations

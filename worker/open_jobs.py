@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from dgnet.generation.local_run import Job, networks_identity, require_libraries
+from dgnet.generation.job import Job, networks_identity
+from dgnet.generation.local_run import require_libraries
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output.folder import JOB_FILE, take_folder

@@ -57,6 +57,7 @@ from dgnet.worker.device import DeviceClosed, DeviceThread
 from dgnet.worker.explanations import code_and_message
 from dgnet.worker.handlers import run_canary
 from dgnet.worker.open_jobs import OpenJob, OpenJobs, OtherNetworks
+from dgnet.worker.serial_thread import SerialThread
 from dgnet.worker.task_store import Order, TaskStore
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class GenerationRunner:
         self._storage = storage
         self._task_store = TaskStore(redis, settings)
         self._job_store = JobStore(redis, settings, storage)
-        self._thread = DeviceThread("bulk")
+        self._thread = SerialThread("bulk")
         self._is_nice = False
         self._halt = Halt()
         self._stopping = False

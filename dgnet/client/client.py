@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dgnet.client.connection import Connection
 from dgnet.client.datasets import Datasets
 from dgnet.client.jobs import Jobs
-from dgnet.service.encoding import NPY_MEDIA_TYPE
+from dgnet.jobs.media_types import NPY_MEDIA_TYPE
 
 PictureFormat = Literal["png", "jpeg", "webp"]
 

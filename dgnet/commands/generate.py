@@ -209,7 +209,8 @@ def generate(
     spec = asked.spec()
     target = Target.of(output or spec.output.destination, work=work, keep_work=keep_work)
     with needs_extra("generate"):
-        from dgnet.generation.local_run import Job, run_job
+        from dgnet.generation.job import Job
+        from dgnet.generation.local_run import run_job
     try:
         with needs_extra("generate"):
             loaded, predictor = local.load_networks(

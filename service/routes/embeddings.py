@@ -16,9 +16,10 @@ from starlette.responses import Response
 
 from dgnet.jobs.contract import EmbedJob, EmbedResult, Float32Array, ModelInfo
 from dgnet.jobs.errors import JobFailed
+from dgnet.jobs.media_types import NPY_MEDIA_TYPE
 from dgnet.service.answers import result_headers
 from dgnet.service.dependencies import Dependencies, dependencies_of
-from dgnet.service.encoding import NPY_MEDIA_TYPE, encode_npy
+from dgnet.service.encoding import encode_npy
 from dgnet.service.forms import parse_form
 from dgnet.service.negotiation import negotiate
 from dgnet.service.openapi import (
@@ -203,8 +204,8 @@ def _read_json(
     if len(uris) > dependencies.settings.max_pictures:
         raise Problem(
             TOO_MANY_PICTURES,
-            f"input has {len(uris)} pictures; at most {dependencies.settings.max_pictures} are accepted. "
-            "Send several requests.",
+            f"input has {len(uris)} pictures; at most {dependencies.settings.max_pictures} "
+            "are accepted. Send several requests.",
         )
     sources = [Source(_from_data_uri(uri, index), _label(index)) for index, uri in enumerate(uris)]
     return sources, wanted.encoding_format

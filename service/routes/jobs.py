@@ -13,9 +13,9 @@ from starlette.responses import Response
 from dgnet.jobs.contract import EmbedResult, JobStatus, SwapResult
 from dgnet.jobs.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
 from dgnet.jobs.generation.records import is_job_id
+from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
 from dgnet.service.answers import composite_response, job_path
 from dgnet.service.dependencies import dependencies_of
-from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES
 from dgnet.service.generation_views import generation_view
 from dgnet.service.negotiation import negotiate
 from dgnet.service.openapi import RESULT_HEADERS, composite_content, problems, request_header

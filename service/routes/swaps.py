@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from dgnet.jobs.contract import SwapJob, SwapResult
 from dgnet.jobs.errors import JobFailed, WaitTimeout
+from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
 from dgnet.service.answers import composite_response, job_accepted, job_path
 from dgnet.service.dependencies import dependencies_of
-from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES
 from dgnet.service.forms import FormPart, parse_form
 from dgnet.service.negotiation import negotiate, parse_prefer
 from dgnet.service.openapi import (

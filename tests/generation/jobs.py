@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from dgnet.generation.local_run import Job, Progress, run_job
+from dgnet.generation.job import Job
+from dgnet.generation.local_run import Progress, run_job
 from dgnet.jobs.generation.spec import merged, spec_from
 from dgnet.model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dgnet.model.dgnet import DGNet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dgnet.service.encoding import COMPOSITE_MEDIA_TYPES
+from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
 from dgnet.service.negotiation import Preference, negotiate, parse_prefer
 from dgnet.service.problems import Problem
 

@@ -10,8 +10,12 @@ from redis.asyncio import Redis
 
 from dgnet.jobs.connection import connect as connect_to_url
 from dgnet.jobs.embedded import embedded_redis
+from tests.generation.conftest import checkpoint, memory, networks, people
 from tests.redis_server import RedisServer, redis_server_binary
 from tests.worker.harness import Connect, flush
+
+# Fixtures of generation that tests of its workers take too.
+__all__ = ["checkpoint", "memory", "networks", "people"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The job store of generation jobs, with a task store that only says what it did; both stores."""
+"""The store of generation jobs, with a task store that only says what it did; both stores."""
 
 from __future__ import annotations
 
