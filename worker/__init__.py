@@ -1,1 +1,1 @@
-"""Jobs through Redis and their execution in batches on one device."""
+"""Execution of jobs: claims, leases, batches on one device, and generation jobs task by task."""

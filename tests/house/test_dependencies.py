@@ -5,16 +5,13 @@ from __future__ import annotations
 import ast
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
+from tests.house.rooms import FOLDERS, ROOT
 from tests.house.test_constraints import asked_for
 
-ROOT = Path(__file__).parents[2]
-ROOMS = {"generation", "jobs", "model", "people", "service", "worker"}  # dgnet.model and so on
-FOLDERS = {"dgnet", "tests", "benchmarks"} | ROOMS
 OURS = {"dgnet", "tests", "benchmarks"}
 ASKED_FOR = {canonicalize_name(requirement.name) for requirement in asked_for()}
 
@@ -35,7 +32,7 @@ def imported_packages(folder: str) -> dict[str, str]:
     return {name: found[name] for name in others}
 
 
-@pytest.mark.parametrize("folder", sorted(FOLDERS))
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_every_imported_package_is_asked_for(folder: str) -> None:
     distributions = packages_distributions()
     missing = {
