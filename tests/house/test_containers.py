@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
 
 from dgnet.jobs.settings import WorkerSettings
+from tests.house.rooms import ROOMS, ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -86,10 +85,7 @@ def test_only_what_the_install_needs_enters_the_build() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in lines
     kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
-    assert kept == {
-        "pyproject.toml", "constraints.txt", "README.md", "LICENSE",
-        "dgnet", "generation", "jobs", "model", "people", "service", "worker",
-    }  # fmt: skip
+    assert kept == {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "dgnet", *ROOMS}
     assert all((ROOT / name).exists() for name in kept)
 
 

@@ -92,7 +92,7 @@ def test_bare_names_are_found() -> None:
 
 
 def test_every_room_is_a_link_that_stays_in_the_repository() -> None:
-    assert ROOMS == ["generation", "jobs", "model", "people", "service", "worker"]
+    assert {"generation", "jobs", "model", "people", "service", "worker"} <= set(ROOMS)
     for room in ROOMS:
         assert (ROOT / "dgnet" / room).readlink() == Path("..") / room
 
