@@ -50,6 +50,15 @@ class Dressed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What the rasteriser found at each of S x S samples a pixel."""
+
+    ids: Ints  # (H S, W S) triangle, -1 none
+    weights: Floats  # (H S, W S, 2) shares of its first two corners on the screen
+    inverse_depth: Floats  # (N,) of the vertices
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rendering:
     """One picture before development."""
 
@@ -58,6 +67,9 @@ class Rendering:
     occlusion: float  # share of the person within the crop that is covered
     keypoints: Doubles  # (16, 3) column and row in pixels, and 0 outside, 1 covered, 2 seen
     view: View
+    dressed: Dressed
+    samples: Samples
+    uncovered: Bools  # (H, W) where nothing in front of the person hides all that is behind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +82,7 @@ class PersonLayer:
     body: Posed
     heights: Floats  # shadow map
     shadow: Records
+    samples: Samples
 
 
 def dress(appearance: Appearance, structure: Structure) -> Dressed:
@@ -124,6 +137,7 @@ def render_person(
     heights, shadow = shadow_map(body.vertices, figure.triangles, figure.inside, camera.light)
     color = np.zeros((rows, columns, 4), np.float32)
     color[:, :, 3] = ids >= 0
+    inverse_depth = np.ascontiguousarray(points[:, 2])
     shade_figure(
         depth,
         ids,
@@ -133,7 +147,7 @@ def render_person(
         figure.surface,
         body.vertices,
         normals_of(body.vertices, figure.triangles),
-        np.ascontiguousarray(points[:, 2]),
+        inverse_depth,
         dressed.materials,
         dressed.motifs,
         dressed.face,
@@ -152,6 +166,7 @@ def render_person(
         body=body,
         heights=heights,
         shadow=shadow,
+        samples=Samples(ids=ids, weights=weights, inverse_depth=inverse_depth),
     )
 
 
@@ -164,10 +179,12 @@ def render(dressed: Dressed, scene: Scene, height: int, width: int, sprites: Spr
     coverage = person.color[:, :, 3:]
     linear = person.color[:, :, :3] + (1 - coverage) * backdrop
     visible = coverage[:, :, 0]
+    uncovered = np.ones((height, width), np.bool_)
     if scene.occluder is not None:
         front = occluder_layer(scene.occluder, scene.camera.light, height, width, sprites)
         linear = front[:, :, :3] + (1 - front[:, :, 3:]) * linear
         visible = visible * (1 - front[:, :, 3])
+        uncovered = front[:, :, 3] < 1
     whole = float(coverage.sum())
     seen = visible >= 0.5
     return Rendering(
@@ -176,6 +193,9 @@ def render(dressed: Dressed, scene: Scene, height: int, width: int, sprites: Spr
         occlusion=1 - float(visible.sum()) / whole if whole > 0 else 1.0,
         keypoints=_keypoints(person, seen, height, width),
         view=person.view,
+        dressed=dressed,
+        samples=person.samples,
+        uncovered=uncovered,
     )
 
 

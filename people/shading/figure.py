@@ -39,7 +39,7 @@ STEEPEST = 1.1
 
 
 @compiled
-def _under_strap(strap: Doubles, x: float, y: float, z: float) -> bool:
+def under_strap(strap: Doubles, x: float, y: float, z: float) -> bool:
     """Whether a place on the torso is under the straps of a bag."""
     if strap[0] == TWO_STRAPS:
         front = abs(abs(x) - 1.05 + 0.06 * (y - 3)) < 0.23 and z > 0.0 and y > 2.6
@@ -189,7 +189,7 @@ def shade_figure(
             else:
                 cloth_color(material, motifs[part], cx, cy, cz, t, arm, leg, color)
                 on_torso = part in (TOP, INNER) and arm < 0.5 and cy > 1.0
-                if on_torso and strap[0] > NO_STRAP and _under_strap(strap, cx, cy, cz):
+                if on_torso and strap[0] > NO_STRAP and under_strap(strap, cx, cy, cz):
                     for d in range(3):
                         color[d] = strap[2 + d]
             fold = l0 * surface[a, 6] + l1 * surface[b, 6] + l2 * surface[c, 6]
