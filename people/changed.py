@@ -14,7 +14,7 @@ from dgnet.people.arrays import Bools, Doubles, Floats, Ints, Pixels
 from dgnet.people.compiled import compiled
 from dgnet.people.materials import HAIR, INNER, SKIN, TOP, Part
 from dgnet.people.render import Rendering
-from dgnet.people.shading.figure import NO_STRAP, under_strap
+from dgnet.people.shading.figure import NO_STRAP, STRAPS_TO, from_strap
 
 NOTHING, STRAP = -1, len(Part)
 """What a sample shows beside the parts."""
@@ -81,7 +81,8 @@ def _find_straps(
     """Write STRAP where the shading paints the straps of a bag on the torso."""
     for i in range(ids.shape[0]):
         for j in range(ids.shape[1]):
-            if found[i, j] != TOP and found[i, j] != INNER:
+            on_skin = found[i, j] == SKIN and strap[6] > 0
+            if found[i, j] != TOP and found[i, j] != INNER and not on_skin:
                 continue
             a = triangles[ids[i, j], 0]
             b = triangles[ids[i, j], 1]
@@ -97,5 +98,7 @@ def _find_straps(
             y = l0 * surface[a, 1] + l1 * surface[b, 1] + l2 * surface[c, 1]
             z = l0 * surface[a, 2] + l1 * surface[b, 2] + l2 * surface[c, 2]
             arm = l0 * surface[a, 4] + l1 * surface[b, 4] + l2 * surface[c, 4]
-            if arm < 0.5 and y > 1.0 and under_strap(strap, x, y, z):
+            if arm >= 0.5 or y <= 1.0 or (on_skin and y >= STRAPS_TO):
+                continue
+            if from_strap(strap, x, y, z) < strap[5]:
                 found[i, j] = STRAP

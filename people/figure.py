@@ -80,7 +80,7 @@ def build_figure(appearance: Appearance, structure: Structure) -> Figure:
     vertices = morphed(body.assets, structure.shape)
     joints = body.skeleton.joints(vertices)
     pieces = clothes_pieces(body, vertices, joints, appearance)
-    pieces += hair_pieces(body, vertices, joints, structure.hair)
+    pieces += hair_pieces(body, vertices, joints, structure.hair, appearance.top.offset)
     if structure.hat is not None:
         pieces += hat_pieces(body, vertices, structure.hat, structure.hair.thickness)
     if structure.bag is not None:

@@ -14,8 +14,12 @@ import numpy as np
 
 from dgnet.people.clothes.outfit import Appearance
 from dgnet.people.drawing.appearance import draw_appearance
+from dgnet.people.drawing.camera import draw_camera
+from dgnet.people.drawing.carried import draw_laden_structure
+from dgnet.people.drawing.conditions import draw_camera_with_habit, draw_scene_as_found
 from dgnet.people.drawing.scene import draw_scene
 from dgnet.people.drawing.structure import draw_structure
+from dgnet.people.drawing.wardrobe import draw_varied_appearance
 from dgnet.people.scene import Camera, Scene
 from dgnet.people.structure import Structure
 
@@ -32,6 +36,7 @@ class Recipe:
     number: int
     appearance: Callable[[np.random.Generator, bool, bool], Appearance]  # feminine, child
     structure: Callable[[np.random.Generator], Structure]
+    camera: Callable[[np.random.Generator, int], Camera]  # by number
     scene: Callable[[np.random.Generator, Camera, Structure], Scene]
     truth_quality: int | None
     """JPEG quality of triples; None is that of each picture's camera, the structure's for truths."""
@@ -44,15 +49,17 @@ RECIPES: dict[int, Recipe] = {
         number=2,
         appearance=draw_appearance,
         structure=draw_structure,
+        camera=draw_camera,
         scene=draw_scene,
         truth_quality=TRUTH_QUALITY,
         truths_with_changed=False,
     ),
     3: Recipe(
         number=3,
-        appearance=draw_appearance,
-        structure=draw_structure,
-        scene=draw_scene,
+        appearance=draw_varied_appearance,
+        structure=draw_laden_structure,
+        camera=draw_camera_with_habit,
+        scene=draw_scene_as_found,
         truth_quality=None,
         truths_with_changed=True,
     ),

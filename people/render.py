@@ -22,10 +22,17 @@ from dgnet.people.materials import Fabric, Part, material_table
 from dgnet.people.raster import rasterise
 from dgnet.people.scene import Bystander, Scene
 from dgnet.people.shading.backdrop import shade_backdrop
-from dgnet.people.shading.figure import CROSS_STRAP, NO_STRAP, TWO_STRAPS, shade_figure
+from dgnet.people.shading.figure import (
+    CROSS_STRAP,
+    HANGING_STRAP,
+    ONE_STRAP,
+    STRAP_COLUMNS,
+    TWO_STRAPS,
+    shade_figure,
+)
 from dgnet.people.shading.light import shadow_map
 from dgnet.people.shading.skin import FRAMES, NO_GLASSES, SUNGLASSES
-from dgnet.people.structure import Structure
+from dgnet.people.structure import Bag, BagKind, StrapKind, Structure
 from dgnet.people.view import View, crop
 
 BACKDROP_ROWS = 256
@@ -33,6 +40,10 @@ BACKDROP_ROWS = 256
 HIDDEN_MARGIN = 4
 """Pixels from its outline on, what is behind a person need not be rendered."""
 GLASSES = {"none": NO_GLASSES, "frames": FRAMES, "sunglasses": SUNGLASSES}
+FLAT_STRAPS: dict[BagKind, tuple[float, float]] = {
+    "backpack": (TWO_STRAPS, 0.23), "shoulder bag": (CROSS_STRAP, 0.14),
+}  # fmt: skip
+"""Kind and half width of straps that are but painted."""
 
 Sprites = Callable[[int], Sprite]
 """One of the camera's strangers by number."""
@@ -97,16 +108,11 @@ def dress(appearance: Appearance, structure: Structure) -> Dressed:
         Part.HAIR: Fabric.plain(worn.hair, grain=0.9, specular=1.0),
         Part.SOCKS: worn.bottom.hosiery or worn.shoes.sock_fabric or Fabric.plain(worn.skin),
     }
-    strap = np.zeros(5)
     if structure.hat is not None:
         fabrics[Part.HAT] = structure.hat.fabric
     bag = structure.bag
     if bag is not None:
         fabrics[Part.BAG], fabrics[Part.BAG_POCKET] = bag.fabric, bag.pocket
-        kinds = {"backpack": TWO_STRAPS, "shoulder bag": CROSS_STRAP}
-        strap[0] = kinds.get(bag.kind, NO_STRAP)
-        strap[1] = 1 if bag.side == "l" else -1
-        strap[2:] = np.array(bag.fabric.base.rgb) * 0.8
     if structure.bicycle is not None:
         fabrics[Part.FRAME] = structure.bicycle.frame
         fabrics[Part.TYRES] = Fabric.plain(Paint("black", (0.015, 0.015, 0.016)))
@@ -117,8 +123,27 @@ def dress(appearance: Appearance, structure: Structure) -> Dressed:
         materials=materials,
         motifs=motifs,
         face=np.array([face.beard, face.lipstick, GLASSES[face.glasses]]),
-        strap=strap,
+        strap=_strap(bag),
     )
+
+
+def _strap(bag: Bag | None) -> Doubles:
+    """The columns of `dgnet.people.shading.figure`."""
+    columns = np.zeros(STRAP_COLUMNS)
+    if bag is None:
+        return columns
+    columns[1] = 1 if bag.side == "l" else -1
+    if bag.strap is not None:
+        kinds: dict[StrapKind, float] = {
+            "two": TWO_STRAPS, "across": CROSS_STRAP, "one": ONE_STRAP, "hanging": HANGING_STRAP,
+        }  # fmt: skip
+        columns[0] = kinds[bag.strap.kind]
+        columns[2:5] = bag.strap.paint.rgb
+        columns[5], columns[6] = bag.strap.half_width, 1
+    elif bag.kind in FLAT_STRAPS:
+        columns[0], columns[5] = FLAT_STRAPS[bag.kind]
+        columns[2:5] = np.array(bag.fabric.base.rgb) * 0.8
+    return columns
 
 
 def render_person(

@@ -19,7 +19,6 @@ from dgnet.people.changed import changed_pixels
 from dgnet.people.clothes.outfit import Appearance
 from dgnet.people.development import decode_jpeg, develop, encode_jpeg
 from dgnet.people.drawing.appearance import for_child
-from dgnet.people.drawing.camera import draw_camera
 from dgnet.people.foreground import Sprite
 from dgnet.people.randomness import Purpose, stream
 from dgnet.people.recipes import DEFAULT_RECIPE, recipe_of
@@ -75,7 +74,8 @@ class World:
         self.seed = seed
         self.recipe = recipe_of(recipe)
         self.cameras = [
-            draw_camera(stream(seed, Purpose.CAMERA, number), number) for number in range(cameras)
+            self.recipe.camera(stream(seed, Purpose.CAMERA, number), number)
+            for number in range(cameras)
         ]
         self._dressed = lru_cache(maxsize=DRESSED_KEPT)(self._dress)
         self._strangers = lru_cache(maxsize=STRANGERS)(self._stranger)
