@@ -159,7 +159,7 @@ class RenderedTruths(_Source):
             size=self.size,
         )
         shown = tuple(one.recorded() for one in (appearance, true.structure, true.composite))
-        return (*shown, true.changed) if self.changed else shown
+        return (*shown, true.changed()) if self.changed else shown
 
     def at_epoch(self, epoch: int) -> RenderedTruths:
         """Other triples of the same people."""

@@ -87,11 +87,11 @@ def head_fit(body: Template, vertices: Floats) -> tuple[Doubles, Doubles]:
 
 
 def hair_pieces(
-    body: Template, vertices: Floats, joints: Floats, hair: Hair, clothes: float = 0.0
+    body: Template, vertices: Floats, joints: Floats, hair: Hair, top: Floats
 ) -> list[Piece]:
     """All pieces of the hair on a body with these base vertices and joints.
 
-    `clothes` is how thick they are where locks lie on them.
+    `top` are the vertices (N, 3) of the tights' surface as the top has them: locks lie on it.
     """
     random = np.random.default_rng(hair.seed)
     scale, offset = head_fit(body, vertices)
@@ -103,7 +103,7 @@ def hair_pieces(
         pieces.append(_curtain(body, joints, hair, scale, offset, random))
     for side, length in zip((1, -1), hair.locks, strict=True):
         if length > 0:
-            pieces.append(_lock(body, vertices, hair, (scale, offset), side, length, clothes))
+            pieces.append(_lock(body, top, hair, (scale, offset), side, length))
     if hair.bun is not None:
         y, z = hair.bun
         points, triangles = rounded_box((0, y, z), (0.42, 0.42, 0.42), 1.0)
@@ -216,14 +216,13 @@ def _curtain(
 
 def _lock(
     body: Template,
-    vertices: Floats,
+    top: Floats,
     hair: Hair,
     head_moved: tuple[Doubles, Doubles],
     side: int,
     length: float,
-    clothes: float,
 ) -> Piece:
-    """Hair that falls before one shoulder onto the chest, on top of clothes so thick."""
+    """Hair that falls before one shoulder onto what is worn on the chest."""
     columns, rows = 9, 16
     y = np.linspace(7.45, 7.0 - length, rows)
     # Past the cheek, along the neck, over the collarbone; from there it lies on the chest.
@@ -232,8 +231,8 @@ def _lock(
     path = np.stack([side * x, y, z], axis=1)
     scale, offset = head_moved
     on_head = path * scale + offset
-    on_chest = _before_chest(body, vertices, path)
-    on_chest[:, 2] += clothes + 0.12
+    on_chest = _on_chest(body, top, path)
+    on_chest[:, 2] += 0.1 + 0.3 * hair.thickness
     lower = np.clip((6.3 - y) / 0.9, 0, 1)[:, None]
     middle = on_head * (1 - lower) + on_chest * lower
     random = np.random.default_rng([hair.seed, 2 + side])
@@ -262,13 +261,16 @@ def _lock(
     )
 
 
-def _before_chest(body: Template, vertices: Floats, path: Doubles) -> Doubles:
-    """Where points (R, 3) before the unmorphed chest lie on that of this body."""
-    surface = body.tights
-    c, lifted = surface.canonical, surface.lift(vertices)
+def _on_chest(body: Template, top: Floats, path: Doubles) -> Doubles:
+    """Where points (R, 3) before the unmorphed chest lie on the top of this body."""
+    surface, c = body.tights, body.tights.canonical
     front = (c[:, 2] > 0.2) & (surface.arm < 0.5) & (np.abs(c[:, 0]) < 1.4) & (c[:, 1] > 1.5)
-    c, lifted = c[front].astype(np.float64), lifted[front].astype(np.float64)
-    apart = np.square(c[None, :, :2] - path[:, None, :2]).sum(2)
-    weights = np.exp(-apart / 0.06) + 1e-12
+    there, here = c[front].astype(np.float64), top[front].astype(np.float64)
+    apart = np.square(there[None, :, :2] - path[:, None, :2]).sum(2)
+    weights = np.exp(-apart / 0.05) + 1e-12
     weights /= weights.sum(1, keepdims=True)
-    return path * [1, 1, 0] + weights @ (lifted - c * [1, 1, 0])
+    moved = path * [1, 1, 0] + weights @ (here - there * [1, 1, 0])
+    # The foremost near by: cloth is not flat, and hair lies on its highest places.
+    near = np.where(apart < 0.16, here[:, 2], -np.inf).max(1)
+    moved[:, 2] = np.maximum(moved[:, 2], near)
+    return moved

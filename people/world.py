@@ -64,7 +64,11 @@ class Truth:
 
     structure: Picture
     composite: Picture
-    changed: Pixels  # (H, W) 255 where the change of clothes changed what is seen, else 0
+    renderings: tuple[Rendering, Rendering]  # of both, in this order
+
+    def changed(self) -> Pixels:
+        """(H, W) 255 where the change of clothes changed what is seen, else 0."""
+        return changed_pixels(*self.renderings)
 
 
 class World:
@@ -150,7 +154,7 @@ class World:
         return Truth(
             structure=_developed(before, scene),
             composite=_developed(after, scene),
-            changed=changed_pixels(before, after),
+            renderings=(before, after),
         )
 
     def _rendered(self, appearance: int, structure: int, scene: Scene, size: SizeName) -> Rendering:

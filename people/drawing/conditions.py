@@ -21,7 +21,7 @@ from dgnet.people.structure import Structure
 from dgnet.people.view import Margins
 
 EXPOSED: dict[Exposed, float] = {
-    "ordinary": 44, "dark": 20, "washed out": 15, "over-exposed": 8, "hazy": 6, "hard": 7,
+    "ordinary": 46, "dark": 20, "washed out": 13, "over-exposed": 9, "hazy": 5, "hard": 7,
 }  # fmt: skip
 HABITS = 0.33
 CASTS = 0.3
@@ -61,7 +61,7 @@ def _exposed(random: np.random.Generator, sensor: Sensor, exposed: Exposed) -> S
         case "dark":
             return replace(
                 sensor,
-                exposure=sensor.exposure * between(0.12, 0.45),
+                exposure=sensor.exposure * between(0.14, 0.5),
                 noise=sensor.noise * between(1, 3.2),
                 saturation=sensor.saturation * between(0.55, 1.05),
                 contrast=sensor.contrast * between(0.85, 1.1),
@@ -72,8 +72,8 @@ def _exposed(random: np.random.Generator, sensor: Sensor, exposed: Exposed) -> S
             return replace(
                 sensor,
                 exposure=sensor.exposure * between(1.0, 1.5),
-                contrast=between(0.45, 0.8),
-                black=float(random.uniform(0.06, 0.24)),
+                contrast=between(0.55, 0.85),
+                black=float(random.uniform(0.05, 0.2)),
                 saturation=sensor.saturation * between(0.4, 0.85),
             )
         case "over-exposed":

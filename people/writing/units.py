@@ -83,15 +83,16 @@ def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
             name = f"{number:04d}_{role}_{person:04d}"
             write_whole(folder / TRUTHS / f"{name}.jpg", picture.jpeg(quality))
             if plan.masks:
-                mask = folder / MASKS / TRUTHS / f"{name}.png"
-                write_whole(mask, encode_mask(picture.mask))
+                place = folder / MASKS / TRUTHS / f"{name}.png"
+                write_whole(place, encode_mask(picture.mask))
             row[f"{role}_path"] = f"{TRUTHS}/{name}.jpg"
         if plan.writes_changed:
             name = f"{TRUTHS}/{number:04d}_changed_{one.appearance:04d}.png"
-            write_whole(folder / name, encode_mask(true.changed))
+            mask = true.changed()
+            write_whole(folder / name, encode_mask(mask))
             row |= {
                 "changed_path": name,
-                "changed": round(np.count_nonzero(true.changed) / true.changed.size, 6),
+                "changed": round(np.count_nonzero(mask) / mask.size, 6),
             }
         changed = structure.mask != composite.mask
         row |= {
