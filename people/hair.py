@@ -224,7 +224,7 @@ def _lock(
 ) -> Piece:
     """Hair that falls before one shoulder onto what is worn on the chest."""
     columns, rows = 9, 16
-    y = np.linspace(7.45, 7.0 - length, rows)
+    y = np.linspace(7.45, 6.6 - length, rows)
     # Past the cheek, along the neck, over the collarbone; from there it lies on the chest.
     x = np.interp(y, [3.0, 5.0, 5.7, 6.3, 7.0, 7.5], [0.78, 0.8, 0.72, 0.7, 0.78, 0.72])
     z = np.interp(y, [5.4, 5.8, 6.3, 7.0, 7.5], [0.75, 0.72, 0.72, 0.75, 0.6])

@@ -62,7 +62,7 @@ def _strapped(random: np.random.Generator, bag: Bag) -> Bag:
          draw_contrasting(random, BAG_SHARES, fabric.base)],
         [5, 4, 1],
     )  # fmt: skip
-    wide = (0.17, 0.33) if bag.kind == "backpack" else (0.09, 0.24)
+    wide = (0.14, 0.27) if bag.kind == "backpack" else (0.09, 0.24)
     strap = Strap(
         kind=choose_from(random, kinds), paint=paint, half_width=float(random.uniform(*wide))
     )

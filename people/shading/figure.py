@@ -56,7 +56,11 @@ def from_strap(strap: Doubles, x: float, y: float, z: float) -> float:
     if kind == ONE_STRAP and x * strap[1] < 0:
         return FAR
     if z > 0.0:
-        return abs(abs(x) - 1.05 + 0.06 * (y - 3)) if y > 2.6 else FAR
+        middle = 1.05 - 0.06 * (y - 3)
+        if strap[6] > 0 and y < 3.9:  # on below the arms
+            middle += 0.4 * (3.9 - y) ** 2
+            return abs(abs(x) - middle) if y > 2.2 else FAR
+        return abs(abs(x) - middle) if y > 2.6 else FAR
     return abs(abs(x) - 0.95) if y > 4.2 else FAR
 
 
