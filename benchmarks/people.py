@@ -9,6 +9,7 @@ the worst case; `truths` renders triples as `dgnet.people.dataset.RenderedTruths
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -31,6 +32,7 @@ class Turn:
 
     size: SizeName
     order: str
+    recipe: int
     processes: int
     pictures: int
     seconds: float
@@ -39,14 +41,15 @@ class Turn:
 
 
 def _render(
-    size: SizeName, order: str, process: int, seconds: float, start: Barrier
+    size: SizeName, order: str, recipe: int, process: int, seconds: float, start: Barrier
 ) -> tuple[int, float, float]:
     """Render for so many seconds; returns pictures, seconds, and seconds of processor time."""
     first = 1 + 1000 * process
     pictures = RenderedPictures(
-        seed=7, people=1000, first_person=first, pictures=PICTURES_A_PERSON, size=size
-    )
-    truths = RenderedTruths(seed=7, people=1000, first_person=first, size=size)
+        seed=7, people=1000, first_person=first, pictures=PICTURES_A_PERSON, size=size,
+        recipe=recipe,
+    )  # fmt: skip
+    truths = RenderedTruths(seed=7, people=1000, first_person=first, size=size, recipe=recipe)
     world = pictures.world
     for camera in range(len(world.cameras)):
         for index in range(6):
@@ -64,7 +67,7 @@ def _render(
     return done, time.perf_counter() - begin, time.process_time() - used
 
 
-def _work(arguments: tuple[SizeName, str, int, float]) -> tuple[int, float, float]:
+def _work(arguments: tuple[SizeName, str, int, int, float]) -> tuple[int, float, float]:
     assert _start is not None
     return _render(*arguments, _start)
 
@@ -77,18 +80,19 @@ def _settle(start: Barrier) -> None:
     _start = start
 
 
-def measure(size: SizeName, order: str, processes: int, seconds: float) -> Turn:
+def measure(size: SizeName, order: str, recipe: int, processes: int, seconds: float) -> Turn:
     """All processes at once, each on its own persons."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(processes)
     with context.Pool(processes, _settle, (start,)) as pool:
-        work: list[tuple[SizeName, str, int, float]] = [
-            (size, order, process, seconds) for process in range(processes)
+        work: list[tuple[SizeName, str, int, int, float]] = [
+            (size, order, recipe, process, seconds) for process in range(processes)
         ]
         results = pool.map(_work, work, chunksize=1)
     return Turn(
         size=size,
         order=order,
+        recipe=recipe,
         processes=processes,
         pictures=sum(done for done, _, _ in results),
         seconds=max(took for _, took, _ in results),
@@ -103,15 +107,17 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--orders", nargs="+", default=["person", "random", "truths"])
+    parser.add_argument("--recipes", nargs="+", type=int, default=[2, 3])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     turns: list[Turn] = []
-    for size in SIZES:
-        for order in options.orders:
-            turn = measure(size, order, options.processes, options.seconds)
-            turns.append(turn)
-            rates = f"{turn.pictures_per_second:7.1f} {turn.pictures_per_second_undisturbed:7.1f}"
-            print(f"{size:8} {order:8} {rates} pictures/s, by processor time", flush=True)
+    for size, order, recipe in itertools.product(SIZES, options.orders, options.recipes):
+        turn = measure(size, order, recipe, options.processes, options.seconds)
+        turns.append(turn)
+        rates = f"{turn.pictures_per_second:7.1f} {turn.pictures_per_second_undisturbed:7.1f}"
+        print(
+            f"{size:8} {order:8} recipe {recipe} {rates} pictures/s, by processor time", flush=True
+        )
     if options.json is not None:
         machine = {"machine": platform.machine(), "cores": os.cpu_count()}
         card = {**machine, "turns": [asdict(turn) for turn in turns]}

@@ -6,6 +6,7 @@ little, so that two navy shirts are not the same navy.
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,6 +59,11 @@ PALETTE: dict[str, RGB] = {
     "tan": (168, 134, 96), "beige": (206, 188, 156), "cream": (232, 222, 196),
     "mint": (156, 210, 184), "denim": (62, 84, 122), "light denim": (118, 142, 178),
     "dark denim": (36, 44, 66),
+    "turquoise": (44, 172, 176), "coral": (236, 118, 96), "salmon": (230, 160, 138),
+    "mustard": (196, 150, 48), "khaki": (150, 136, 96), "burgundy": (86, 24, 44),
+    "neon yellow": (214, 236, 44), "neon pink": (248, 62, 140), "rose": (196, 104, 124),
+    "sand": (216, 196, 162), "lavender": (190, 178, 222), "forest green": (28, 66, 44),
+    "petrol": (20, 74, 88), "brick": (150, 70, 52), "rust": (160, 82, 38), "ivory": (240, 234, 216),
 }  # fmt: skip
 TOP_SHARES = {
     "black": 16, "charcoal": 7, "grey": 8, "light grey": 5, "white": 16, "navy": 7, "blue": 6,
@@ -70,6 +76,19 @@ BOTTOM_SHARES = {
     "light denim": 6, "dark denim": 10, "tan": 4, "beige": 5, "olive": 3, "brown": 3, "blue": 1.5,
     "red": 1, "pink": 0.7, "green": 0.8,
 }  # fmt: skip
+WIDE_TOP_SHARES = {
+    **TOP_SHARES, "turquoise": 2.5, "coral": 2.5, "salmon": 2, "mustard": 2.5, "khaki": 2.5,
+    "burgundy": 3, "neon yellow": 1.5, "neon pink": 1.2, "rose": 2, "sand": 2.5, "lavender": 1.5,
+    "forest green": 2.5, "petrol": 2, "brick": 2, "rust": 2, "ivory": 2.5, "denim": 3,
+    "light denim": 2, "dark denim": 2, "red": 8, "yellow": 4, "green": 4.5, "purple": 3.5,
+}  # fmt: skip
+WIDE_BOTTOM_SHARES = {
+    **BOTTOM_SHARES, "khaki": 4, "sand": 3, "burgundy": 2, "forest green": 1.5, "mustard": 1,
+    "petrol": 1, "brick": 1, "rust": 1, "white": 4, "light grey": 4, "red": 2.5, "pink": 2,
+    "blue": 3, "green": 1.5, "ivory": 1.5, "teal": 1, "purple": 1, "yellow": 0.8, "coral": 0.8,
+}  # fmt: skip
+ANY_HUE = 0.22
+"""Share of wide paints that are of any hue, named by the palette's nearest."""
 DARK_SHARES = {"black": 12, "charcoal": 6, "navy": 5, "maroon": 1, "brown": 1.5, "dark denim": 2}
 SHOE_SHARES = {
     "black": 12, "charcoal": 3, "white": 9, "light grey": 3, "grey": 3, "navy": 2, "blue": 1.5,
@@ -117,6 +136,21 @@ def draw_paint(
     """A paint by share, varied by `spread` (in logarithms of light)."""
     name = choose_from(random, shares)
     return Paint(name, _varied(random, linear(PALETTE[name]), spread))
+
+
+def draw_wide_paint(random: np.random.Generator, shares: Mapping[str, float]) -> Paint:
+    """A paint by share, varied more; or one of any hue."""
+    if random.random() >= ANY_HUE or shares is DARK_SHARES:
+        return draw_paint(random, shares, 0.2)
+    hue, saturation = float(random.random()), float(random.beta(1.6, 1.6))
+    value = 255 * float(random.uniform(0.25, 0.95))
+    r, g, b = (value * c for c in colorsys.hsv_to_rgb(hue, saturation, 1.0))
+    return Paint(nearest_name((r, g, b)), _varied(random, linear((r, g, b)), 0.0))
+
+
+def nearest_name(srgb: RGB) -> str:
+    """The palette's entry nearest to a color."""
+    return min(PALETTE, key=lambda name: float(np.square(np.subtract(PALETTE[name], srgb)).sum()))
 
 
 def draw_contrasting(

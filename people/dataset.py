@@ -18,6 +18,7 @@ import numpy as np
 
 from dgnet.people.arrays import Pixels
 from dgnet.people.randomness import Purpose, stream
+from dgnet.people.recipes import DEFAULT_RECIPE, recipe_of
 from dgnet.people.world import SizeName, World, shared_world
 
 PEOPLE_A_CIRCLE = 6
@@ -43,8 +44,10 @@ class _Source:
     size: SizeName = "128x64"
     first_person: int = 1
     epoch: int = 0
+    recipe: int = DEFAULT_RECIPE
 
     def __post_init__(self) -> None:
+        recipe_of(self.recipe)
         if self.people < 1 or self.cameras < 1:
             raise ValueError(
                 f"{self.people} people before {self.cameras} cameras: expected one of each at least"
@@ -53,7 +56,7 @@ class _Source:
     @property
     def world(self) -> World:
         """The world of this process: a loader's worker makes its own."""
-        return shared_world(self.seed, self.cameras)
+        return shared_world(self.seed, self.cameras, self.recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +112,15 @@ class RenderedPictures(_Source):
 class RenderedTruths(_Source):
     """True composites; item n is (appearance, structure, truth), pixels (H, W, 3) uint8 each.
 
+    With `changed`, the mask of what the change of clothes changed follows: (H, W) uint8, 255 or 0.
+
     Attributes:
         triples: In each epoch. Item n belongs to block n // 30, whose triples are all pairs of six
             people: take numbers of a block together.
     """
 
     triples: int = 3000
+    changed: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,24 +137,29 @@ class RenderedTruths(_Source):
         people = range(self.first_person, self.first_person + self.people)
         return pair_of_circle(random, people, place)
 
-    def __getitem__(self, number: int) -> tuple[Pixels, Pixels, Pixels]:
+    def __getitem__(self, number: int) -> tuple[Pixels, ...]:
         if not 0 <= number < len(self):
             raise IndexError(f"item {number} of {len(self)}")
         first, second = self.people_of(number)
         random = stream(self.seed, Purpose.TRUTH, self.epoch, number)
         cameras = random.integers(self.cameras, size=2)
         indices = random.integers(1 << 20, size=2)
-
-        def shown(appearance: int, structure: int, which: int) -> Pixels:
-            return self.world.picture(
-                appearance=appearance,
-                structure=structure,
-                camera=int(cameras[which]),
-                index=int(indices[which]),
-                size=self.size,
-            ).recorded()
-
-        return shown(first, first, 0), shown(second, second, 1), shown(first, second, 1)
+        appearance = self.world.picture(
+            appearance=first,
+            structure=first,
+            camera=int(cameras[0]),
+            index=int(indices[0]),
+            size=self.size,
+        )
+        true = self.world.truth(
+            appearance=first,
+            structure=second,
+            camera=int(cameras[1]),
+            index=int(indices[1]),
+            size=self.size,
+        )
+        shown = tuple(one.recorded() for one in (appearance, true.structure, true.composite))
+        return (*shown, true.changed()) if self.changed else shown
 
     def at_epoch(self, epoch: int) -> RenderedTruths:
         """Other triples of the same people."""

@@ -21,6 +21,7 @@ from dgnet.people.clothes.dressing import clothes_pieces
 from dgnet.people.clothes.outfit import Appearance
 from dgnet.people.hair import HEAD_CENTRE, hair_pieces, head_fit
 from dgnet.people.luggage import bag_pieces, hat_pieces, held_piece
+from dgnet.people.materials import Part
 from dgnet.people.piece import Piece
 from dgnet.people.structure import Bicycle, Structure
 
@@ -80,7 +81,7 @@ def build_figure(appearance: Appearance, structure: Structure) -> Figure:
     vertices = morphed(body.assets, structure.shape)
     joints = body.skeleton.joints(vertices)
     pieces = clothes_pieces(body, vertices, joints, appearance)
-    pieces += hair_pieces(body, vertices, joints, structure.hair)
+    pieces += hair_pieces(body, vertices, joints, structure.hair, _outermost(pieces))
     if structure.hat is not None:
         pieces += hat_pieces(body, vertices, structure.hat, structure.hair.thickness)
     if structure.bag is not None:
@@ -99,6 +100,12 @@ def build_figure(appearance: Appearance, structure: Structure) -> Figure:
         head_top=CROWN * scale + offset,
         floor=float(body.skin.lift(vertices)[:, 1].min()),
     )
+
+
+def _outermost(pieces: list[Piece]) -> Floats:
+    """Vertices (N, 3) of the tights' surface where the top has them: hair lies on that."""
+    tops = [piece for piece in pieces if piece.part == Part.TOP]
+    return tops[0].vertices
 
 
 def _joined(

@@ -86,8 +86,13 @@ def head_fit(body: Template, vertices: Floats) -> tuple[Doubles, Doubles]:
     return scale.astype(np.float64), (there.mean(0) - scale * here.mean(0)).astype(np.float64)
 
 
-def hair_pieces(body: Template, vertices: Floats, joints: Floats, hair: Hair) -> list[Piece]:
-    """All pieces of the hair on a body with these base vertices and joints."""
+def hair_pieces(
+    body: Template, vertices: Floats, joints: Floats, hair: Hair, top: Floats
+) -> list[Piece]:
+    """All pieces of the hair on a body with these base vertices and joints.
+
+    `top` are the vertices (N, 3) of the tights' surface as the top has them: locks lie on it.
+    """
     random = np.random.default_rng(hair.seed)
     scale, offset = head_fit(body, vertices)
     head = body.skeleton.index["head"]
@@ -96,6 +101,9 @@ def hair_pieces(body: Template, vertices: Floats, joints: Floats, hair: Hair) ->
         pieces.append(_cap(hair, scale, offset, head, random))
     if hair.fall > 0:
         pieces.append(_curtain(body, joints, hair, scale, offset, random))
+    for side, length in zip((1, -1), hair.locks, strict=True):
+        if length > 0:
+            pieces.append(_lock(body, top, hair, (scale, offset), side, length))
     if hair.bun is not None:
         y, z = hair.bun
         points, triangles = rounded_box((0, y, z), (0.42, 0.42, 0.42), 1.0)
@@ -204,3 +212,65 @@ def _curtain(
         canonical=points.astype(np.float32),
         inside=inside.astype(np.float32),
     )
+
+
+def _lock(
+    body: Template,
+    top: Floats,
+    hair: Hair,
+    head_moved: tuple[Doubles, Doubles],
+    side: int,
+    length: float,
+) -> Piece:
+    """Hair that falls before one shoulder onto what is worn on the chest."""
+    columns, rows = 9, 16
+    y = np.linspace(7.45, 6.6 - length, rows)
+    # Past the cheek, along the neck, over the collarbone; from there it lies on the chest.
+    x = np.interp(y, [3.0, 5.0, 5.7, 6.3, 7.0, 7.5], [0.78, 0.8, 0.72, 0.7, 0.78, 0.72])
+    z = np.interp(y, [5.4, 5.8, 6.3, 7.0, 7.5], [0.75, 0.72, 0.72, 0.75, 0.6])
+    path = np.stack([side * x, y, z], axis=1)
+    scale, offset = head_moved
+    on_head = path * scale + offset
+    on_chest = _on_chest(body, top, path)
+    on_chest[:, 2] += 0.1 + 0.3 * hair.thickness
+    lower = np.clip((6.3 - y) / 0.9, 0, 1)[:, None]
+    middle = on_head * (1 - lower) + on_chest * lower
+    random = np.random.default_rng([hair.seed, 2 + side])
+    phase = random.uniform(0, 2 * np.pi, 3)
+    half = (0.26 + 0.5 * hair.thickness) * np.interp(y, [y[-1], y[-1] + 0.9, 7.5], [0.45, 1, 0.9])
+    across = np.linspace(-1, 1, columns)
+    sway = 0.07 * np.sin(1.3 * y + phase[0])
+    points = np.empty((rows, columns, 3))
+    points[:, :, 0] = (middle[:, 0] + sway)[:, None] + half[:, None] * across
+    points[:, :, 1] = middle[:, 1:2]
+    round_ = np.sqrt(np.maximum(0, 1 - across**2)) - 0.5
+    points[:, :, 2] = middle[:, 2:3] + (0.1 + 0.6 * hair.thickness) * round_
+    points[:, :, 2] += 0.03 * np.sin(9 * across + phase[1] + 0.8 * y[:, None])
+    tips = 0.18 * np.sin(7 * across + phase[2])
+    inside = np.broadcast_to(y[:, None] - y[-1] - 0.25, (rows, columns)) - tips
+    weight = np.repeat(lower[:, 0], columns).astype(np.float32)
+    canonical = np.repeat(path, columns, axis=0)
+    canonical[:, 0] += np.tile(0.3 * across, rows)
+    return loose(
+        Part.HAIR,
+        points.reshape(-1, 3).astype(np.float32),
+        grid_triangles(rows, columns),
+        {body.skeleton.index["head"]: 1 - weight, body.skeleton.index["spine_03"]: weight},
+        canonical=canonical.astype(np.float32),
+        inside=inside.ravel().astype(np.float32),
+    )
+
+
+def _on_chest(body: Template, top: Floats, path: Doubles) -> Doubles:
+    """Where points (R, 3) before the unmorphed chest lie on the top of this body."""
+    surface, c = body.tights, body.tights.canonical
+    front = (c[:, 2] > 0.2) & (surface.arm < 0.5) & (np.abs(c[:, 0]) < 1.4) & (c[:, 1] > 1.5)
+    there, here = c[front].astype(np.float64), top[front].astype(np.float64)
+    apart = np.square(there[None, :, :2] - path[:, None, :2]).sum(2)
+    weights = np.exp(-apart / 0.05) + 1e-12
+    weights /= weights.sum(1, keepdims=True)
+    moved = path * [1, 1, 0] + weights @ (here - there * [1, 1, 0])
+    # The foremost near by: cloth is not flat, and hair lies on its highest places.
+    near = np.where(apart < 0.16, here[:, 2], -np.inf).max(1)
+    moved[:, 2] = np.maximum(moved[:, 2], near)
+    return moved

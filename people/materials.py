@@ -41,16 +41,21 @@ SHOES, HAIR, EYES = int(Part.SHOES), int(Part.HAIR), int(Part.EYES)
 
 PatternName = Literal[
     "plain", "stripes", "pinstripes", "gingham", "dots", "print", "gradient", "blocks", "diagonal",
-    "plaid", "side stripe", "camouflage",
+    "plaid", "side stripe", "camouflage", "lines", "windowpane", "argyle", "checkerboard",
+    "houndstooth", "flowers", "spots", "large print", "band", "halves", "panels", "yoke", "patches",
+    "quilted", "high visibility",
 ]  # fmt: skip
 PATTERNS: Final[tuple[PatternName, ...]] = (
     "plain", "stripes", "pinstripes", "gingham", "dots", "print", "gradient", "blocks", "diagonal",
-    "plaid", "side stripe", "camouflage",
+    "plaid", "side stripe", "camouflage", "lines", "windowpane", "argyle", "checkerboard",
+    "houndstooth", "flowers", "spots", "large print", "band", "halves", "panels", "yoke", "patches",
+    "quilted", "high visibility",
 )  # fmt: skip
 (
     PLAIN, STRIPES, PINSTRIPES, GINGHAM, DOTS, PRINT, GRADIENT, BLOCKS, DIAGONAL, PLAID,
-    SIDE_STRIPE, CAMOUFLAGE,
-) = range(12)  # fmt: skip
+    SIDE_STRIPE, CAMOUFLAGE, LINES, WINDOWPANE, ARGYLE, CHECKERBOARD, HOUNDSTOOTH, FLOWERS, SPOTS,
+    LARGE_PRINT, BAND, HALVES, PANELS, YOKE, PATCHES, QUILTED, HIGH_VISIBILITY,
+) = range(27)  # fmt: skip
 
 NO_CUFF = 99.0
 PRINT_PIXELS = 24
@@ -60,7 +65,7 @@ PRINT_PIXELS = 24
 class Motif:
     """A picture printed on the chest or the back; decimetres on the unmorphed body."""
 
-    bitmap: Floats  # (PRINT_PIXELS, PRINT_PIXELS), ink in [0, 1]
+    bitmap: Floats  # (PRINT_PIXELS, PRINT_PIXELS), third paint in [0, 1], from there on second
     x: float
     y: float
     width: float
@@ -83,6 +88,8 @@ class Fabric:
     frequency: float = 1.0  # repeats a decimetre
     duty: float = 0.5  # share of the period that `second` takes
     phase: float = 0.0
+    angle: float = 0.0  # of lines: 0 run around, pi / 2 along
+    accent: float = 0.0  # share of the period that `third` takes
     grain: float = 0.08  # amplitude of mottling
     specular: float = 0.02
     gloss: float = 12.0  # exponent of the highlight
@@ -105,7 +112,8 @@ MATERIAL = np.dtype(
     [
         ("base", "f8", 3), ("second", "f8", 3), ("third", "f8", 3), ("pattern", "i4"),
         ("motif", "i4"),  # 0 none, 1 front, 2 back
-        ("frequency", "f8"), ("duty", "f8"), ("phase", "f8"), ("grain", "f8"), ("specular", "f8"),
+        ("frequency", "f8"), ("duty", "f8"), ("phase", "f8"), ("angle", "f8"),
+        ("accent", "f8"), ("grain", "f8"), ("specular", "f8"),
         ("gloss", "f8"), ("motif_x", "f8"), ("motif_y", "f8"), ("motif_width", "f8"),
         ("motif_height", "f8"), ("raglan", "f8"), ("placket", "f8"), ("cuff", "f8"), ("fade", "f8"),
         ("sole_line", "f8"), ("stripe", "f8"), ("seed", "f8"),
@@ -120,7 +128,7 @@ def material_table(fabrics: Mapping[Part, Fabric]) -> tuple[Records, Doubles]:
     for part, fabric in fabrics.items():
         row = table[part]
         for name in (
-            "frequency", "duty", "phase", "grain", "specular", "gloss", "raglan", "placket", "cuff",
+            "frequency", "duty", "phase", "angle", "accent", "grain", "specular", "gloss", "raglan", "placket", "cuff",
             "fade", "sole_line", "stripe", "seed",
         ):  # fmt: skip
             row[name] = getattr(fabric, name)

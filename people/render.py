@@ -22,10 +22,17 @@ from dgnet.people.materials import Fabric, Part, material_table
 from dgnet.people.raster import rasterise
 from dgnet.people.scene import Bystander, Scene
 from dgnet.people.shading.backdrop import shade_backdrop
-from dgnet.people.shading.figure import CROSS_STRAP, NO_STRAP, TWO_STRAPS, shade_figure
+from dgnet.people.shading.figure import (
+    CROSS_STRAP,
+    HANGING_STRAP,
+    ONE_STRAP,
+    STRAP_COLUMNS,
+    TWO_STRAPS,
+    shade_figure,
+)
 from dgnet.people.shading.light import shadow_map
 from dgnet.people.shading.skin import FRAMES, NO_GLASSES, SUNGLASSES
-from dgnet.people.structure import Structure
+from dgnet.people.structure import Bag, BagKind, StrapKind, Structure
 from dgnet.people.view import View, crop
 
 BACKDROP_ROWS = 256
@@ -33,6 +40,10 @@ BACKDROP_ROWS = 256
 HIDDEN_MARGIN = 4
 """Pixels from its outline on, what is behind a person need not be rendered."""
 GLASSES = {"none": NO_GLASSES, "frames": FRAMES, "sunglasses": SUNGLASSES}
+FLAT_STRAPS: dict[BagKind, tuple[float, float]] = {
+    "backpack": (TWO_STRAPS, 0.23), "shoulder bag": (CROSS_STRAP, 0.14),
+}  # fmt: skip
+"""Kind and half width of straps that are but painted."""
 
 Sprites = Callable[[int], Sprite]
 """One of the camera's strangers by number."""
@@ -50,6 +61,15 @@ class Dressed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What the rasteriser found at each of S x S samples a pixel."""
+
+    ids: Ints  # (H S, W S) triangle, -1 none
+    weights: Floats  # (H S, W S, 2) shares of its first two corners on the screen
+    inverse_depth: Floats  # (N,) of the vertices
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rendering:
     """One picture before development."""
 
@@ -58,6 +78,9 @@ class Rendering:
     occlusion: float  # share of the person within the crop that is covered
     keypoints: Doubles  # (16, 3) column and row in pixels, and 0 outside, 1 covered, 2 seen
     view: View
+    dressed: Dressed
+    samples: Samples
+    uncovered: Bools  # (H, W) where nothing in front of the person hides all that is behind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +93,7 @@ class PersonLayer:
     body: Posed
     heights: Floats  # shadow map
     shadow: Records
+    samples: Samples
 
 
 def dress(appearance: Appearance, structure: Structure) -> Dressed:
@@ -84,16 +108,11 @@ def dress(appearance: Appearance, structure: Structure) -> Dressed:
         Part.HAIR: Fabric.plain(worn.hair, grain=0.9, specular=1.0),
         Part.SOCKS: worn.bottom.hosiery or worn.shoes.sock_fabric or Fabric.plain(worn.skin),
     }
-    strap = np.zeros(5)
     if structure.hat is not None:
         fabrics[Part.HAT] = structure.hat.fabric
     bag = structure.bag
     if bag is not None:
         fabrics[Part.BAG], fabrics[Part.BAG_POCKET] = bag.fabric, bag.pocket
-        kinds = {"backpack": TWO_STRAPS, "shoulder bag": CROSS_STRAP}
-        strap[0] = kinds.get(bag.kind, NO_STRAP)
-        strap[1] = 1 if bag.side == "l" else -1
-        strap[2:] = np.array(bag.fabric.base.rgb) * 0.8
     if structure.bicycle is not None:
         fabrics[Part.FRAME] = structure.bicycle.frame
         fabrics[Part.TYRES] = Fabric.plain(Paint("black", (0.015, 0.015, 0.016)))
@@ -104,8 +123,27 @@ def dress(appearance: Appearance, structure: Structure) -> Dressed:
         materials=materials,
         motifs=motifs,
         face=np.array([face.beard, face.lipstick, GLASSES[face.glasses]]),
-        strap=strap,
+        strap=_strap(bag),
     )
+
+
+def _strap(bag: Bag | None) -> Doubles:
+    """The columns of `dgnet.people.shading.figure`."""
+    columns = np.zeros(STRAP_COLUMNS)
+    if bag is None:
+        return columns
+    columns[1] = 1 if bag.side == "l" else -1
+    if bag.strap is not None:
+        kinds: dict[StrapKind, float] = {
+            "two": TWO_STRAPS, "across": CROSS_STRAP, "one": ONE_STRAP, "hanging": HANGING_STRAP,
+        }  # fmt: skip
+        columns[0] = kinds[bag.strap.kind]
+        columns[2:5] = bag.strap.paint.rgb
+        columns[5], columns[6] = bag.strap.half_width, 1
+    elif bag.kind in FLAT_STRAPS:
+        columns[0], columns[5] = FLAT_STRAPS[bag.kind]
+        columns[2:5] = np.array(bag.fabric.base.rgb) * 0.8
+    return columns
 
 
 def render_person(
@@ -124,6 +162,7 @@ def render_person(
     heights, shadow = shadow_map(body.vertices, figure.triangles, figure.inside, camera.light)
     color = np.zeros((rows, columns, 4), np.float32)
     color[:, :, 3] = ids >= 0
+    inverse_depth = np.ascontiguousarray(points[:, 2])
     shade_figure(
         depth,
         ids,
@@ -133,7 +172,7 @@ def render_person(
         figure.surface,
         body.vertices,
         normals_of(body.vertices, figure.triangles),
-        np.ascontiguousarray(points[:, 2]),
+        inverse_depth,
         dressed.materials,
         dressed.motifs,
         dressed.face,
@@ -152,6 +191,7 @@ def render_person(
         body=body,
         heights=heights,
         shadow=shadow,
+        samples=Samples(ids=ids, weights=weights, inverse_depth=inverse_depth),
     )
 
 
@@ -164,10 +204,12 @@ def render(dressed: Dressed, scene: Scene, height: int, width: int, sprites: Spr
     coverage = person.color[:, :, 3:]
     linear = person.color[:, :, :3] + (1 - coverage) * backdrop
     visible = coverage[:, :, 0]
+    uncovered = np.ones((height, width), np.bool_)
     if scene.occluder is not None:
         front = occluder_layer(scene.occluder, scene.camera.light, height, width, sprites)
         linear = front[:, :, :3] + (1 - front[:, :, 3:]) * linear
         visible = visible * (1 - front[:, :, 3])
+        uncovered = front[:, :, 3] < 1
     whole = float(coverage.sum())
     seen = visible >= 0.5
     return Rendering(
@@ -176,6 +218,9 @@ def render(dressed: Dressed, scene: Scene, height: int, width: int, sprites: Spr
         occlusion=1 - float(visible.sum()) / whole if whole > 0 else 1.0,
         keypoints=_keypoints(person, seen, height, width),
         view=person.view,
+        dressed=dressed,
+        samples=person.samples,
+        uncovered=uncovered,
     )
 
 

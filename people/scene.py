@@ -14,6 +14,7 @@ from dgnet.people.development import Sensor
 from dgnet.people.shading.light import Light
 from dgnet.people.view import Margins
 
+Exposed = Literal["ordinary", "dark", "washed out", "over-exposed", "hazy", "hard"]
 OccluderKind = Literal["person", "pole", "hedge", "railing"]
 
 
@@ -33,6 +34,7 @@ class Camera:
     background_blur: float  # pixels at a height of 512
     indoors: bool
     sensor: Sensor
+    habit: Exposed = "ordinary"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +76,4 @@ class Scene:
     bystanders: tuple[Bystander, ...]
     occluder: Occluder | None
     development_seed: int
+    exposed: Exposed | None = None  # where the recipe draws it for each picture

@@ -11,10 +11,12 @@ from typing import Literal
 
 from dgnet.people.body.pose import Side
 from dgnet.people.body.shape import BodyShape
+from dgnet.people.colors import Paint
 from dgnet.people.materials import Fabric
 
 HairCut = Literal["none", "short", "curly", "buzz", "bald", "long", "bangs", "up"]
 HatKind = Literal["cap", "beanie", "sun hat"]
+StrapKind = Literal["two", "across", "one", "hanging"]
 BagKind = Literal["backpack", "shoulder bag", "handbag", "shopping bag", "umbrella"]
 GlassesKind = Literal["none", "frames", "sunglasses"]
 HELD: tuple[BagKind, ...] = ("handbag", "shopping bag", "umbrella")
@@ -33,6 +35,7 @@ class Hair:
     sweep: float = 0.0  # how much higher on the person's left than on the right, at the brow
     sides: float = 1.0  # thickness there, share of that on top
     bun: tuple[float, float] | None = None  # canonical y and z
+    locks: tuple[float, float] = (0.0, 0.0)  # lengths before the left and the right shoulder
     seed: int = 0
 
 
@@ -54,6 +57,15 @@ class Hat:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Strap:
+    """What a bag hangs by: over both shoulders, across, over one, or down from one to the hip."""
+
+    kind: StrapKind
+    paint: Paint
+    half_width: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bag:
     """On the back, at the hip or in a hand; half sizes in decimetres."""
 
@@ -65,6 +77,7 @@ class Bag:
     depth: float = 0.8
     low: float = 0.0  # how far a backpack hangs below the shoulders
     side: Side = "l"
+    strap: Strap | None = None  # None as its kind has it, flat and narrow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,14 @@ from typing import Literal
 import numpy as np
 
 from dgnet.people.arrays import Doubles, Pixels
+from dgnet.people.changed import changed_pixels
 from dgnet.people.clothes.outfit import Appearance
 from dgnet.people.development import decode_jpeg, develop, encode_jpeg
-from dgnet.people.drawing.appearance import draw_appearance, for_child
-from dgnet.people.drawing.camera import draw_camera
-from dgnet.people.drawing.scene import draw_scene
-from dgnet.people.drawing.structure import draw_structure
+from dgnet.people.drawing.appearance import for_child
 from dgnet.people.foreground import Sprite
 from dgnet.people.randomness import Purpose, stream
-from dgnet.people.render import Dressed, dress, render, render_person
+from dgnet.people.recipes import DEFAULT_RECIPE, recipe_of
+from dgnet.people.render import Dressed, Rendering, dress, render, render_person
 from dgnet.people.scene import Scene
 from dgnet.people.structure import Structure
 from dgnet.people.view import Margins
@@ -59,13 +58,28 @@ class Picture:
         return decode_jpeg(self.jpeg())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """Two pictures of one scene that differ in what is worn alone; H x W pixels."""
+
+    structure: Picture
+    composite: Picture
+    renderings: tuple[Rendering, Rendering]  # of both, in this order
+
+    def changed(self) -> Pixels:
+        """(H, W) 255 where the change of clothes changed what is seen, else 0."""
+        return changed_pixels(*self.renderings)
+
+
 class World:
     """All people and cameras of one seed. Persons have any number from 1, cameras from 0."""
 
-    def __init__(self, seed: int, cameras: int = 8) -> None:
+    def __init__(self, seed: int, cameras: int = 8, recipe: int = DEFAULT_RECIPE) -> None:
         self.seed = seed
+        self.recipe = recipe_of(recipe)
         self.cameras = [
-            draw_camera(stream(seed, Purpose.CAMERA, number), number) for number in range(cameras)
+            self.recipe.camera(stream(seed, Purpose.CAMERA, number), number)
+            for number in range(cameras)
         ]
         self._dressed = lru_cache(maxsize=DRESSED_KEPT)(self._dress)
         self._strangers = lru_cache(maxsize=STRANGERS)(self._stranger)
@@ -73,21 +87,21 @@ class World:
 
     def structure(self, person: int) -> Structure:
         """Body, hair, face, hat and bag of a person."""
-        return draw_structure(stream(self.seed, Purpose.STRUCTURE, person))
+        return self.recipe.structure(stream(self.seed, Purpose.STRUCTURE, person))
 
     def appearance(self, person: int) -> Appearance:
         """Clothes, shoes, skin and hair color of a person."""
         structure = self.structure(person)
         feminine = structure.feminine
-        own = draw_appearance(
+        own = self.recipe.appearance(
             stream(self.seed, Purpose.APPEARANCE, person), feminine, structure.child
         )
         random = stream(self.seed, Purpose.LOOKALIKE, person)
         if structure.child or random.random() >= LOOKALIKES:
             return own
         outfit = int(random.integers(LOOKALIKE_OUTFITS))
-        model = draw_appearance(
-            stream(self.seed, Purpose.LOOKALIKE, 0, outfit, int(feminine)), feminine
+        model = self.recipe.appearance(
+            stream(self.seed, Purpose.LOOKALIKE, 0, outfit, int(feminine)), feminine, False
         )
         shared = replace(own, top=model.top, inner=model.inner, bottom=model.bottom)
         if random.random() < 0.5:  # a uniform to the shoes, else another pair
@@ -97,7 +111,7 @@ class World:
     def scene(self, person: int, camera: int, index: int) -> Scene:
         """The scene of a person's picture number `index` before a camera."""
         random = stream(self.seed, Purpose.SCENE, person, camera, index)
-        return draw_scene(random, self.cameras[camera], self.structure(person))
+        return self.recipe.scene(random, self.cameras[camera], self.structure(person))
 
     def picture(
         self,
@@ -116,20 +130,38 @@ class World:
             index: Number of the picture; others are other poses and places.
             yaw: Degrees, in place of the scene's own.
         """
-        height, width = SIZES[size]
         scene = self.scene(structure, camera, index)
         if yaw is not None:
             scene = replace(scene, yaw=yaw)
-        dressed = self._dressed(appearance, structure)
-        made = render(dressed, scene, height, width, lambda n: self._sprites(camera, n))
-        random = np.random.default_rng(scene.development_seed)
-        return Picture(
-            pixels=develop(made.linear, scene.camera.sensor, scene.exposure, random),
-            mask=made.mask,
-            occlusion=made.occlusion,
-            keypoints=made.keypoints,
-            scene=scene,
+        return _developed(self._rendered(appearance, structure, scene, size), scene)
+
+    def truth(
+        self,
+        *,
+        appearance: int,
+        structure: int,
+        camera: int,
+        index: int,
+        size: SizeName = "128x64",
+    ) -> Truth:
+        """A structure picture, the true composite on it, and what the change of clothes changed.
+
+        Both pictures are those that `picture` gives for the same arguments.
+        """
+        scene = self.scene(structure, camera, index)
+        before = self._rendered(structure, structure, scene, size)
+        after = self._rendered(appearance, structure, scene, size)
+        return Truth(
+            structure=_developed(before, scene),
+            composite=_developed(after, scene),
+            renderings=(before, after),
         )
+
+    def _rendered(self, appearance: int, structure: int, scene: Scene, size: SizeName) -> Rendering:
+        height, width = SIZES[size]
+        camera = scene.camera.number
+        dressed = self._dressed(appearance, structure)
+        return render(dressed, scene, height, width, lambda n: self._sprites(camera, n))
 
     def cameras_of(self, person: int, least: int, most: int) -> list[int]:
         """The cameras that see a person, in random order: between `least` and `most` of them."""
@@ -145,22 +177,33 @@ class World:
 
     def _stranger(self, number: int) -> Dressed:
         random = stream(self.seed, Purpose.BYSTANDER, number)
-        structure = draw_structure(random)
-        worn = draw_appearance(random, structure.feminine, structure.child)
+        structure = self.recipe.structure(random)
+        worn = self.recipe.appearance(random, structure.feminine, structure.child)
         return dress(worn, structure)
 
     def _sprite(self, camera: int, number: int) -> Sprite:
         """A stranger before a camera: never one of the numbered persons."""
         stranger = self._strangers((number + 7 * camera) % STRANGERS)
         random = stream(self.seed, Purpose.BYSTANDER, number, camera)
-        scene = draw_scene(random, self.cameras[camera], stranger.figure.structure)
+        scene = self.recipe.scene(random, self.cameras[camera], stranger.figure.structure)
         margins = Margins(top=0.06, bottom=0.04, shift=0, aspect=0.5)
         scene = replace(scene, margins=margins)
         layer = render_person(stranger, scene, 256, 128, 1)
         return Sprite(color=layer.color, decimetres=layer.view.height * scene.distance)
 
 
+def _developed(made: Rendering, scene: Scene) -> Picture:
+    random = np.random.default_rng(scene.development_seed)
+    return Picture(
+        pixels=develop(made.linear, scene.camera.sensor, scene.exposure, random),
+        mask=made.mask,
+        occlusion=made.occlusion,
+        keypoints=made.keypoints,
+        scene=scene,
+    )
+
+
 @lru_cache(maxsize=2)
-def shared_world(seed: int, cameras: int) -> World:
+def shared_world(seed: int, cameras: int, recipe: int = DEFAULT_RECIPE) -> World:
     """The world of this process: figures and sprites made for one caller serve the next."""
-    return World(seed, cameras)
+    return World(seed, cameras, recipe)

@@ -22,6 +22,13 @@ CamerasOption = Annotated[int, typer.Option(min=1, max=9, help="Cameras of a wor
 SeedOption = Annotated[
     int, typer.Option(min=0, help="Another seed, other people, places and cameras.")
 ]
+RecipeOption = Annotated[
+    Literal["2", "3"],
+    typer.Option(
+        help="2 made the weights and samples that ship; 3 has more patterns, bags and hair over "
+        "clothes, and pictures as all kinds of cameras make and cut them."
+    ),
+]
 SizeOption = Annotated[Size, typer.Option(help="Height x width in pixels.")]
 
 
@@ -55,6 +62,15 @@ def render(
     masks: Annotated[
         bool, typer.Option("--masks", help="Also write where each person is seen, as PNG.")
     ] = False,
+    recipe: RecipeOption = "2",
+    changed: Annotated[
+        bool,
+        typer.Option(
+            "--changed",
+            help="Also write, as PNG for each triple, what the change of clothes changed; recipe 3 "
+            "always does.",
+        ),
+    ] = False,
     processes: Annotated[
         int | None, typer.Option(min=1, max=256, help="How many render; one for each core.")
     ] = None,
@@ -85,6 +101,8 @@ def render(
             test_people=test_people,
             truths=truth,
             masks=masks,
+            recipe=int(recipe),
+            changed=changed,
         )
     except PlanError as error:
         raise InputError(str(error)) from error
@@ -126,6 +144,7 @@ def sheet(
     size: SizeOption = "128x64",
     cameras: CamerasOption = 8,
     seed: SeedOption = 0,
+    recipe: RecipeOption = "2",
 ) -> None:
     """Draw a contact sheet of rendered people."""
     picture_format(output)
@@ -135,7 +154,7 @@ def sheet(
         from dgnet.people.world import World
 
     try:
-        world = World(seed, cameras)
+        world = World(seed, cameras, int(recipe))
         persons = range(first, first + rows)
         match kind:
             case "mixed":

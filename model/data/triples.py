@@ -2,7 +2,8 @@
 
 A folder holds `NNNN_appearance_PPPP.jpg`, `NNNN_structure_PPPP.jpg` and `NNNN_truth_PPPP.jpg`:
 triple number and person. The truth shows the clothes of the first in the pose, body and scene of
-the second.
+the second. `NNNN_changed_PPPP.png`, where a renderer wrote it, is 255 wherever structure picture
+and truth show other surfaces or shadows, else 0; all triples of a folder have it, or none.
 """
 
 import re
@@ -12,8 +13,9 @@ from pathlib import Path
 
 from dgnet.model.data.market1501 import PICTURE_SUFFIXES, DatasetError
 
-_NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth)_\d+")
+_NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth|changed)_\d+")
 _ROLES = ("appearance", "structure", "truth")
+_CHANGED = "changed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,8 @@ class Triple:
     appearance: Path
     structure: Path
     truth: Path
+    changed: Path | None = None
+    """Mask of what the change of clothes changed, told before any camera; None where not known."""
 
     @property
     def appearance_person_id(self) -> int:
@@ -45,13 +49,15 @@ def read_triples(directory: Path) -> list[Triple]:
         if match is None:
             raise DatasetError(
                 f"{path}: expected NNNN_appearance_PPPP, NNNN_structure_PPPP or NNNN_truth_PPPP "
-                "(triple number, role, person)"
+                "(triple number, role, person), or the mask NNNN_changed_PPPP"
             )
         found[match["triple"]][match["role"]] = path
     if not found:
         raise DatasetError(f"{directory}: holds no picture; expected triples of three")
+    masked = any(_CHANGED in paths for paths in found.values())
+    expected = (*_ROLES, _CHANGED) if masked else _ROLES
     for number, paths in sorted(found.items()):
-        missing = [role for role in _ROLES if role not in paths]
+        missing = [role for role in expected if role not in paths]
         if missing:
             raise DatasetError(
                 f"{directory}: triple {number} lacks its {' and '.join(missing)} picture"

@@ -43,7 +43,12 @@ DARK_OUTFITS = 0.16
 """Share of people in dark clothes from top to toe: the hard cases of re-identification."""
 
 
-def draw_appearance(random: np.random.Generator, feminine: bool, child: bool = False) -> Appearance:
+def draw_appearance(
+    random: np.random.Generator,
+    feminine: bool,
+    child: bool = False,
+    kinds: Mapping[TopKind, float] = TOP_KINDS,
+) -> Appearance:
     """Clothes, shoes, and colors of skin and hair."""
     if child:
         return _of_child(random, feminine)
@@ -54,7 +59,7 @@ def draw_appearance(random: np.random.Generator, feminine: bool, child: bool = F
         top, bottom = _dress(random, tops)
         inner = None
     else:
-        top, inner = _top(random, tops, feminine)
+        top, inner = _top(random, tops, feminine, kinds)
         bottom = _bottom(random, bottoms, feminine)
         if isinstance(bottom.cut, Skirt):
             top = _over_skirt(top, bottom.cut)

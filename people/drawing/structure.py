@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from dgnet.people.randomness import choose, choose_from
 from dgnet.people.structure import (
     HELD,
     Bag,
+    BagKind,
     Bicycle,
     Face,
     GlassesKind,
@@ -49,7 +52,7 @@ def draw_structure(random: np.random.Generator) -> Structure:
     if random.random() < 0.12:
         kind = choose_from(random, HATS_OF_WOMEN if feminine else HATS_OF_MEN)
         hat = Hat(kind=kind, fabric=Fabric.plain(draw_paint(random, BAG_SHARES)))
-    bag = _bag(random, feminine)
+    bag = draw_bag(random, feminine)
     bicycle = _bicycle(random) if random.random() < BICYCLES else None
     if bicycle is not None and bag is not None and bag.kind in HELD:
         bag = None  # both hands are at the handlebar
@@ -191,7 +194,12 @@ def _face(random: np.random.Generator, feminine: bool) -> Face:
     return Face(beard=beard, glasses=glasses)
 
 
-def _bag(random: np.random.Generator, feminine: bool) -> Bag | None:
+def draw_bag(
+    random: np.random.Generator,
+    feminine: bool,
+    kinds: Mapping[BagKind | Literal["none"], float] | None = None,
+) -> Bag | None:
+    """A bag of a kind by share."""
     paint = draw_paint(random, BAG_SHARES)
     other = draw_contrasting(random, BAG_SHARES, paint, 0.3)
     patterned = random.random() < 0.12
@@ -206,13 +214,11 @@ def _bag(random: np.random.Generator, feminine: bool) -> Bag | None:
     pocket = Fabric.plain(paint.scaled(choose(random, [0.6, 0.8, 1.3], [1, 1, 1])))
     side: Side = "l" if random.random() < 0.5 else "r"
     uniform = random.uniform
-    kind = choose_from(
-        random,
-        {
-            "none": 0.4, "backpack": 0.29, "shoulder bag": 0.14, "handbag": 0.08,
-            "shopping bag": 0.06, "umbrella": 0.05 if feminine else 0.01,
-        },
-    )  # fmt: skip
+    shares: Mapping[BagKind | Literal["none"], float] = kinds or {
+        "none": 0.4, "backpack": 0.29, "shoulder bag": 0.14, "handbag": 0.08,
+        "shopping bag": 0.06, "umbrella": 0.05 if feminine else 0.01,
+    }  # fmt: skip
+    kind = choose_from(random, shares)
     match kind:
         case "backpack":
             return Bag(

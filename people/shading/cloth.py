@@ -15,6 +15,7 @@ from dgnet.people.materials import (
     DOTS,
     GINGHAM,
     GRADIENT,
+    LINES,
     PINSTRIPES,
     PLAID,
     PRINT,
@@ -22,6 +23,7 @@ from dgnet.people.materials import (
     STRIPES,
 )
 from dgnet.people.noise import two_octaves, value_noise
+from dgnet.people.shading.weave import woven
 
 
 @compiled
@@ -107,6 +109,8 @@ def cloth_color(
             third = 0.8
     elif pattern == SIDE_STRIPE and on_leg:
         second = 1.0 if abs(u / 0.8 - 1.57) < duty else 0.0
+    elif pattern >= LINES:
+        second, third = woven(material, x, y, z, u, v, on_torso)
     if material["raglan"] > 0 and on_arm:
         third = 1.0
     side = material["motif"]
@@ -116,7 +120,11 @@ def cloth_color(
         row = (material["motif_y"] - y) / material["motif_height"] + 0.5
         if 0 <= column < 1 and 0 <= row < 1:
             ink = motif[int(row * motif.shape[0]), int(column * motif.shape[1])]
-            third = max(third, ink)
+            if ink > 1:  # the second paint's share, over all else
+                second = ink - 1
+                third = 0.0
+            else:
+                third = max(third, ink)
     if on_arm and t > material["cuff"]:
         second = 1.0
         third = 0.0

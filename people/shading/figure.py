@@ -17,8 +17,13 @@ from dgnet.people.shading.cloth import cloth_color, crease, shoe_color
 from dgnet.people.shading.light import lit_share
 from dgnet.people.shading.skin import eye_color, hair_color, skin_color
 
-# Columns of the array `strap`: kind, side, then its color.
-NO_STRAP, TWO_STRAPS, CROSS_STRAP = 0.0, 1.0, 2.0
+# Columns of the array `strap`: kind, side, its color, half its width, and whether it has a body:
+# edges, a shadow on the cloth, and a course over bare skin.
+STRAP_COLUMNS = 7
+NO_STRAP, TWO_STRAPS, CROSS_STRAP, ONE_STRAP, HANGING_STRAP = 0.0, 1.0, 2.0, 3.0, 4.0
+FAR = 9.0
+STRAP_SHADOW = 0.12
+"""Decimetres beside a strap that lie in its shadow."""
 
 
 def _occlusion_taps() -> Doubles:
@@ -34,17 +39,43 @@ FOLD_DEPTH = 0.105
 """Decimetres that the valleys of folds are deep."""
 STEP = 0.06
 """Decimetres between places whose depths are compared."""
+STRAPS_TO = 5.9
+"""Height on the skin below which straps run: the neck is above."""
 STEEPEST = 1.1
 """Slope beyond which a fold's wall is drawn no steeper."""
 
 
 @compiled
-def _under_strap(strap: Doubles, x: float, y: float, z: float) -> bool:
-    """Whether a place on the torso is under the straps of a bag."""
-    if strap[0] == TWO_STRAPS:
-        front = abs(abs(x) - 1.05 + 0.06 * (y - 3)) < 0.23 and z > 0.0 and y > 2.6
-        return front or (abs(abs(x) - 0.95) < 0.23 and z <= 0 and y > 4.2)
-    return abs((y - 3.0) * 0.66 + x * strap[1] * 0.75) < 0.14
+def from_strap(strap: Doubles, x: float, y: float, z: float) -> float:
+    """How far a place on the torso is from the middle of a bag's straps."""
+    kind = strap[0]
+    if kind == CROSS_STRAP:
+        return abs((y - 3.0) * 0.66 + x * strap[1] * 0.75)
+    if kind == HANGING_STRAP:
+        return abs(x * strap[1] - 1.15 - 0.12 * (4.5 - y))
+    if kind == ONE_STRAP and x * strap[1] < 0:
+        return FAR
+    if z > 0.0:
+        middle = 1.05 - 0.06 * (y - 3)
+        if strap[6] > 0 and y < 3.9:  # on below the arms
+            middle += 0.4 * (3.9 - y) ** 2
+            return abs(abs(x) - middle) if y > 2.2 else FAR
+        return abs(abs(x) - middle) if y > 2.6 else FAR
+    return abs(abs(x) - 0.95) if y > 4.2 else FAR
+
+
+@compiled
+def _strap_body(strap: Doubles, x: float, y: float, z: float, color: Doubles) -> None:
+    """Darken a strap towards its edges, and the cloth beside it."""
+    beyond = from_strap(strap, x, y, z) - strap[5]
+    if beyond < 0:
+        gain = 1.25 - 0.6 * max(0.0, 1 + beyond / (0.5 * strap[5])) ** 2
+    elif beyond < STRAP_SHADOW:
+        gain = 0.6 + 0.4 * beyond / STRAP_SHADOW
+    else:
+        return
+    for d in range(3):
+        color[d] *= gain
 
 
 @compiled
@@ -108,7 +139,7 @@ def shade_figure(
         inverse_depth: (N,) of the vertices, for perspective-correct interpolation.
         motifs: (parts, P, P) ink of printed motifs.
         face: (3,) columns of `dgnet.people.shading.skin`.
-        strap: (5,) kind, side, color.
+        strap: (7,) columns above.
         fold_seed: Of the picture's cloth folds.
     """
     view = views[0]
@@ -178,6 +209,11 @@ def shade_figure(
             if part == SKIN:
                 skin_color(material, materials[HAIR], face, cx, cy, cz, color)
                 wrap = 0.25
+                if strap[6] > 0 and arm < 0.5 and 1.0 < cy < STRAPS_TO:
+                    if from_strap(strap, cx, cy, cz) < strap[5]:
+                        for d in range(3):
+                            color[d] = strap[2 + d]
+                    _strap_body(strap, cx, cy, cz, color)
             elif part == HAIR:
                 hair_color(material, cx, cy, cz, ny, color)
                 specular = 0.0
@@ -189,9 +225,12 @@ def shade_figure(
             else:
                 cloth_color(material, motifs[part], cx, cy, cz, t, arm, leg, color)
                 on_torso = part in (TOP, INNER) and arm < 0.5 and cy > 1.0
-                if on_torso and strap[0] > NO_STRAP and _under_strap(strap, cx, cy, cz):
-                    for d in range(3):
-                        color[d] = strap[2 + d]
+                if on_torso and strap[0] > NO_STRAP:
+                    if from_strap(strap, cx, cy, cz) < strap[5]:
+                        for d in range(3):
+                            color[d] = strap[2 + d]
+                    if strap[6] > 0:
+                        _strap_body(strap, cx, cy, cz, color)
             fold = l0 * surface[a, 6] + l1 * surface[b, 6] + l2 * surface[c, 6]
             if fold > 0:
                 # Depth of the fold here and a little along two edges of the triangle; the slope on

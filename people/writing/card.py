@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from dgnet.people.writing.plan import Plan
+from dgnet.people.writing.plan import RECIPE, Plan
 
 CARD = Path(__file__).with_name("card.md")
 
@@ -30,6 +30,11 @@ def data_card(plan: Plan) -> str:
              "the true picture of the first one's appearance on the second one's structure"),
             ("`truths.parquet`", "one row for each triple"),
         ]  # fmt: skip
+    if plan.writes_changed:
+        contents.append(
+            ("`truths/NNNN_changed`", "PNG for each triple: 255 where structure and truth show "
+             "other surfaces, or the same in another light or shadow, else 0")
+        )  # fmt: skip
     if plan.masks:
         contents.append(("`masks`", "PNG for each picture: 255 where the person is seen"))
     settings = plan.to_json()
@@ -54,4 +59,8 @@ def command_of(plan: Plan) -> list[str]:
         words += ["--test-people", str(plan.test_people)]
     if plan.truths:
         words += ["--truth", str(plan.truths)]
-    return [*words, "--masks"] if plan.masks else words
+    if plan.masks:
+        words.append("--masks")
+    if plan.recipe != RECIPE:
+        words += ["--recipe", str(plan.recipe)]
+    return [*words, "--changed"] if plan.changed else words

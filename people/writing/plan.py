@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from dgnet.people.dataset import TRUTHS_A_CIRCLE, pair_of_circle
 from dgnet.people.randomness import Purpose, stream
+from dgnet.people.recipes import DEFAULT_RECIPE, RECIPES
 from dgnet.people.world import SIZES, SizeName, World
 
-RECIPE = 2
-"""Counts up when equal seeds no longer give equal pictures."""
+RECIPE = DEFAULT_RECIPE
+"""What sets are rendered by that do not ask for another."""
 Splits = Literal["market1501", "train"]
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 TRUTHS, MASKS = "truths", "masks"
@@ -45,6 +46,8 @@ class Plan:
         test_people: The last persons, for query and gallery; none if splits is "train".
         truths: Triples of appearance, structure and true composite, of test persons if there are.
         masks: Also write where the person is seen.
+        recipe: A number of `dgnet.people.recipes`.
+        changed: Also write what the change of clothes changed; later recipes always do.
     """
 
     seed: int
@@ -57,8 +60,18 @@ class Plan:
     test_people: int = 0
     truths: int = 0
     masks: bool = False
+    recipe: int = RECIPE
+    changed: bool = False
 
     def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            known = " or ".join(str(known) for known in RECIPES)
+            raise PlanError(f"recipe: {self.recipe}, expected {known}")
+        if self.changed and not self.truths:
+            raise PlanError(
+                "what a change of clothes changed is known of true composites alone: ask for some "
+                "(--truth), or leave out --changed"
+            )
         _check("people", self.people, 1, MOST_PEOPLE)
         _check("pictures", self.pictures, 1, 99_999)
         _check("cameras", self.cameras, 1, MOST_CAMERAS_IN_WORLD)
@@ -110,9 +123,18 @@ class Plan:
             first + (world - self.world_of(first)) % self.worlds, self.people + 1, self.worlds
         )
 
+    @property
+    def writes_changed(self) -> bool:
+        """Whether triples come with the mask of what the change of clothes changed."""
+        always = RECIPES[self.recipe].truths_with_changed
+        return self.truths > 0 and (self.changed or always)
+
     def to_json(self) -> dict[str, Any]:
-        """The plan with the recipe that it is for."""
-        return {"recipe": RECIPE, **asdict(self)}
+        """The plan; `changed` where it is an addition to its recipe, so that older sets resume."""
+        options = asdict(self)
+        recipe, changed = options.pop("recipe"), options.pop("changed")
+        added = changed and not RECIPES[self.recipe].truths_with_changed
+        return {"recipe": recipe, **options, **({"changed": True} if added else {})}
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
+from typing import cast
 
 from dgnet.people.dataset import TRUTHS_A_CIRCLE
 from dgnet.people.writing.attributes import Row, encode_rows
@@ -112,6 +113,12 @@ def _claim(plan: Plan, folder: Path, resume: bool) -> None:
         if not resume:
             raise RenderError(f"{folder} holds a rendered set; add --resume, or give a new folder")
         if file.read_text() != text:
+            before = _recipe_of(file)
+            if before != plan.recipe:
+                raise RenderError(
+                    f"{folder} was begun by recipe {before}, the options ask for recipe "
+                    f"{plan.recipe}; carry on with --recipe {before}, or give a new folder"
+                )
             raise RenderError(
                 f"{folder} holds another set than the options describe, see {file}; give its "
                 "options, or a new folder"
@@ -120,6 +127,15 @@ def _claim(plan: Plan, folder: Path, resume: bool) -> None:
         raise RenderError(f"{folder} is not empty and holds no rendered set; give a new folder")
     remove_parts(folder)
     write_whole(file, text.encode())
+
+
+def _recipe_of(file: Path) -> object:
+    """The recipe that a set's options name; what cannot be read has none."""
+    try:
+        options = json.loads(file.read_text())
+    except ValueError:
+        return None
+    return cast("dict[str, object]", options).get("recipe") if isinstance(options, dict) else None
 
 
 def _worked_off(plan: Plan, folder: Path, units: list[Unit], processes: int) -> Iterator[Unit]:

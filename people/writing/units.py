@@ -10,7 +10,7 @@ from PIL import Image
 
 from dgnet.people.arrays import Pixels
 from dgnet.people.dataset import TRUTHS_A_CIRCLE
-from dgnet.people.world import Picture, shared_world
+from dgnet.people.world import shared_world
 from dgnet.people.writing.attributes import Row, person_attributes, picture_attributes
 from dgnet.people.writing.files import write_whole
 from dgnet.people.writing.plan import (
@@ -22,13 +22,10 @@ from dgnet.people.writing.plan import (
     world_of_truth,
 )
 
-TRUTH_QUALITY = 95
-"""JPEG quality of triples: what a composite is compared with should not add blocks of its own."""
-
 
 def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
     """Write a person's pictures; returns their attributes."""
-    world = shared_world(plan.seed_of(plan.world_of(person)), plan.cameras)
+    world = shared_world(plan.seed_of(plan.world_of(person)), plan.cameras, plan.recipe)
     known = person_attributes(world, person, person)
     rows: list[Row] = []
     for planned in pictures_of(plan, world, person):
@@ -56,25 +53,27 @@ def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
 
 def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
     """Write the triples of the circle that begins with this number; returns what they are."""
-    world = shared_world(plan.seed_of(world_of_truth(plan, first)), plan.cameras)
+    number = world_of_truth(plan, first)
+    world = shared_world(plan.seed_of(number), plan.cameras, plan.recipe)
+    quality = world.recipe.truth_quality
     rows: list[Row] = []
     for number in range(first, min(plan.truths, first + TRUTHS_A_CIRCLE)):
         one = truth(plan, number)
-
-        def shown(appearance: int, structure: int, camera: int, index: int) -> Picture:
-            return world.picture(
-                appearance=appearance,
-                structure=structure,
-                camera=camera,
-                index=index,
-                size=plan.size,
-            )
-
-        appearance = shown(
-            one.appearance, one.appearance, one.appearance_camera, one.appearance_index
+        appearance = world.picture(
+            appearance=one.appearance,
+            structure=one.appearance,
+            camera=one.appearance_camera,
+            index=one.appearance_index,
+            size=plan.size,
         )
-        there = one.structure, one.structure_camera, one.structure_index
-        structure, composite = shown(one.structure, *there), shown(one.appearance, *there)
+        true = world.truth(
+            appearance=one.appearance,
+            structure=one.structure,
+            camera=one.structure_camera,
+            index=one.structure_index,
+            size=plan.size,
+        )
+        structure, composite = true.structure, true.composite
         row: Row = {"number": number}
         for role, picture, person in (
             ("appearance", appearance, one.appearance),
@@ -82,11 +81,19 @@ def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
             ("truth", composite, one.appearance),
         ):
             name = f"{number:04d}_{role}_{person:04d}"
-            write_whole(folder / TRUTHS / f"{name}.jpg", picture.jpeg(TRUTH_QUALITY))
+            write_whole(folder / TRUTHS / f"{name}.jpg", picture.jpeg(quality))
             if plan.masks:
-                mask = folder / MASKS / TRUTHS / f"{name}.png"
-                write_whole(mask, encode_mask(picture.mask))
+                place = folder / MASKS / TRUTHS / f"{name}.png"
+                write_whole(place, encode_mask(picture.mask))
             row[f"{role}_path"] = f"{TRUTHS}/{name}.jpg"
+        if plan.writes_changed:
+            name = f"{TRUTHS}/{number:04d}_changed_{one.appearance:04d}.png"
+            mask = true.changed()
+            write_whole(folder / name, encode_mask(mask))
+            row |= {
+                "changed_path": name,
+                "changed": round(np.count_nonzero(mask) / mask.size, 6),
+            }
         changed = structure.mask != composite.mask
         row |= {
             "appearance_person": one.appearance,
