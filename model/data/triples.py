@@ -23,6 +23,7 @@ class Triple:
     appearance: Path
     structure: Path
     truth: Path
+    changed: Path | None = None
 
     @property
     def appearance_person_id(self) -> int:
