@@ -54,10 +54,14 @@ class Variant:
 
 def bulk(predictor: Predictor, pictures: Pixels) -> Pixels:
     """Every picture encoded once in both roles, then worn by `COMPOSITES_PER_PICTURE` others."""
-    appearance_codes = predictor.appearance_codes(pictures)
+    styles = predictor.appearance_styles(pictures)
     structure_codes = predictor.structure_codes(pictures)
+
+    def rolled(shift: int) -> list[int]:
+        return [(row - shift) % len(pictures) for row in range(len(pictures))]
+
     composites = [
-        predictor.compose(appearance_codes, structure_codes.roll(shift, dims=0))
+        predictor.compose(styles, structure_codes[rolled(shift)])
         for shift in range(1, COMPOSITES_PER_PICTURE + 1)
     ]
     return np.concatenate(composites)
@@ -68,16 +72,17 @@ def variants(predictor: Predictor, networks: DGNet, pictures: Pixels) -> list[Va
     naive = Naive(networks, predictor.device)
     others = np.roll(pictures, 1, axis=0)
     few, few_others = pictures[:8], others[:8]  # the naive pipeline is slow enough
-    appearance_codes = predictor.appearance_codes(pictures)
+    styles = predictor.appearance_styles(pictures)
     structure_codes = predictor.structure_codes(others)
     plain = placed(deepcopy(naive.networks), predictor.device)
 
     @torch.no_grad()
     def compose_plainly() -> Pixels:
-        return denormalize(plain.decode(appearance_codes, structure_codes)).cpu().numpy()
+        decoded = plain.compose(styles, structure_codes)
+        return denormalize(decoded.composites(structure_codes, keep_scene=True)).cpu().numpy()
 
     def compose(rows: int) -> Callable[[], Pixels]:
-        return lambda: predictor.compose(appearance_codes[:rows], structure_codes[:rows])
+        return lambda: predictor.compose(styles[:rows], structure_codes[:rows])
 
     def swap(rows: int) -> Callable[[], Pixels]:
         return lambda: predictor.swap(pictures[:rows], others[:rows])

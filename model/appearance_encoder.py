@@ -79,6 +79,11 @@ class AppearanceEncoder(nn.Module):
         """Appearance codes (B, C * P) alone; value c * P + p is channel c of stripe p."""
         return self._pool(self.backbone(images))
 
+    def codes_and_taps(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Appearance codes, and the backbone's maps of stride 4, 8 and 16."""
+        maps, taps = self.backbone.with_taps(images)
+        return self._pool(maps), taps
+
     def identify(self, images: Tensor) -> tuple[Identification, Identification]:
         """Primary and fine identification alone."""
         pooled = functional.adaptive_max_pool2d(self.backbone(images), 1).flatten(1)  # (B, C)

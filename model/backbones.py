@@ -22,21 +22,34 @@ from dgnet.model.recompute import Recomputing
 
 
 class Backbone(Recomputing):
-    """A stack of named stages, a stem first; `channels` is the width of its output."""
+    """A stack of named stages, a stem first; `channels` is the width of its output.
 
-    def __init__(self, stages: dict[str, nn.Module], channels: int) -> None:
+    `taps` names blocks (by their number after the stem) whose maps have stride 4, 8 and 16, with
+    their widths.
+    """
+
+    def __init__(self, stages: dict[str, nn.Module], channels: int, taps: dict[int, int]) -> None:
         super().__init__()
         self.stages = nn.Sequential()
         for name, stage in stages.items():
             self.stages.add_module(name, stage)
         self.channels = channels
+        self._taps = frozenset(taps)
+        self.tap_channels = tuple(taps.values())
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.with_taps(images)[0]
+
+    def with_taps(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The output, and the maps of stride 4, 8 and 16 on the way to it."""
         stem = [stage for stage in self.stages if not isinstance(stage, nn.Sequential)]
         maps = self.part(stem, images)
-        for block in self._blocks():
+        tapped: list[Tensor] = []
+        for number, block in enumerate(self._blocks()):
             maps = self.part([block], maps)
-        return maps
+            if number in self._taps:
+                tapped.append(maps)
+        return maps, tapped
 
     def _blocks(self) -> Iterator[nn.Module]:
         """What follows the stem, in parts that are small enough to be computed again."""
@@ -60,7 +73,14 @@ def _resnet(name: BackboneName, last_stride: int) -> Backbone:
         if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2):
             layer.stride = (last_stride, last_stride)
     names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
-    return Backbone({name: cast(nn.Module, getattr(network, name)) for name in names}, channels)
+    layers = [len(cast(nn.Sequential, getattr(network, f"layer{number}"))) for number in (1, 2, 3)]
+    ends = [sum(layers[: number + 1]) - 1 for number in range(3)]
+    widths = [channels // 8, channels // 4, channels // 2]
+    return Backbone(
+        {name: cast(nn.Module, getattr(network, name)) for name in names},
+        channels,
+        taps=dict(zip(ends, widths, strict=True)),
+    )
 
 
 def _efficientnet_lite0(last_stride: int) -> Backbone:
@@ -75,7 +95,7 @@ def _efficientnet_lite0(last_stride: int) -> Backbone:
         "bn1": network.get_submodule("bn1"),
         "blocks": blocks,
     }
-    return Backbone(stages, channels=320)
+    return Backbone(stages, channels=320, taps={2: 24, 4: 40, 10: 112})
 
 
 def imagenet_efficientnet_lite0() -> dict[str, Tensor]:

@@ -34,8 +34,8 @@ TENSORS_FILE = "model.safetensors"
 METADATA_FILE = "model.json"
 FORMAT = 1
 
-INFERENCE_NETWORKS = ("appearance_encoder", "structure_encoder", "style_mlps", "decoder")
-"""What a composite takes; discriminator and teacher matter to training alone and may be absent."""
+TRAINING_ALONE = "discriminator"
+"""A composite takes every network but this one and the teacher, which may be absent."""
 
 DEFAULT_CHECKPOINT = Path(__file__).parent / "weights" / "small"
 """The weights that ship with the package."""
@@ -208,13 +208,14 @@ def read_metadata(directory: Path) -> Metadata:
 def load_checkpoint(directory: Path) -> Checkpoint:
     """Rebuild the networks of a checkpoint; every tensor is accounted for."""
     metadata = read_metadata(directory)
-    if absent := [name for name in INFERENCE_NETWORKS if name not in metadata.networks]:
+    networks = DGNet(metadata.config)
+    needed = [name for name, _ in networks.named_children() if name != TRAINING_ALONE]
+    if absent := [name for name in needed if name not in metadata.networks]:
         raise CheckpointError(
             f"{directory} carries {', '.join(metadata.networks)}, but no {', no '.join(absent)}: "
             "expected a checkpoint of `dgnet train joint` or `dgnet checkpoint import`"
         )
     tensors = _verified_tensors(directory, metadata)
-    networks = DGNet(metadata.config)
     for name, part in networks.named_children():
         if name in metadata.networks:
             _fill(part, tensors, name)

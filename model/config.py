@@ -2,7 +2,8 @@
 
 `paper` is the published configuration (CVPR 2019: ResNet-50, 256x128); `small` is meant for CPUs
 and for the weights that ship: 128x64, half the width, a light backbone. A preset is a set of
-numbers, never a copy of code. Impossible combinations fail here, before anything is built.
+numbers, never a copy of code. `detail` is `small` with three parts that the paper has not, each a
+switch of its own. Impossible combinations fail here, before anything is built.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 BackboneName = Literal["resnet50", "resnet18", "efficientnet_lite0"]
-PresetName = Literal["paper", "small"]
+PresetName = Literal["paper", "small", "detail"]
 
 STRUCTURE_STRIDE = 4
 """The structure code is this much smaller than the picture, in both directions."""
@@ -53,6 +54,15 @@ class NetworkConfig:
     """Hidden width of the MLPs that make AdaIN parameters."""
     discriminator_channels: int = 32
     discriminator_scales: int = 3
+    keep_scene: bool = False
+    """A mask of what a swap changes: the rest of a composite is the structure picture, to the
+    pixel. Needs true composites to learn from. Not in the paper (see `dgnet.model.scene_mask`)."""
+    full_size_structure: bool = False
+    """The decoder's last stage sees the structure picture at full size, outside of the mask. Not in
+    the paper (see `dgnet.model.full_size_structure`)."""
+    look_up_clothes: bool = False
+    """Every cell of the structure looks its clothes up in the cells of the appearance picture. Not
+    in the paper (see `dgnet.model.clothes_lookup`)."""
 
     def __post_init__(self) -> None:
         if self.identities < 2:
@@ -82,6 +92,11 @@ class NetworkConfig:
                 f"decoder_channels is {self.decoder_channels}; expected a multiple of 4 "
                 "(four ASPP branches, two halvings while up-sampling)"
             )
+        if self.full_size_structure and not self.keep_scene:
+            raise ConfigError(
+                "full_size_structure is on and keep_scene off; without a mask the decoder would "
+                "copy the structure's clothes: turn keep_scene on"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form, read back by `from_json`."""
@@ -102,7 +117,9 @@ class NetworkConfig:
 
 
 def preset(name: PresetName, *, identities: int, **overrides: Any) -> NetworkConfig:
-    """The published sizes (`paper`) or the light ones (`small`), with overrides by field name."""
+    """The published sizes (`paper`), the light ones (`small`) or those with parts that keep scene
+    and clothes (`detail`), with overrides by field name.
+    """
     if name == "paper":
         config = NetworkConfig(identities=identities)
     elif name == "small":
@@ -116,6 +133,14 @@ def preset(name: PresetName, *, identities: int, **overrides: Any) -> NetworkCon
             decoder_channels=64,
             mlp_features=256,
             discriminator_channels=16,
+        )
+    elif name == "detail":
+        config = replace(
+            preset("small", identities=identities),
+            preset="detail",
+            keep_scene=True,
+            full_size_structure=True,
+            look_up_clothes=True,
         )
     else:
         raise ConfigError(f"preset is {name!r}; expected one of {', '.join(get_args(PresetName))}")

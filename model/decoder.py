@@ -26,6 +26,8 @@ from dgnet.model.blocks import (
 from dgnet.model.config import NetworkConfig
 from dgnet.model.recompute import Recomputing
 
+ALL_BLOCKS = slice(None)
+
 GENTLE_GAIN = 0.3
 """Of the last layers in `start_gently`, where Kaiming's is 1.4."""
 
@@ -119,7 +121,18 @@ class Decoder(Recomputing):
         initialize_kaiming(self)
 
     def forward(self, structure_codes: Tensor, styles: Tensor) -> Tensor:
-        maps = structure_codes
-        for index, block in enumerate(self.residual_blocks):
-            maps = self.part([block], maps, styles[:, index])
-        return self.part(list(self.refine), self.part(list(self.enlarge), maps))
+        return self.painted(self.enlarged(self.styled(structure_codes, styles)))
+
+    def styled(self, maps: Tensor, styles: Tensor, blocks: slice = ALL_BLOCKS) -> Tensor:
+        """Maps (B, C, H/4, W/4) through some of the residual blocks, each with its style."""
+        for index in range(len(self.residual_blocks))[blocks]:
+            maps = self.part([self.residual_blocks[index]], maps, styles[:, index])
+        return maps
+
+    def enlarged(self, maps: Tensor) -> Tensor:
+        """The last maps (B, C/4, H, W)."""
+        return self.part(list(self.enlarge), maps)
+
+    def painted(self, maps: Tensor) -> Tensor:
+        """The picture (B, 3, H, W) of the last maps."""
+        return self.part(list(self.refine), maps)

@@ -27,6 +27,19 @@ def squared_reconstruction_loss(generated: Tensor, target: Tensor) -> Tensor:
     return (generated - target.detach()).square().mean()
 
 
+def inside_loss(generated: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Absolute difference (B, 3, H, W) inside a mask (B, 1, H, W), per masked value of the batch:
+    not the paper's, for what a renderer knows to have changed.
+    """
+    error = (generated.float() - target.detach().float()).abs()
+    return (error * mask).sum() / (error.shape[1] * mask.sum() + 1)
+
+
+def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross entropy of what a swap changes (not in the paper)."""
+    return functional.binary_cross_entropy_with_logits(logits.float(), mask)
+
+
 def identity_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy (L_id^s, L_id^c) of logits (B, I) against identity indices (B,)."""
     return functional.cross_entropy(logits, labels)

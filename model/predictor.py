@@ -10,9 +10,9 @@ Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pict
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -22,12 +22,18 @@ from torch.nn import functional
 
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
+from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
+from dgnet.model.rows import Rows
 
 Pixels = NDArray[np.uint8]
+Coded = TypeVar("Coded", bound=Rows)
+Scene = Literal["keep", "generate"]
+"""What becomes of everything that a swap does not change: the structure picture's own pixels, or
+the decoder's (for those who must not pass on pixels of the structure picture)."""
 
 CUDA_MAX_BATCH = 64
 
@@ -106,51 +112,98 @@ class Predictor:
             return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
         return str(self.device)
 
-    def appearance_codes(self, images: Pixels) -> Tensor:
-        """Appearance codes (B, code), float32, on the device."""
-        return self._rows(self._networks.appearance_encoder.codes, self._checked(images))
+    @property
+    def keeps_scene(self) -> bool:
+        """Whether the networks tell what a swap changes, so that the rest can be kept."""
+        return self.metadata.config.keep_scene
 
-    def appearance_styles(self, images: Pixels) -> Tensor:
-        """What the decoder takes of appearance codes: AdaIN parameters (B, K, 2, 2, C), float32.
+    def appearance_styles(self, images: Pixels) -> AppearanceCode:
+        """What the decoder takes of pictures that give the clothes, on the device: AdaIN parameters
+        in float32, what can be looked up in bf16.
 
-        They are smaller than the codes and cost no further work, however often they are worn.
+        It costs no further work, however often it is worn.
         """
-        networks = self._networks
-        return self.map_pictures(
-            lambda batch: networks.style_mlps(networks.appearance_encoder.codes(batch)), images
+        code = self._coded(self._networks.appearance, images)
+        return AppearanceCode(
+            code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
-    def structure_codes(self, images: Pixels) -> Tensor:
-        """Structure codes (B, C, H / 4, W / 4), float32, on the device."""
-        return self._rows(self._networks.structure_encoder, self._checked(images))
+    def structure_codes(self, images: Pixels) -> StructureCode:
+        """What the decoder takes of pictures that give pose, body and scene, on the device."""
+        return self._coded(self._networks.structure, images).each(Tensor.float)
 
-    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> Pixels:
-        """Composites (B, H, W, 3): row i wears appearance i in pose and scene of structure i."""
-        if len(appearance_codes) != len(structure_codes):
+    def compose(
+        self,
+        appearances: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scene | None = None,
+    ) -> Pixels:
+        """Composites (B, H, W, 3): row i wears appearance i in pose and scene of structure i.
+
+        The scene is kept to the pixel or generated; kept where the networks can, if not said.
+        Raises PredictorError for rows that do not match and for a scene that cannot be kept.
+        """
+        if len(appearances) != len(structures):
             raise PredictorError(
-                f"{len(appearance_codes)} appearance codes and {len(structure_codes)} structure "
-                "codes; expected as many of one as of the other"
+                f"{len(appearances)} appearance codes and {len(structures)} structure codes; "
+                "expected as many of one as of the other"
             )
-        if not len(appearance_codes):
+        if not len(appearances):
             raise PredictorError("no code given; expected at least one")
-        return self._composed(self._networks.decode, appearance_codes, structure_codes)
+        keep_scene = self.chosen_scene(scene) == "keep"
 
-    def compose_styled(self, styles: Tensor, structure_codes: Tensor) -> Pixels:
-        """As `compose`, with what `appearance_styles` gave in place of appearance codes."""
-        if len(styles) != len(structure_codes) or not len(styles):
-            raise PredictorError(
-                f"{len(styles)} styles and {len(structure_codes)} structure codes; expected as "
-                "many of one as of the other, at least one"
+        def decode(rows: slice) -> Tensor:
+            structure = structures[rows]
+            decoded = self._networks.compose(appearances[rows], structure)
+            return decoded.composites(structure, keep_scene=keep_scene)
+
+        return self._composed(decode, len(structures))
+
+    def interpolate(
+        self,
+        first: AppearanceCode,
+        second: AppearanceCode,
+        shares: Sequence[float],
+        structures: StructureCode,
+        *,
+        scene: Scene | None = None,
+    ) -> Pixels:
+        """As `compose`, between two appearances in each row; shares (B,) of the second, 0 to 1."""
+        keep_scene = self.chosen_scene(scene) == "keep"
+        of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
+
+        def decode(rows: slice) -> Tensor:
+            structure = structures[rows]
+            decoded = self._networks.interpolate(
+                first[rows], second[rows], of_second[rows], structure
             )
-        decoder = self._networks.decoder
-        return self._composed(
-            lambda style, structure: decoder(structure, style), styles, structure_codes
-        )
+            return decoded.composites(structure, keep_scene=keep_scene)
 
-    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
+        return self._composed(decode, len(structures))
+
+    def chosen_scene(self, scene: Scene | None) -> Scene:
+        """What is done about the scene: as asked for, or what these networks do best."""
+        if scene == "keep" and not self.keeps_scene:
+            raise PredictorError(
+                f"the scene is to be kept, but the checkpoint ({self.model_id} "
+                f"{self.model_version}) has no mask of what a swap changes: generate the scene, or "
+                "use a checkpoint of the preset detail"
+            )
+        return scene or ("keep" if self.keeps_scene else "generate")
+
+    def swap(
+        self,
+        appearance_images: Pixels,
+        structure_images: Pixels,
+        *,
+        scene: Scene | None = None,
+    ) -> Pixels:
         """Composites of pairs of pictures, row by row."""
         return self.compose(
-            self.appearance_codes(appearance_images), self.structure_codes(structure_images)
+            self.appearance_styles(appearance_images),
+            self.structure_codes(structure_images),
+            scene=scene,
         )
 
     def embed(self, images: Pixels) -> NDArray[np.float32]:
@@ -191,17 +244,18 @@ class Predictor:
         """
         return self._rows(network, self._checked(images))
 
-    def _composed(
-        self, decode: Callable[[Tensor, Tensor], Tensor], appearances: Tensor, structures: Tensor
-    ) -> Pixels:
+    def _coded(self, encode: Callable[[Tensor], Coded], images: Pixels) -> Coded:
+        """Codes of pictures, `max_batch` rows at a time."""
+        with self._inference():
+            parts = [encode(batch) for batch in self._batches(self._checked(images))]
+            return type(parts[0]).cat(parts)
+
+    def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
+        """Pictures (rows, H, W, 3) of what `decode` makes of at most `max_batch` rows at once."""
         with self._inference():
             parts = [
-                denormalize(decode(appearance, structure)).cpu()
-                for appearance, structure in zip(
-                    torch.split(appearances, self.max_batch),
-                    torch.split(structures, self.max_batch),
-                    strict=True,
-                )
+                denormalize(decode(slice(start, start + self.max_batch))).cpu()
+                for start in range(0, rows, self.max_batch)
             ]
             return torch.cat(parts).numpy()
 
@@ -219,13 +273,15 @@ class Predictor:
     def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
         """Apply a network to normalised pictures, `max_batch` rows at a time."""
         with self._inference():
-            parts: list[Tensor] = []
-            for start in range(0, len(images), self.max_batch):
-                rows = np.ascontiguousarray(images[start : start + self.max_batch])
-                pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
-                batch = normalize(pixels.to(self.device, non_blocking=True))
-                parts.append(function(batch.to(memory_format=torch.channels_last)).float())
-            return torch.cat(parts)
+            return torch.cat([function(batch).float() for batch in self._batches(images)])
+
+    def _batches(self, images: Pixels) -> Iterator[Tensor]:
+        """Normalised pictures on the device, `max_batch` rows at a time."""
+        for start in range(0, len(images), self.max_batch):
+            rows = np.ascontiguousarray(images[start : start + self.max_batch])
+            pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
+            batch = normalize(pixels.to(self.device, non_blocking=True))
+            yield batch.to(memory_format=torch.channels_last)
 
     def _inference(self) -> _Inference:
         return _Inference(self.device, self.autocast)
@@ -245,6 +301,11 @@ class _Inference:
     def __exit__(self, *error: Any) -> None:
         self._autocast.__exit__(*error)
         self._mode.__exit__(*error)
+
+
+def _stored(part: Tensor) -> Tensor:
+    """Of codes that are kept in numbers: half the memory, and no difference that is seen."""
+    return part.to(torch.bfloat16)
 
 
 def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from dgnet.model.predictor import Pixels, Predictor
+from dgnet.model.predictor import Coded, Pixels, Predictor
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import is_out_of_memory
 
@@ -38,11 +38,13 @@ class QueuedPredictor(Predictor):
         self._thread = device
         self._before_each_call = before_each_call
 
-    def _composed(
-        self, decode: Callable[[Tensor, Tensor], Tensor], appearances: Tensor, structures: Tensor
-    ) -> Pixels:
+    def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
         whole = super()._composed
-        return self._in_turn(lambda: whole(decode, appearances, structures))
+        return self._in_turn(lambda: whole(decode, rows))
+
+    def _coded(self, encode: Callable[[Tensor], Coded], images: Pixels) -> Coded:
+        whole = super()._coded
+        return self._in_turn(lambda: whole(encode, images))
 
     def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
         whole = super()._rows

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -28,9 +28,6 @@ from dgnet.commands.outputs import picture_format, write_picture
 from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
 from dgnet.jobs.contract import UInt8Array
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def swap(
@@ -97,24 +94,25 @@ def swap_here(
     # All pictures are read before anything is computed: a bad one is told at once.
     appearance_images = read_pictures(appearances, height=height, width=width)
     structure_images = read_pictures(structures, height=height, width=width)
-    appearance_codes = predictor.appearance_codes(appearance_images)
+    styles = predictor.appearance_styles(appearance_images)
     structure_codes = predictor.structure_codes(structure_images)
-
-    def compose_all(appearance_codes: Tensor, description: str) -> UInt8Array:
-        """Composites (R, M, H, W, 3) of R appearance codes with all structures."""
-        rows = [
-            predictor.compose(appearance_codes[[row] * len(structures)], structure_codes)
-            for row in track(range(len(appearance_codes)), description)
-        ]
-        return np.stack(rows)
-
+    columns = len(structures)
     if interpolate is None:
-        composites = compose_all(appearance_codes, "Swapping")
+        composites = np.stack(
+            [
+                predictor.compose(styles[[row] * columns], structure_codes)
+                for row in track(range(len(appearances)), "Swapping")
+            ]
+        )
         return as_sheet(appearance_images, structure_images, composites)
-    shares = np.linspace(0, 1, interpolate, dtype=np.float32)
-    first, second = appearance_codes[:1], appearance_codes[1:]
-    walk = first + (second - first) * first.new_tensor(shares)[:, None]
-    composites = compose_all(walk, "Interpolating")
+    first, second = styles[[0] * columns], styles[[1] * columns]
+    shares = [step / (interpolate - 1) for step in range(interpolate)]
+    composites = np.stack(
+        [
+            predictor.interpolate(first, second, [share] * columns, structure_codes)
+            for share in track(shares, "Interpolating")
+        ]
+    )
     # Only the two ends of the walk have a picture to stand beside them.
     beside = np.full((interpolate, *appearance_images.shape[1:]), 255, np.uint8)
     beside[[0, -1]] = appearance_images

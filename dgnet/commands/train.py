@@ -171,6 +171,15 @@ def train_joint_command(
             metavar="CHECKPOINT", help="Of `dgnet train teacher`; the networks take its sizes."
         ),
     ],
+    preset_name: Annotated[
+        PresetName | None,
+        typer.Option(
+            "--preset",
+            help="Sizes of the networks but for what the teacher decides; the teacher's if absent.",
+        ),
+    ] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels; the preset's if absent.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels; the preset's if absent.")] = None,
     start: Annotated[
         Literal["imagenet", "teacher", "scratch"],
         typer.Option(
@@ -253,11 +262,15 @@ def train_joint_command(
         from dgnet.model.checkpoints import load_checkpoint, load_teacher
         from dgnet.model.data.truth_batches import TruthTriples
         from dgnet.model.training.config import JointConfig
-        from dgnet.model.training.joint import Start, checkpoint_directory, train_joint
+        from dgnet.model.training.joint import Start, begins_anew, checkpoint_directory, train_joint
         from dgnet.model.training.run import RunOptions
     with _wrong_input():
         known, teacher_network = load_teacher(teacher)
         network, config = known.config, JointConfig()
+        if preset_name:
+            decided = ("identities", "backbone", "head_features", "appearance_parts")
+            network = preset(preset_name, **{name: getattr(network, name) for name in decided})
+        network = replace(network, **_given({"height": height, "width": width}))
         if iterations is not None:
             config = config.scaled(iterations)
         config = replace(
@@ -281,6 +294,10 @@ def train_joint_command(
         if offline and generator is None:
             raise InputError("--offline learns from a finished DG-Net: name it by --generator")
         made_by = load_checkpoint(generator).networks if generator else None
+        for part in begins_anew(made_by, network) if made_by else ():
+            typer.echo(
+                f"dgnet: {generator} has no {part.replace('_', ' ')}: it begins anew", err=True
+            )
         execution = _execution(device, checkpoint_activations, compiled)
         place, autocast = _device(execution.workers, device, precision)
         pictures = _pictures(data, layout, pattern, network, place)

@@ -14,7 +14,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from dgnet.generation.making.stages import StageClock
 from dgnet.generation.pairing.listing import Listing, require_source
 from dgnet.generation.pairing.plan import Plan
 from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.data.picture import NO_CAMERA
 from dgnet.model.data.transforms import decode_picture
 from dgnet.model.predictor import Predictor
@@ -46,6 +47,8 @@ STYLES_BYTES = 256 * 2**20
 
 STRUCTURES_BYTES = 64 * 2**20
 """Of structure codes kept: 64 at the paper's sizes. Work is sorted, so few are needed at once."""
+
+APPEARANCE_PARTS = len(fields(AppearanceCode))
 
 BATCHES_AHEAD = 2
 WRITES_AHEAD = 4
@@ -77,6 +80,7 @@ class Engine:
         self._embeds = spec.keep.minimum_identity_consistency is not None
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
+        self._row_bytes: int | None = None
         self._orders = plan.appearance_order, plan.structure_order
         self.failures: dict[int, str] = {}
         """Pictures that the last shard needed and that could not be read, by number, and why."""
@@ -99,7 +103,13 @@ class Engine:
         Returns a manifest row for each pair, in order. `progress` hears how many more are done.
         """
         styles, structure_codes = self._codes_of(appearances, structures)
-        work = np.lexsort((styles.places(appearances), structure_codes.places(structures)))
+        work = np.lexsort(
+            (
+                styles.places(appearances),
+                structure_codes.places(structures),
+                self._tiles(styles.places(appearances)),
+            )
+        )
         verdicts: dict[int, Verdict] = {}
         written: dict[int, Written] = {}
         unfinished: deque[tuple[int, Future[Written]]] = deque()
@@ -142,6 +152,17 @@ class Engine:
             for place, pair in enumerate(pairs)
         ]
 
+    def _tiles(self, places: Integers) -> Integers:
+        """Which part of the appearances each place is in: as many as are kept at once, so that each
+        is encoded once a shard, and a structure once for each part.
+        """
+        shape = (1, self._predictor.height, self._predictor.width, 3)
+        if self._row_bytes is None:
+            code = self._predictor.appearance_styles(np.zeros(shape, np.uint8))
+            self._row_bytes = sum(part.nbytes for part in code.tensors())
+        blocks = max(1, STYLES_BYTES // (self._batch * self._row_bytes))
+        return places // (blocks * self._batch)
+
     def _codes_of(
         self, appearances: Integers, structures: Integers
     ) -> tuple[CodeBlocks, CodeBlocks]:
@@ -159,7 +180,7 @@ class Engine:
         structure_codes = CodeBlocks(
             by_structure[np.isin(by_structure, structures)], block_size=self._batch,
             capacity_bytes=STRUCTURES_BYTES, picture_shape=shape, read=self._read,
-            encode=lambda pixels: (self._predictor.structure_codes(pixels),),
+            encode=lambda pixels: self._predictor.structure_codes(pixels).tensors(),
             stage="structure codes", threads=self._readers, clock=self._clock,
         )  # fmt: skip
         return styles, structure_codes
@@ -183,11 +204,12 @@ class Engine:
             return made
         chosen = torch.as_tensor(good, device=self._predictor.device)
         with self._clock.stage("decode"):
-            composites = self._predictor.compose_styled(
-                styles[0][chosen], structure_codes[0][chosen]
+            composites = self._predictor.compose(
+                AppearanceCode(*(part[chosen] for part in styles[:APPEARANCE_PARTS])),
+                StructureCode(*(part[chosen] for part in structure_codes)),
             )
         with self._clock.stage("judge"):
-            embeddings = styles[1][chosen].cpu().numpy() if self._embeds else None
+            embeddings = styles[-1][chosen].cpu().numpy() if self._embeds else None
             verdicts = self._judging(composites, appearances[good], structures[good], embeddings)
         for place, pixels, verdict in zip(good.tolist(), composites, verdicts, strict=True):
             made[place] = (pixels, verdict)
@@ -255,11 +277,11 @@ class Engine:
             raise Unreadable(message or type(error).__name__) from error
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
-        styles = self._predictor.appearance_styles(pixels)
+        parts = self._predictor.appearance_styles(pixels).tensors()
         if not self._embeds:
-            return (styles,)
-        embeddings = torch.as_tensor(self._predictor.embed(pixels), device=styles.device)
-        return styles, embeddings
+            return parts
+        embeddings = torch.as_tensor(self._predictor.embed(pixels), device=parts[0].device)
+        return *parts, embeddings
 
     def _duplicates(self) -> NearDuplicates | None:
         most_bits = self._spec.keep.near_duplicates

@@ -95,11 +95,17 @@ class Augmentation:
 
     def images(self, pixels: Tensor, device: torch.device) -> Tensor:
         """uint8 (B, H, W, 3) to augmented, normalised images (B, 3, H, W) on the device."""
-        cropped = flip_pad_crop(
+        return normalize(self._moved(pixels, device))
+
+    def masks(self, masks: Tensor, device: torch.device) -> Tensor:
+        """uint8 masks (B, H, W, 1) of 0 and 1 to float32 (B, 1, H, W), moved as pictures are."""
+        return self._moved(masks, device).permute(0, 3, 1, 2).float()
+
+    def _moved(self, pixels: Tensor, device: torch.device) -> Tensor:
+        return flip_pad_crop(
             pixels.to(device),
             flips=torch.as_tensor(self.flips).to(device),
             tops=torch.as_tensor(self.corners[0]).to(device),
             lefts=torch.as_tensor(self.corners[1]).to(device),
             padding=self.padding,
         )
-        return normalize(cropped)

@@ -15,7 +15,7 @@ from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draw
 from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.shares import WHOLE, Share
 from dgnet.model.data.transforms import crop_padding
-from dgnet.model.data.triples import read_triples
+from dgnet.model.data.triples import Triple, read_triples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,14 @@ class TruthBatch:
     appearances: Tensor
     structures: Tensor
     truths: Tensor
+    changed: Tensor
+    """(B, 1, H, W) float32, 1 where the renderer changed the structure picture."""
     appearance_labels: Tensor  # (B,), whose clothes the truth shows
     structure_labels: Tensor  # (B,), whose body
+
+
+VISIBLE_LEVELS = 24
+"""Of 255, by which a changed pixel differs where no mask says what the renderer changed."""
 
 
 class TruthTriples:
@@ -64,6 +70,17 @@ class TruthTriples:
             )
         )
 
+        self._changed = self._read_changed(triples, height, width).to(self._device)
+
+    def _read_changed(self, triples: list[Triple], height: int, width: int) -> Tensor:
+        """uint8 (N, H, W, 1) of 0 and 1: as the renderer says, or where the pictures differ."""
+        told = [triple.changed for triple in triples]
+        paths = [path for path in told if path is not None]
+        if len(paths) == len(triples):
+            return (decode_pictures(paths, height, width)[..., :1] > 0).to(torch.uint8)
+        difference = (self._structures.short() - self._truths.short()).abs()
+        return (difference.amax(dim=3, keepdim=True) > VISIBLE_LEVELS).to(torch.uint8)
+
     def __len__(self) -> int:
         return len(self._truths)
 
@@ -80,6 +97,7 @@ class TruthTriples:
             appearances=own.images(self._appearances[rows], self._device),
             structures=shared.images(self._structures[rows], self._device),
             truths=shared.images(self._truths[rows], self._device),
+            changed=shared.masks(self._changed[rows], self._device),
             appearance_labels=self._appearance_labels[rows].to(self._device),
             structure_labels=self._structure_labels[rows].to(self._device),
         )

@@ -6,10 +6,14 @@ and moves every milestone and warm-up with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from torch import Tensor
+
 from dgnet.model.config import ConfigError
+from dgnet.model.losses import reconstruction_loss, squared_reconstruction_loss
 from dgnet.model.teacher import LabelPolicy
 
 GeneratorOptimizer = Literal["adam", "muon"]
@@ -33,6 +37,15 @@ class LossWeights:
     primary: float = 2.0
     truth: float = 10.0
     """Of composites whose truth is known; rendered people alone have them. Not in the paper."""
+    truth_inside: float = 2.0
+    """Of the same composites inside what the renderer changed, with the scene kept."""
+    truth_mask: float = 1.0
+    """Of the mask that keeps the scene."""
+    truth_colours: float = 3.0
+    """Of looked-up colours, before the decoder has touched them."""
+    squared_errors: bool = False
+    """Compare pictures by squared instead of absolute differences; set by the schedule where
+    reconstruction comes first."""
     truth_identity: float = 0.0
     """Of what E_a learns from the truths: the primary head whose clothes they show, the fine head
     whose body (section 3.2, with the true picture in the generated one's place)."""
@@ -76,6 +89,20 @@ class LossWeights:
         )
 
     @property
+    def use_pairs(self) -> bool:
+        """Whether any loss looks at the pairs of pictures."""
+        return (
+            self.use_generated
+            or self.use_identities
+            or bool(self.self_reconstruction or self.same_person_reconstruction)
+        )
+
+    @property
+    def comparison(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """How generated pictures are compared with the real ones."""
+        return squared_reconstruction_loss if self.squared_errors else reconstruction_loss
+
+    @property
     def use_identities(self) -> bool:
         """Whether the appearance encoder learns."""
         return any((self.identity, self.identity_positive, self.primary, self.truth_identity))
@@ -95,6 +122,8 @@ class JointConfig:
     """Iteration after which the code and cycle reconstructions and the teacher's loss come in."""
     warmup_rate: float = 0.0005
     """Growth of those four weights per iteration, up to `final_weights`."""
+    squared_first: bool = True
+    """Squared errors in that first phase; False compares absolute ones from the start."""
     reconstruction_first: bool = False
     """Until `warmup_start` train the same-person reconstruction alone (and the true composites,
     where there are any), on a still appearance encoder (but for its heads, where they alone learn)
@@ -127,6 +156,17 @@ class JointConfig:
     discriminator_learning_rate: float = 1e-4
     appearance_learning_rate: float = 0.002
     head_learning_rate: float = 0.02
+    detail_learning_rate: float | None = None
+    """Of the parts that the preset `detail` adds; None is the generator's."""
+    clip_gradient: float | None = None
+    """Largest norm of the generator's gradients together; None lets them be."""
+    average: float = 0.0
+    """Share of the past in a running average of the generator's weights, taken at every step; the
+    checkpoint then holds the average. 0 keeps none."""
+    cosine: bool = False
+    """Learning rates fall by half a cosine to a fiftieth, instead of at the milestones."""
+    rate_warmup: int = 0
+    """Iterations over which all learning rates grow from 0."""
     milestones: tuple[int, ...] = (60_000, 90_000, 105_000)
     """Iterations at which every learning rate falls by `decay`."""
     decay: float = 0.1

@@ -28,6 +28,7 @@ from dgnet.model.devices import placed
 from dgnet.model.dgnet import DGNet
 from dgnet.model.evaluation.sheets.grids import swap_grid
 from dgnet.model.teacher import Teacher
+from dgnet.model.training.average import RunningAverage
 from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.config import JointConfig, require_equal_shares
 from dgnet.model.training.draws import draw
@@ -105,6 +106,7 @@ def train_joint(
             "teacher on the same folder"
         )
     require_same_kind(teacher, network)
+    _require_detail_can_learn(network, config, truth=truth, generator=generator)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     start = start or Start()
     networks = _started(network, teacher, start)
@@ -121,6 +123,7 @@ def train_joint(
     execution.compile(step.compilable())
     alone = offline or config.ablation == "baseline"
     encoder_step = EncoderStep(step, placed(generator, device) if generator and offline else None)
+    average = RunningAverage(networks, config.average) if config.average else None
     settings = {
         "network": network.to_json(),
         "joint": config.to_json(),
@@ -130,7 +133,10 @@ def train_joint(
         "generator": _fingerprint(generator) if generator else None,
         "offline": offline,
     }
-    state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
+    kept: dict[str, nn.Module] = {"dgnet": networks}
+    if average:
+        kept["average"] = average
+    state = TrainingState(options.directory, kept, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
     share = Share(workers.rank, workers.count)
 
@@ -141,10 +147,16 @@ def train_joint(
         weights, draws = loss_weights(config, iteration), draw(config.seed, iteration, share)
         if alone:
             return encoder_step(batch, weights, draws)
-        if truth is None:
-            return step(batch, weights, draws)
-        known = truth.batch(iteration, config.truth_batch_size, config.seed, share)
-        return step(batch, weights, draws, known)
+        known = None
+        if truth is not None:
+            known = truth.batch(iteration, config.truth_batch_size, config.seed, share)
+        losses = step(batch, weights, draws, known)
+        if average:
+            average.update(iteration)
+        return losses
+
+    def learned() -> DGNet:
+        return average.put_into(networks) if average else networks
 
     def scalars(iteration: int) -> dict[str, float]:
         weights = loss_weights(config, iteration)
@@ -159,12 +171,12 @@ def train_joint(
             return
         folder = options.directory / "grids"
         folder.mkdir(parents=True, exist_ok=True)
-        draw_grid(networks, shown).save(folder / f"{number:06d}.png")
+        draw_grid(learned(), shown).save(folder / f"{number:06d}.png")
         step.start_learning()
 
     def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
         return save_checkpoint(
-            directory, networks, teacher=teacher, training=settings, data=data, metrics=metrics
+            directory, learned(), teacher=teacher, training=settings, data=data, metrics=metrics
         )
 
     best = validation and BestCheckpoint(
@@ -187,7 +199,28 @@ def train_joint(
     finished = checkpoint_directory(options.directory)
     metadata = save(finished, {}) if workers.is_first else None
     workers.wait()
-    return networks, metadata or read_metadata(finished)
+    return learned(), metadata or read_metadata(finished)
+
+
+def _require_detail_can_learn(
+    network: NetworkConfig,
+    config: JointConfig,
+    *,
+    truth: TruthTriples | None,
+    generator: DGNet | None,
+) -> None:
+    taught = truth is not None or (generator is not None and generator.scene_mask is not None)
+    if network.keep_scene and not taught:
+        raise ConfigError(
+            "the mask that keeps the scene learns from true composites alone, and there are "
+            "none: give triples (--truth; `dgnet people render --truth` makes some) or a "
+            "generator to start from whose mask has learned (--generator)"
+        )
+    if network.look_up_clothes and config.appearance_learns != "heads":
+        raise ConfigError(
+            f"appearance_learns is {config.appearance_learns!r}; the look-up of clothes reads the "
+            "backbone of E_a, which must stand still: set appearance_learns=heads"
+        )
 
 
 def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
@@ -196,10 +229,12 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
     rows = images.shape[0]
     networks.eval()
     with torch.no_grad():
-        codes = networks.appearance_encoder.codes(images)
-        structures = networks.structure_encoder(images)
-        composites = networks.decode(
-            codes.repeat_interleave(rows, dim=0), structures.repeat(rows, 1, 1, 1)
+        structures = networks.structure(images)[list(range(rows)) * rows]
+        appearances = networks.appearance(images).each(
+            lambda part: part.repeat_interleave(rows, dim=0)
+        )
+        composites = networks.compose(appearances, structures).composites(
+            structures, keep_scene=True
         )
     pixels = denormalize(images).cpu().numpy()
     made = denormalize(composites).cpu().numpy()
@@ -213,15 +248,28 @@ def _fingerprint(network: nn.Module) -> str:
 
 
 def _copy_generator(source: DGNet, target: DGNet) -> None:
-    for name in ("structure_encoder", "style_mlps", "decoder", "discriminator"):
+    """Everything that `source` has; what it has not begins anew (see `begins_anew`)."""
+    theirs = {**source.generator_parts, "discriminator": source.discriminator}
+    ours = {**target.generator_parts, "discriminator": target.discriminator}
+    for name in theirs.keys() & ours.keys():
         try:
-            getattr(target, name).load_state_dict(getattr(source, name).state_dict())
+            ours[name].load_state_dict(theirs[name].state_dict())
         except RuntimeError as error:
             raise ConfigError(
                 f"the {name.replace('_', ' ')} to start from has other sizes "
                 f"({source.config.to_json()}) than the networks to train "
                 f"({target.config.to_json()}): expected one preset"
             ) from error
+
+
+def begins_anew(source: DGNet, network: NetworkConfig) -> list[str]:
+    """Parts of the networks to train that the generator to start from does not have."""
+    wanted = {
+        "clothes_lookup": network.look_up_clothes,
+        "full_size_structure": network.full_size_structure,
+        "scene_mask": network.keep_scene,
+    }
+    return [name for name, on in wanted.items() if on and name not in source.generator_parts]
 
 
 def _started(network: NetworkConfig, teacher: Teacher, start: Start) -> DGNet:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from dgnet.model.appearance_encoder import AppearanceEncoder
-from dgnet.model.dgnet import DGNet
+from dgnet.model.dgnet import DETAIL_PARTS, DGNet
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, TeacherConfig
 from dgnet.model.training.muon import ConvolutionMuon, is_hidden_matrix
@@ -48,12 +48,16 @@ def joint_optimizers(networks: DGNet, config: JointConfig) -> JointOptimizers:
     """Adam for generator and discriminator (or Muon for the generator's matrices), Nesterov SGD for
     the appearance encoder.
     """
-    generator_rate = config.generator_learning_rate
-    generator = [
-        _group(networks.structure_encoder, generator_rate),
-        _group(networks.decoder, generator_rate),
-        _group(networks.style_mlps, config.style_learning_rate or generator_rate),
-    ]
+    rates = {
+        "structure_encoder": config.generator_learning_rate,
+        "decoder": config.generator_learning_rate,
+        "style_mlps": config.style_learning_rate or config.generator_learning_rate,
+        **dict.fromkeys(
+            DETAIL_PARTS, config.detail_learning_rate or config.generator_learning_rate
+        ),
+    }
+    parts = networks.generator_parts
+    generator = [_group(parts[name], rate) for name, rate in rates.items() if name in parts]
     matrices = None
     if config.generator_optimizer == "muon":
         hidden = [_part(group, is_hidden_matrix) for group in generator]

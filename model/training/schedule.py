@@ -6,11 +6,15 @@ had.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from torch.optim import Optimizer
 
 from dgnet.model.training.config import JointConfig, LossWeights, TeacherConfig
+
+LAST_SHARE = 1 / 50
+"""Of a learning rate at the end of its cosine."""
 
 WARMED = (
     "appearance_code_reconstruction",
@@ -33,16 +37,22 @@ def loss_weights(config: JointConfig, iteration: int) -> LossWeights:
     final = config.final_weights
     weights = replace(final, **{name: min(grown, getattr(final, name)) for name in names})
     if config.reconstruction_first and not grown:
-        weights = replace(weights, self_reconstruction=0.0)
+        weights = replace(weights, self_reconstruction=0.0, squared_errors=config.squared_first)
         if config.appearance_learns == "everything":
             weights = replace(weights, identity=0.0, identity_positive=0.0, truth_identity=0.0)
     return weights
 
 
 def joint_learning_rate_factor(config: JointConfig, iteration: int) -> float:
-    """What every learning rate is multiplied with: one decay for each milestone passed."""
+    """What every learning rate is multiplied with: one decay for each milestone passed, or half a
+    cosine; from 0 in the first iterations, if so set.
+    """
+    warm = min(1.0, (iteration + 1) / config.rate_warmup) if config.rate_warmup else 1.0
+    if config.cosine:
+        half_turn = math.cos(math.pi * min(1.0, iteration / config.iterations))
+        return warm * (LAST_SHARE + (1 - LAST_SHARE) * (1 + half_turn) / 2)
     passed = sum(iteration >= milestone for milestone in config.milestones)
-    return config.decay**passed
+    return warm * config.decay**passed
 
 
 def teacher_learning_rate_factor(config: TeacherConfig, iteration: int) -> float:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dgnet.model.appearance_encoder import Identification
+from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.data.pairs import PairBatch
 from dgnet.model.data.transforms import random_erasing
 from dgnet.model.data.truth_batches import TruthBatch
@@ -40,12 +41,12 @@ from dgnet.model.losses import (
     identity_loss,
     primary_loss,
     reconstruction_loss,
-    squared_reconstruction_loss,
 )
 from dgnet.model.teacher import Teacher, apply_label_policy, soft_labels
 from dgnet.model.training.config import JointConfig, LossWeights
 from dgnet.model.training.draws import Draws, MicroBatch, mean_losses, micro_batches
 from dgnet.model.training.optimizers import JointOptimizers
+from dgnet.model.training.truth import truth_losses
 from dgnet.model.training.workers import Workers
 
 Losses = dict[str, Tensor]
@@ -64,7 +65,8 @@ class Forward:
     appearance_codes: Tensor  # [a_a, a_b]
     self_reconstructions: Tensor  # [G(a_a, s_a), G(a_b, s_b)]; no rows where its weight is 0
     same_person_reconstructions: Tensor  # [G(a_ta, s_a), G(a_tb, s_b)], t a positive
-    generated: Tensor  # [x_b^a, x_a^b]; no rows where no loss looks at them
+    generated: Tensor  # [x_b^a, x_a^b] as G makes them; no rows where no loss looks at them
+    composites: Tensor  # the same with the scene kept; `generated` itself where there is no mask
     primary: Identification  # of x_a, x_b, the positives of a, of b: (4B, ...)
     fine: Identification
 
@@ -96,6 +98,9 @@ class JointStep:
         self.ahead_appearance = frozen_twin(  # gives the codes that E_a will give
             networks.appearance_encoder, batch_statistics=config.backbone_batch_statistics
         )
+        self.still_appearance = frozen_twin(  # whose backbone the look-up of clothes reads
+            networks.appearance_encoder, batch_statistics=False
+        )
         self.frozen_structure = frozen_twin(networks.structure_encoder, batch_statistics=False)
         self.frozen_discriminator = frozen_twin(networks.discriminator, batch_statistics=False)
         self.start_learning()
@@ -117,6 +122,7 @@ class JointStep:
             self.frozen_teacher.backbone,
             self.frozen_appearance.backbone,
             self.ahead_appearance.backbone,
+            self.still_appearance.backbone,
             self.frozen_structure,
             self.frozen_discriminator,
         ]
@@ -137,13 +143,21 @@ class JointStep:
             )
 
         def losses_of(part: MicroBatch) -> Losses:
-            forward = self.forward(part.batch, weights, part.draws)
-            if weights.adversarial and len(parts) == 1:
-                pictures = (forward.real.detach(), forward.generated.detach())
-                adversary.update(self._update_discriminator((pictures,), weights))
-            losses = self.generator_losses(forward, part.batch, weights, part.draws)
+            losses: Losses = {}
+            if weights.use_pairs:
+                forward = self.forward(part.batch, weights, part.draws)
+                if weights.adversarial and len(parts) == 1:
+                    pictures = (forward.real.detach(), _judged(forward).detach())
+                    adversary.update(self._update_discriminator((pictures,), weights))
+                losses |= self.generator_losses(forward, part.batch, weights, part.draws)
             if part.truth is not None:
-                losses |= self._truth_losses(part.truth, weights)
+                losses |= truth_losses(
+                    self.networks,
+                    part.truth,
+                    weights,
+                    codes_from=self.frozen_appearance,
+                    taps_from=self.still_appearance,
+                )
             return losses
 
         networks = self.networks
@@ -152,12 +166,7 @@ class JointStep:
             losses_of,
             weights,
             [*self.optimizers.of_generator(), self.optimizers.appearance],
-            [
-                networks.appearance_encoder,
-                networks.structure_encoder,
-                networks.style_mlps,
-                networks.decoder,
-            ],
+            [networks.appearance_encoder, *networks.generator_parts.values()],
         )
         return {**found, **adversary}
 
@@ -183,40 +192,63 @@ class JointStep:
             found.append({**losses, "total": total})
         self.workers.average_gradients(*networks)
         self.workers.average_statistics(*networks)
+        self._clip()
         for optimizer in optimizers:
             optimizer.step()
         return mean_losses(found)
+
+    def _clip(self) -> None:
+        """Bound the generator's gradient; one surprising batch must not undo a hundred."""
+        if self.config.clip_gradient:
+            parts = self.networks.generator_parts.values()
+            nn.utils.clip_grad_norm_(
+                (weight for part in parts for weight in part.parameters()),
+                self.config.clip_gradient,
+            )
 
     def forward(self, batch: PairBatch, weights: LossWeights, draws: Draws) -> Forward:
         """Encode, decode in all six combinations, identify the real pictures."""
         networks = self.networks
         groups = (batch.images_a, batch.images_b, batch.positives_a, batch.positives_b)
+        pictures = torch.cat(groups)
         real = torch.cat(groups[:2])
-        structure_codes = networks.structure_encoder(real)
+        structure = networks.structure(real, encoder=self.still_appearance)
         codes, (primary, fine) = self._appearances(groups, weights, draws)
-        styles = networks.style_mlps(codes)  # (4B, ...): a, b, positives of a, of b
-        own, positive = styles.chunk(2)
-        style_a, style_b = own.chunk(2)
-        structure_a, structure_b = structure_codes.chunk(2)
-        structures, wanted = [structure_codes], [positive]
+        appearances = networks.appearance(pictures, codes=codes, encoder=self.still_appearance)
+        own, positive = appearances.chunk(2)
+        structures, wanted, shown, still = [structure], [positive], [0], [0]
         if weights.self_reconstruction:
-            structures.append(structure_codes)
+            structures.append(structure)
             wanted.append(own)
+            shown.append(0)
+            still.append(1)
         if weights.use_generated:
-            structures += [structure_b, structure_a]
-            wanted += [style_a, style_b]
-        decoded = networks.decoder(torch.cat(structures), torch.cat(wanted))
-        pictures = len(real)
-        same_person, decoded = decoded.tensor_split((pictures,))
-        own_pictures = pictures if weights.self_reconstruction else 0
-        reconstructed, generated = decoded.tensor_split((own_pictures,))
+            structures.append(_exchanged(structure))
+            wanted.append(own)
+            shown.append(1)
+            still.append(0)
+        rows = len(real)
+        structures = StructureCode.cat(structures)
+        decoded = networks.compose(
+            AppearanceCode.cat(wanted),
+            structures,
+            shown=real.new_tensor(shown).repeat_interleave(rows),
+            still=real.new_tensor(still).repeat_interleave(rows),
+        )
+        composites = decoded.generated
+        if decoded.has_mask:
+            composites = decoded.blended(decoded.mask().detach(), structures.picture)
+        own_pictures = rows if weights.self_reconstruction else 0
+        ends = (rows, rows + own_pictures)
+        same_person, reconstructed, generated = decoded.generated.tensor_split(ends)
         return Forward(
             real=real,
-            structure_codes=structure_codes,
+            structure_codes=structure.maps,
             appearance_codes=codes.chunk(2)[0],
             self_reconstructions=reconstructed,
             same_person_reconstructions=same_person,
             generated=generated,
+            composites=composites.tensor_split(ends)[2] if decoded.has_mask else generated,
             primary=primary,
             fine=fine,
         )
@@ -277,8 +309,14 @@ class JointStep:
             codes = torch.cat(
                 [encoder.codes(images) for images in self.passes(torch.cat(groups), len(groups))]
             )[: len(real)]
-            structure_a, structure_b = self.networks.structure_encoder(real).chunk(2)
-            generated = self.networks.decode(codes, torch.cat([structure_b, structure_a]))
+            still = self.still_appearance
+            structure = _exchanged(self.networks.structure(real, encoder=still))
+            appearance = self.networks.appearance(real, codes=codes, encoder=still)
+            decoded = self.networks.compose(appearance, structure)
+            generated = decoded.generated
+            if decoded.has_mask:
+                kept = decoded.blended(decoded.mask(), structure.picture)
+                generated = torch.cat([kept, generated])
         return real, generated
 
     def _update_discriminator(
@@ -310,7 +348,7 @@ class JointStep:
         directions.
         """
         labels = torch.cat([batch.labels_a, batch.labels_b])
-        compare = _comparison(weights)
+        compare = weights.comparison
         losses: Losses = {
             "same_person_reconstruction": 2
             * compare(forward.same_person_reconstructions, forward.real)
@@ -318,12 +356,12 @@ class JointStep:
         if weights.self_reconstruction:
             losses["self_reconstruction"] = 2 * compare(forward.self_reconstructions, forward.real)
         if weights.adversarial:
-            scores = self.frozen_discriminator(forward.generated)
+            scores = self.frozen_discriminator(_judged(forward))
             losses["adversarial"] = 2 * generator_adversarial_loss(scores)
         losses |= self.real_identity_losses(forward.primary, forward.fine, labels, weights)
         losses |= self._generated_code_losses(forward, labels, weights, draws)
         if weights.primary:
-            losses |= self.generated_identity_losses(forward.generated.detach(), batch, weights)
+            losses |= self.generated_identity_losses(forward.composites.detach(), batch, weights)
         return losses
 
     @staticmethod
@@ -356,6 +394,10 @@ class JointStep:
             for half in self.passes(forward.generated, 2)
         ]
         logits = torch.cat([output.primary.logits for output in encoded])
+        if forward.composites is not forward.generated:
+            halves = self.passes(forward.composites, 2)
+            identified = [self.frozen_appearance.identify(half) for half in halves]
+            logits = torch.cat([primary.logits for primary, _ in identified])
         losses: Losses = {"identity_generated": 2 * identity_loss(logits, labels)}
         appearance_codes = torch.cat([output.codes for output in encoded])  # a of [x_b^a, x_a^b]
         if weights.appearance_code_reconstruction:
@@ -375,7 +417,7 @@ class JointStep:
             structure_codes, forward.structure_codes
         )
         if weights.cycle_reconstruction:
-            cycled = self.networks.decode(appearance_codes, structure_codes)
+            cycled = self._cycled(forward.generated, appearance_codes, structure_codes)
             losses["cycle_reconstruction"] = 2 * reconstruction_loss(cycled, forward.real)
         return losses
 
@@ -400,20 +442,18 @@ class JointStep:
         losses["fine"] = 2 * fine_loss(fine.logits, structure_labels)
         return losses
 
-    def _truth_losses(self, truth: TruthBatch, weights: LossWeights) -> Losses:
-        """Composites against the pictures that a renderer made of the same swap (E_a stands still
-        there, as its detached code does in every reconstruction), and whom E_a sees in those.
-        """
-        with torch.no_grad():
-            codes = self.frozen_appearance.codes(truth.appearances)
-        structure_codes = self.networks.structure_encoder(truth.structures)
-        composites = self.networks.decode(codes, structure_codes)
-        losses: Losses = {"truth": _comparison(weights)(composites, truth.truths)}
-        if weights.truth_identity:
-            primary, fine = self.networks.appearance_encoder.identify(truth.truths)
-            losses["truth_identity"] = identity_loss(primary.logits, truth.appearance_labels)
-            losses["truth_fine"] = fine_loss(fine.logits, truth.structure_labels)
-        return losses
+    def _cycled(
+        self, generated: Tensor, appearance_codes: Tensor, structure_codes: Tensor
+    ) -> Tensor:
+        """[x_a, x_b] again: appearances of [x_b^a, x_a^b], structures of [x_a^b, x_b^a]."""
+        networks, still = self.networks, self.still_appearance
+        exchanged = torch.cat(generated.chunk(2)[::-1])
+        decoded = networks.compose(
+            networks.appearance(generated, codes=appearance_codes, encoder=still),
+            networks.structure(exchanged, maps=structure_codes, encoder=still),
+            shown=generated.new_zeros(len(generated)),
+        )
+        return decoded.generated
 
     @staticmethod
     def weighted_total(losses: Losses, weights: LossWeights) -> Tensor:
@@ -427,8 +467,16 @@ class JointStep:
         )
 
 
-def _comparison(weights: LossWeights) -> Callable[[Tensor, Tensor], Tensor]:
-    return reconstruction_loss if weights.use_generated else squared_reconstruction_loss
+def _exchanged(structure: StructureCode) -> StructureCode:
+    """[s_b, s_a] of [s_a, s_b]."""
+    return StructureCode.cat(structure.chunk(2)[::-1])
+
+
+def _judged(forward: Forward) -> Tensor:
+    """What D looks at: composites, and where they keep the scene, G's pictures too."""
+    if forward.composites is forward.generated:
+        return forward.generated
+    return torch.cat([forward.composites, forward.generated])
 
 
 def _joined(batches: tuple[Identification, ...]) -> Identification:

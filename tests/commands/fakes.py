@@ -9,18 +9,21 @@ Legend: B pictures, H x W pixels.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dgnet.commands import local
 from dgnet.commands.cli import main
 from dgnet.jobs.contract import Float32Array, UInt8Array
 from dgnet.model.checkpoints import Checkpoint, Metadata
+from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.dgnet import DGNet
+from dgnet.model.rows import nothing
 from tests.model.tiny import tiny_network
 
 BROKEN: Final = "TEST_BROKEN_PREDICTOR"
@@ -30,7 +33,7 @@ BROKEN: Final = "TEST_BROKEN_PREDICTOR"
 class FakePredictor:
     """The composite is the structure picture, every pixel moved halfway to the appearance's mean.
 
-    Its appearance code is the mean color (B, 3), its structure code the picture itself.
+    Its style is the mean color (B, 3), its structure map the picture itself.
     """
 
     height = 32
@@ -45,19 +48,45 @@ class FakePredictor:
     def __init__(self) -> None:
         self.card: dict[str, Any] = {"preset": "fake"}
 
-    def appearance_codes(self, images: UInt8Array) -> Tensor:
-        return torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)
+    def appearance_styles(self, images: UInt8Array) -> AppearanceCode:
+        means = torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)
+        return AppearanceCode(means, nothing(means), nothing(means), nothing(means))
 
-    def structure_codes(self, images: UInt8Array) -> Tensor:
-        return torch.tensor(images).float()  # (B, H, W, 3)
+    def structure_codes(self, images: UInt8Array) -> StructureCode:
+        pixels = torch.tensor(images).float()  # (B, H, W, 3)
+        return StructureCode(pixels, nothing(pixels), nothing(pixels), nothing(pixels))
 
-    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> UInt8Array:
-        mixed = (structure_codes + appearance_codes[:, None, None]) / 2
+    def compose(
+        self,
+        appearances: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: str | None = None,
+    ) -> UInt8Array:
+        mixed = (structures.maps + appearances.style[:, None, None]) / 2
         return mixed.to(torch.uint8).numpy()
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def interpolate(
+        self,
+        first: AppearanceCode,
+        second: AppearanceCode,
+        shares: Sequence[float],
+        structures: StructureCode,
+        *,
+        scene: str | None = None,
+    ) -> UInt8Array:
+        style = torch.lerp(first.style, second.style, torch.tensor(shares)[:, None])
+        return self.compose(replace(first, style=style), structures)
+
+    def swap(
+        self,
+        appearance_images: UInt8Array,
+        structure_images: UInt8Array,
+        *,
+        scene: str | None = None,
+    ) -> UInt8Array:
         return self.compose(
-            self.appearance_codes(appearance_images), self.structure_codes(structure_images)
+            self.appearance_styles(appearance_images), self.structure_codes(structure_images)
         )
 
     def embed(self, images: UInt8Array) -> Float32Array:
@@ -68,7 +97,13 @@ class FakePredictor:
 class BrokenPredictor(FakePredictor):
     """A device that does not compute."""
 
-    def compose(self, appearance_codes: Tensor, structure_codes: Tensor) -> UInt8Array:
+    def compose(
+        self,
+        appearances: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: str | None = None,
+    ) -> UInt8Array:
         raise RuntimeError("no kernel image is available")
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dgnet.model.checkpoints import Checkpoint, Metadata
+from dgnet.model.codes import AppearanceCode, Decoded, StructureCode
 from dgnet.model.data.transforms import normalize
 from dgnet.model.devices import DeviceError, Precision
 from dgnet.model.dgnet import DGNet
@@ -103,13 +104,13 @@ def test_no_batch_on_the_device_is_larger_than_max_batch(
     appearances: Pixels, structures: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    decode = DGNet.decode
+    compose = DGNet.compose
 
-    def recording(self: DGNet, codes: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-        seen.append(len(maps))
-        return decode(self, codes, maps)
+    def recording(self: DGNet, appearance: AppearanceCode, structure: StructureCode) -> Decoded:
+        seen.append(len(structure))
+        return compose(self, appearance, structure)
 
-    monkeypatch.setattr(DGNet, "decode", recording)
+    monkeypatch.setattr(DGNet, "compose", recording)
     build(max_batch=5).swap(appearances[:12], structures[:12])
     assert seen == [5, 5, 2]
 
@@ -122,9 +123,9 @@ def test_the_default_batch_keeps_the_largest_map_small(predictor: Predictor) -> 
 def test_codes_computed_once_compose_what_swap_gives(
     predictor: Predictor, appearances: Pixels, structures: Pixels
 ) -> None:
-    codes = predictor.appearance_codes(appearances[:2])
-    maps = predictor.structure_codes(structures[:3])
-    grid = predictor.compose(codes.repeat_interleave(3, dim=0), maps.repeat(2, 1, 1, 1))
+    styles = predictor.appearance_styles(appearances[:2])
+    codes = predictor.structure_codes(structures[:3])
+    grid = predictor.compose(styles[[0, 0, 0, 1, 1, 1]], codes[[0, 1, 2, 0, 1, 2]])
     for row, (appearance, structure) in enumerate((a, s) for a in (0, 1) for s in (0, 1, 2)):
         swapped = predictor.swap(
             appearances[appearance : appearance + 1], structures[structure : structure + 1]
@@ -201,7 +202,7 @@ def test_a_picture_and_its_mirror_image_have_one_embedding(
 def test_other_pictures_are_refused_with_what_arrived(
     predictor: Predictor, images: Pixels, message: str
 ) -> None:
-    for call in (predictor.appearance_codes, predictor.structure_codes, predictor.embed):
+    for call in (predictor.appearance_styles, predictor.structure_codes, predictor.embed):
         with pytest.raises(PredictorError, match=f"{message}.*expected"):
             call(images)
 
@@ -211,7 +212,10 @@ def test_codes_that_do_not_pair_up_are_refused(
 ) -> None:
     with pytest.raises(PredictorError, match="2 appearance codes and 3 structure codes"):
         predictor.swap(appearances[:2], structures[:3])
-    codes, maps = predictor.appearance_codes(appearances[:1]), predictor.structure_codes(structures)
+    codes, maps = (
+        predictor.appearance_styles(appearances[:1]),
+        predictor.structure_codes(structures),
+    )
     with pytest.raises(PredictorError, match="no code given"):
         predictor.compose(codes[:0], maps[:0])
 

@@ -31,6 +31,11 @@ def tiny_network(identities: int = PERSONS, **overrides: Any) -> NetworkConfig:
     return preset("small", identities=identities, **{**SIZES, **overrides})
 
 
+def tiny_detail(identities: int = PERSONS, **overrides: Any) -> NetworkConfig:
+    """The same with everything that the preset `detail` adds."""
+    return preset("detail", identities=identities, **{**SIZES, **overrides})
+
+
 def write_people(folder: Path, *, persons: int = PERSONS, seed: int = 3) -> Path:
     """Pictures of noise in Market-1501 naming, each person once on each camera."""
     folder.mkdir(parents=True)

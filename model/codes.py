@@ -1,0 +1,79 @@
+"""What the decoder takes of a picture, in each of its two roles, and what it gives.
+
+`paper` and `small` need the paper's codes alone; the other parts are then empty.
+
+Legend: B pictures, K residual blocks, C decoder channels, N cells of the structure map's size,
+D values of a key, V of what a cell hands over, T of a tone, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dgnet.model.rows import Rows
+
+LEAST_SHARE = 1 / 255
+"""Of the decoder's picture in a composite's pixel: with less, the pixel is the structure's own."""
+
+
+@dataclass(frozen=True)
+class AppearanceCode(Rows):
+    """Of the picture that gives the clothes."""
+
+    style: Tensor
+    """AdaIN parameters (B, K, 2, 2, C), made of the paper's appearance code."""
+    keys: Tensor
+    """(B, N, D), unit length; of cells that can be looked up."""
+    values: Tensor
+    """(B, N, V): what these cells hand over."""
+    tone: Tensor
+    """(B, T): light and camera of the picture."""
+
+
+@dataclass(frozen=True)
+class StructureCode(Rows):
+    """Of the picture that gives pose, body and scene."""
+
+    maps: Tensor
+    """The paper's structure code (B, C, H / 4, W / 4)."""
+    queries: Tensor
+    """(B, N, D), unit length: what each cell asks for."""
+    tone: Tensor
+    """(B, T): light and camera of the picture."""
+    picture: Tensor
+    """The picture itself, normalised (B, 3, H, W)."""
+
+
+@dataclass(frozen=True)
+class Decoded(Rows):
+    """What decoding gives, before anything is kept of the structure picture."""
+
+    generated: Tensor
+    """G's picture (B, 3, H, W), normalised, not bounded."""
+    mask_logits: Tensor
+    """(B, 1, H, W), float32: of the share of G's picture in the composite."""
+    colours: Tensor
+    """Looked-up colours of the cells (B, 3, H / 4, W / 4), normalised, float32."""
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the network tells what a swap changes."""
+        return self.mask_logits.numel() > 0
+
+    def mask(self) -> Tensor:
+        """Share of G's picture in each pixel, 0 to 1."""
+        return torch.sigmoid(self.mask_logits)
+
+    def blended(self, mask: Tensor, pictures: Tensor) -> Tensor:
+        """m G + (1 - m) x_s, in float32."""
+        return torch.lerp(pictures.float(), self.generated.float(), mask)
+
+    def composites(self, structure: StructureCode, *, keep_scene: bool) -> Tensor:
+        """Composites (B, 3, H, W): with the scene kept, where there is a mask, or all G's."""
+        if not (keep_scene and self.has_mask):
+            return self.generated
+        mask, pictures = self.mask(), structure.picture.float()
+        return torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))

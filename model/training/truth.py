@@ -1,0 +1,61 @@
+"""Losses on composites whose true picture is known (not in the paper: only a renderer has them).
+
+G is compared everywhere; where the network keeps the scene, the composite again inside what
+changed, and its mask learns there what a swap changes; where it looks clothes up, the cells'
+colours are compared with the truth's before the decoder has touched them. E_a stands still, as its
+detached code does in every reconstruction, but for its heads.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dgnet.model.appearance_encoder import AppearanceEncoder
+from dgnet.model.config import STRUCTURE_STRIDE
+from dgnet.model.data.truth_batches import TruthBatch
+from dgnet.model.dgnet import DGNet
+from dgnet.model.losses import fine_loss, identity_loss, inside_loss, mask_loss
+from dgnet.model.training.config import LossWeights
+
+WIDENED_PIXELS = 2
+"""Pixels per 128 rows that the mask reaches beyond what the renderer changed: edges are shared."""
+
+
+def truth_losses(
+    networks: DGNet,
+    truth: TruthBatch,
+    weights: LossWeights,
+    *,
+    codes_from: AppearanceEncoder,
+    taps_from: AppearanceEncoder,
+) -> dict[str, Tensor]:
+    """Unweighted losses by name; the two encoders are frozen twins of E_a."""
+    with torch.no_grad():
+        codes = codes_from.codes(truth.appearances)
+    structure = networks.structure(truth.structures, encoder=taps_from)
+    decoded = networks.compose(
+        networks.appearance(truth.appearances, codes=codes, encoder=taps_from), structure
+    )
+    losses = {"truth": weights.comparison(decoded.generated, truth.truths)}
+    if decoded.has_mask:
+        wanted = widened(truth.changed)
+        losses["truth_mask"] = mask_loss(decoded.mask_logits, wanted)
+        composites = decoded.blended(decoded.mask().detach(), structure.picture)
+        losses["truth_inside"] = inside_loss(composites, truth.truths, wanted)
+    if decoded.colours.numel():
+        cells = functional.avg_pool2d(truth.changed, STRUCTURE_STRIDE)
+        colours = functional.avg_pool2d(truth.truths, STRUCTURE_STRIDE)
+        losses["truth_colours"] = inside_loss(decoded.colours, colours, cells)
+    if weights.truth_identity:
+        primary, fine = networks.appearance_encoder.identify(truth.truths)
+        losses["truth_identity"] = identity_loss(primary.logits, truth.appearance_labels)
+        losses["truth_fine"] = fine_loss(fine.logits, truth.structure_labels)
+    return losses
+
+
+def widened(changed: Tensor) -> Tensor:
+    """Masks (B, 1, H, W) of 0 and 1, grown on all sides."""
+    reach = max(1, round(WIDENED_PIXELS * changed.shape[2] / 128))
+    return functional.max_pool2d(changed, 2 * reach + 1, stride=1, padding=reach)
