@@ -14,7 +14,7 @@ from dgnet.model.evaluation.retrieval.scores import (
     evaluate_retrieval,
 )
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[3] / "golden"
 
 
 def ranked(*gallery: tuple[int, int], query: tuple[int, int] = (1, 1)) -> RetrievalResult:
