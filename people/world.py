@@ -85,9 +85,19 @@ class World:
         # Caches of bound methods would keep a world that nobody has any more until the collector
         # comes by: 300 MB each, 1.9 GB for the six worlds of one set.
         me = weakref.proxy(self)
-        self._dressed = lru_cache(maxsize=DRESSED_KEPT)(lambda a, s: me._dress(a, s))
-        self._strangers = lru_cache(maxsize=STRANGERS)(lambda n: me._stranger(n))
-        self._sprites = lru_cache(maxsize=SPRITES_KEPT)(lambda c, n: me._sprite(c, n))
+
+        def dressed(appearance: int, structure: int) -> Dressed:
+            return me._dress(appearance, structure)
+
+        def stranger(number: int) -> Dressed:
+            return me._stranger(number)
+
+        def sprite(camera: int, number: int) -> Sprite:
+            return me._sprite(camera, number)
+
+        self._dressed = lru_cache(maxsize=DRESSED_KEPT)(dressed)
+        self._strangers = lru_cache(maxsize=STRANGERS)(stranger)
+        self._sprites = lru_cache(maxsize=SPRITES_KEPT)(sprite)
 
     def structure(self, person: int) -> Structure:
         """Body, hair, face, hat and bag of a person."""

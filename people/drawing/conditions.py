@@ -56,7 +56,7 @@ def draw_scene_as_found(random: np.random.Generator, camera: Camera, structure: 
 def _exposed(random: np.random.Generator, sensor: Sensor, exposed: Exposed) -> Sensor:
     def between(low: float, high: float) -> float:
         """Evenly in logarithms."""
-        return float(np.exp(random.uniform(np.log(low), np.log(high))))
+        return float(np.exp(random.uniform(float(np.log(low)), float(np.log(high)))))
 
     match exposed:
         case "dark":

@@ -119,7 +119,7 @@ def test_both_pictures_of_a_triple_are_taken_under_conditions_of_their_own(third
     scenes = [third.scene(person, person % 3, index) for person in range(1, 41) for index in (0, 1)]
     shares = Counter(scene.exposed for scene in scenes)
     assert set(shares) == {"ordinary", "dark", "washed out", "over-exposed", "hazy", "hard"}
-    assert 0.25 < shares["ordinary"] / len(scenes) < 0.65
+    assert 0.3 < shares["ordinary"] / len(scenes) < 0.8  # all three cameras have that habit
     pairs = zip(scenes[::2], scenes[1::2], strict=True)
     assert sum(one.exposed != other.exposed for one, other in pairs) > 12
     assert min(scene.quality for scene in scenes) < 45
