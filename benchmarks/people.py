@@ -111,7 +111,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     turns: list[Turn] = []
-    for size, order, recipe in itertools.product(SIZES, options.orders, options.recipes):
+    asked: list[tuple[str, int]] = list(itertools.product(options.orders, options.recipes))
+    for size, (order, recipe) in itertools.product(SIZES, asked):
         turn = measure(size, order, recipe, options.processes, options.seconds)
         turns.append(turn)
         rates = f"{turn.pictures_per_second:7.1f} {turn.pictures_per_second_undisturbed:7.1f}"

@@ -3,7 +3,7 @@
 Two renderings of one scene are compared sample by sample: a sample is changed where another surface
 is seen, or the same one made of another material, whatever the colors; so the mask has no holes
 where the clothes of both happen to agree. Beyond that, pixels whose light differs are changed:
-cloth that hangs otherwise, and shadows.
+cloth that hangs otherwise, and shadows. A pixel is changed if any of its samples is.
 """
 
 from __future__ import annotations

@@ -128,8 +128,8 @@ def material_table(fabrics: Mapping[Part, Fabric]) -> tuple[Records, Doubles]:
     for part, fabric in fabrics.items():
         row = table[part]
         for name in (
-            "frequency", "duty", "phase", "angle", "accent", "grain", "specular", "gloss", "raglan", "placket", "cuff",
-            "fade", "sole_line", "stripe", "seed",
+            "frequency", "duty", "phase", "angle", "accent", "grain", "specular", "gloss", "raglan",
+            "placket", "cuff", "fade", "sole_line", "stripe", "seed",
         ):  # fmt: skip
             row[name] = getattr(fabric, name)
         row["base"], row["second"] = fabric.base.rgb, fabric.second.rgb

@@ -2,7 +2,7 @@
 
 Recipe 2 made the sets and weights that ship. Recipe 3 draws what a network meets on photographs:
 patterned clothes, straps and hair over them, and pictures as all kinds of cameras make and cut
-them. A seed draws bodies, poses and places alike under both.
+them. A seed draws the same bodies and places under both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Recipe:
     camera: Callable[[np.random.Generator, int], Camera]  # by number
     scene: Callable[[np.random.Generator, Camera, Structure], Scene]
     truth_quality: int | None
-    """JPEG quality of triples; None is that of each picture's camera, the structure's for truths."""
+    """JPEG quality of triples; None is each scene's own, so the structure's for truths."""
     truths_with_changed: bool
     """Whether triples always come with the mask of what the change of clothes changed."""
 

@@ -80,3 +80,20 @@ def swap_sheet(world: World, people: Sequence[int], size: SizeName) -> Pixels:
     head: list[Pixels | None] = [None, *(picture(person, person) for person in people)]
     rows = [[picture(one, one), *(picture(one, other) for other in people)] for one in people]
     return grid([head, *rows])
+
+
+def truth_sheet(world: World, first: int, columns: int, size: SizeName) -> Pixels:
+    """True composites, one a column: structure, appearance, truth, and what the clothes changed."""
+    places: list[list[Pixels]] = []
+    for person in range(first, first + columns):
+        random = stream(world.seed, Purpose.ORDER, person)
+        cameras = [int(camera) for camera in random.integers(len(world.cameras), size=2)]
+        appearance = world.picture(
+            appearance=person, structure=person, camera=cameras[0], index=0, size=size
+        )
+        true = world.truth(
+            appearance=person, structure=person + 1, camera=cameras[1], index=0, size=size
+        )
+        shown = [one.recorded() for one in (true.structure, appearance, true.composite)]
+        places.append([*shown, np.repeat(true.changed()[:, :, None], 3, axis=2)])
+    return grid([list(row) for row in zip(*places, strict=True)])

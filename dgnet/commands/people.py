@@ -132,13 +132,16 @@ def sheet(
         Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write.")
     ],
     kind: Annotated[
-        Literal["mixed", "people", "swaps"],
+        Literal["mixed", "people", "swaps", "truths"],
         typer.Option(
             help="mixed: another person in each place; people: a row for each; swaps: the "
-            "appearance of each row on the structure of each column."
+            "appearance of each row on the structure of each column; truths: a true composite in "
+            "each column, below structure and appearance and above what the clothes changed."
         ),
     ] = "mixed",
-    rows: Annotated[int, typer.Option(min=1, max=40, help="Rows; people of a swap sheet.")] = 4,
+    rows: Annotated[
+        int, typer.Option(min=1, max=40, help="Rows; people of swaps; not of truths.")
+    ] = 4,
     columns: Annotated[int, typer.Option(min=1, max=40, help="Columns; not of swaps.")] = 10,
     first: Annotated[int, typer.Option(min=1, help="First person.")] = 1,
     size: SizeOption = "128x64",
@@ -150,7 +153,7 @@ def sheet(
     picture_format(output)
     with needs_extra("people"):
         from dgnet.people.assets import AssetError
-        from dgnet.people.sheets import mixed_sheet, people_sheet, swap_sheet
+        from dgnet.people.sheets import mixed_sheet, people_sheet, swap_sheet, truth_sheet
         from dgnet.people.world import World
 
     try:
@@ -163,6 +166,8 @@ def sheet(
                 pixels = people_sheet(world, persons, columns, size)
             case "swaps":
                 pixels = swap_sheet(world, persons, size)
+            case "truths":
+                pixels = truth_sheet(world, first, columns, size)
     except AssetError as error:
         raise CommandError(str(error)) from error
     write_picture(output, pixels)

@@ -1,9 +1,10 @@
 """Recipe 3's scenes: what cameras and detectors make of people.
 
-Every picture is taken under conditions of its own, so that both pictures of a triple differ as two
-photographs do: in the dark, washed out, over-exposed, with a cast, blurred, as JPEG of any quality,
-and cut tightly, loosely, or through feet or head. Cameras differ too: a third of a camera's
-pictures have its habit. Only `Sensor` and `Margins` change: light and place stay those of recipe 2.
+Every picture is taken under conditions of its own, so that both pictures of a triple differ as
+two photographs do: in the dark, washed out, over-exposed, with a cast, blurred, as JPEG of any
+quality, and cut tightly, loosely, or through feet or head. Cameras differ too: a third of a
+camera's pictures have its habit. Only `Sensor` and `Margins` change: light and place stay those of
+recipe 2.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def draw_scene_as_found(random: np.random.Generator, camera: Camera, structure: 
 def _exposed(random: np.random.Generator, sensor: Sensor, exposed: Exposed) -> Sensor:
     def between(low: float, high: float) -> float:
         """Evenly in logarithms."""
-        return float(np.exp(random.uniform(np.log(low), np.log(high))))
+        return float(np.exp(random.uniform(float(np.log(low)), float(np.log(high)))))
 
     match exposed:
         case "dark":

@@ -187,7 +187,7 @@ def _sized(random: np.random.Generator, fabric: Fabric) -> Fabric:
 
     def between(low: float, high: float) -> float:
         """Evenly in logarithms."""
-        return float(np.exp(uniform(np.log(low), np.log(high))))
+        return float(np.exp(uniform(float(np.log(low)), float(np.log(high)))))
 
     phase = float(random.random())
     match fabric.pattern:

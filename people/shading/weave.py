@@ -153,8 +153,8 @@ def woven(
             elif height < phase - duty:
                 third = 1.0
         elif pattern == HIGH_VISIBILITY:
-            if abs(height - phase) < duty or abs(height - phase + 1.6) < duty:
-                second = 1.0
-            elif on_torso and abs(abs(x) - 1.0) < 0.8 * duty and height > phase:
+            around = abs(height - phase) < duty or abs(height - phase + 1.6) < duty
+            over = on_torso and abs(abs(x) - 1.0) < 0.8 * duty and height > phase
+            if around or over:
                 second = 1.0
     return second, third

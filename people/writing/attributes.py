@@ -23,10 +23,9 @@ Row: TypeAlias = dict[str, Value]
 
 def person_attributes(world: World, appearance: int, structure: int) -> Row:
     """What a person wears and is."""
-    return {
-        **_worn(world.appearance(appearance)),
-        **_body(world.structure(structure)),
-    }
+    body = world.structure(structure)
+    row = {**_worn(world.appearance(appearance)), **_body(body)}
+    return row if world.recipe.number == 2 else row | _over_clothes(body)
 
 
 def _fabric(name: str, fabric: Fabric | None) -> Row:
@@ -88,6 +87,15 @@ def _body(structure: Structure) -> Row:
     }
 
 
+def _over_clothes(structure: Structure) -> Row:
+    """What recipe 2 does not draw."""
+    bag = structure.bag
+    return {
+        "straps": None if bag is None or bag.strap is None else bag.strap.kind,
+        "hair_in_front": max(structure.hair.locks) > 0,
+    }
+
+
 def picture_attributes(picture: Picture) -> Row:
     """Pose, viewpoint, kind of place and what is visible."""
     scene = picture.scene
@@ -100,6 +108,8 @@ def picture_attributes(picture: Picture) -> Row:
         "occlusion": round(picture.occlusion, 6),
         "occluder": None if scene.occluder is None else scene.occluder.kind,
     }
+    if scene.exposed is not None:
+        row |= {"exposed": scene.exposed, "jpeg_quality": scene.quality}
     for name, (column, line, visible) in zip(KEYPOINT_NAMES, picture.keypoints, strict=True):
         row[f"joint_{name}"] = [round(float(column), 2), round(float(line), 2), float(visible)]
     return row

@@ -114,7 +114,7 @@ def _claim(plan: Plan, folder: Path, resume: bool) -> None:
             raise RenderError(f"{folder} holds a rendered set; add --resume, or give a new folder")
         if file.read_text() != text:
             before = _recipe_of(file)
-            if before != plan.recipe:
+            if before is not None and before != plan.recipe:
                 raise RenderError(
                     f"{folder} was begun by recipe {before}, the options ask for recipe "
                     f"{plan.recipe}; carry on with --recipe {before}, or give a new folder"
@@ -130,7 +130,7 @@ def _claim(plan: Plan, folder: Path, resume: bool) -> None:
 
 
 def _recipe_of(file: Path) -> object:
-    """The recipe that a set's options name; what cannot be read has none."""
+    """The recipe that a set's options name; None where they cannot be read."""
     try:
         options = json.loads(file.read_text())
     except ValueError:

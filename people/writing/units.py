@@ -94,6 +94,11 @@ def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
                 "changed_path": name,
                 "changed": round(np.count_nonzero(mask) / mask.size, 6),
             }
+        if structure.scene.exposed is not None:
+            row |= {
+                "appearance_exposed": appearance.scene.exposed,
+                "structure_exposed": structure.scene.exposed,
+            }
         changed = structure.mask != composite.mask
         row |= {
             "appearance_person": one.appearance,

@@ -46,6 +46,17 @@ def test_sheets_have_a_place_for_every_picture(tmp_path: Path, kind: str) -> Non
         assert sheet.size == (places * 66 - 2, places * 130 - 2)
 
 
+def test_a_sheet_of_truths_shows_structure_appearance_truth_and_mask(tmp_path: Path) -> None:
+    output = tmp_path / "sheet.png"
+    arguments = ["people", "sheet", "-o", str(output), "--kind", "truths", "--columns", "3"]
+    done = CliRunner().invoke(app, [*arguments, "--recipe", "3", "--cameras", "2", "--seed", "5"])
+    assert done.exit_code == 0, done.output
+    with Image.open(output) as picture:
+        assert picture.size == (3 * 66 - 2, 4 * 130 - 2)
+        mask = np.asarray(picture)[3 * 130 :, :64]
+    assert set(np.unique(mask)) == {0, 255}
+
+
 def test_the_diagonal_of_a_swap_sheet_is_the_people_themselves(tmp_path: Path) -> None:
     output = tmp_path / "sheet.png"
     arguments = ["people", "sheet", "-o", str(output), "--kind", "swaps", "--rows", "2"]
@@ -65,6 +76,8 @@ def test_the_diagonal_of_a_swap_sheet_is_the_people_themselves(tmp_path: Path) -
         (["--pictures", "2"], "raise them, or take splits=train"),
         (["--test-people", "9"], "test people: 9, expected 1 to 2"),
         (["--truth", "3"], "true composites need two people"),
+        (["--changed"], "known of true composites alone"),
+        (["--recipe", "4"], "'4' is not one of '2', '3'"),
     ],
 )
 def test_sets_that_cannot_be_exit_2(

@@ -173,6 +173,17 @@ def test_an_incomplete_triple_is_named(triples: Path) -> None:
         read_triples(triples)
 
 
+def test_masks_of_changes_are_read_where_all_triples_have_them(triples: Path) -> None:
+    assert {triple.changed for triple in read_triples(triples)} == {None}
+    for number in range(3):
+        Image.new("L", (4, 4)).save(triples / f"{number:04d}_changed_0001.png")
+    names = [triple.changed and triple.changed.name for triple in read_triples(triples)]
+    assert names == ["0000_changed_0001.png", "0001_changed_0001.png", "0002_changed_0001.png"]
+    (triples / "0002_changed_0001.png").unlink()
+    with pytest.raises(DatasetError, match="triple 0002 lacks its changed picture"):
+        read_triples(triples)
+
+
 def test_a_stray_picture_among_triples_is_named(triples: Path) -> None:
     Image.new("RGB", (4, 4)).save(triples / "cover.png")
     with pytest.raises(DatasetError, match=r"cover\.png: expected NNNN_appearance_PPPP"):
