@@ -11,7 +11,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 
 # Programs of the environment, and the redis-server that may lie there, are found first.
 WITH_BIN = PATH="$(CURDIR)/$(BIN):$$PATH"
-PACKAGES := dgnet model people worker service tests benchmarks
+PACKAGES := dgnet model people pictures worker service tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench weights lock clean

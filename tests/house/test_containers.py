@@ -88,7 +88,7 @@ def test_only_what_the_install_needs_enters_the_build() -> None:
     kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert kept == {
         "pyproject.toml", "constraints.txt", "README.md", "LICENSE",
-        "dgnet", "model", "people", "worker", "service",
+        "dgnet", "model", "people", "pictures", "worker", "service",
     }  # fmt: skip
     assert all((ROOT / name).exists() for name in kept)
 

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from tests.house.test_constraints import asked_for
 
 ROOT = Path(__file__).parents[2]
-OURS = {"dgnet", "model", "people", "worker", "service", "tests", "benchmarks"}
+OURS = {"dgnet", "model", "people", "pictures", "worker", "service", "tests", "benchmarks"}
 ASKED_FOR = {canonicalize_name(requirement.name) for requirement in asked_for()}
 
 
