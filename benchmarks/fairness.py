@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import uvloop
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +31,7 @@ from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.generation.spec import spec_from
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.storage import StorageSettings
+from dgnet.pictures import open_file
 from tests.redis_server import RedisServer
 from tests.worker.harness import until
 
@@ -43,8 +43,7 @@ MADE_TO_START = 40
 
 
 def picture(path: Path, model: ModelInfo) -> UInt8Array:
-    with Image.open(path) as file:
-        return np.asarray(file.convert("RGB").resize((model.width, model.height)))
+    return open_file(path).prepare(width=model.width, height=model.height).pixels
 
 
 async def latencies(client: JobClient, job: SwapJob, seconds: float) -> list[float]:

@@ -31,6 +31,7 @@ from dgnet.jobs.generation.spec import GenerationSpec, OutputSpec, SourceSpec
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from dgnet.model.data.transforms import decode_picture
 from dgnet.model.predictor import Pixels, Predictor
+from dgnet.pictures import open_file
 from dgnet.samples import SAMPLE_PEOPLE
 
 MOST_GROWTH = 0.05
@@ -76,8 +77,8 @@ def difference(bulk: Path, naive: list[Path]) -> float:
     """Mean absolute difference in levels of 255 between the same composites' files."""
     levels: list[float] = []
     for row, path in zip(read_manifest(bulk), naive, strict=False):
-        with Image.open(bulk / row["file"]) as one, Image.open(path) as other:
-            levels.append(float(np.abs(np.asarray(one).astype(int) - np.asarray(other)).mean()))
+        one, other = (np.asarray(open_file(file).rgb()) for file in (bulk / row["file"], path))
+        levels.append(float(np.abs(one.astype(int) - other).mean()))
     return float(np.mean(levels))
 
 

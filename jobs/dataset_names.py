@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from dgnet.pictures import PICTURE_SUFFIXES as PICTURE_SUFFIXES
+
 # Of `dgnet.model.data`, which the front end cannot import; a test compares them.
-PICTURE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 LIST_NAMES: Final = frozenset(
     {"list_train.txt", "list_val.txt", "list_query.txt", "list_gallery.txt"}
 )

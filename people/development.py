@@ -13,6 +13,7 @@ from PIL import Image
 
 from dgnet.people.arrays import Floats, Pixels
 from dgnet.people.images import blurred, resized, streaked
+from dgnet.pictures import open_picture
 
 KNEE = 0.7
 """Linear light above which highlights are compressed."""
@@ -94,5 +95,4 @@ def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
 
 def decode_jpeg(data: bytes) -> Pixels:
     """Pixels (H, W, 3) of a JPEG."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image.convert("RGB"))  # a copy: loaders want to write
+    return np.array(open_picture(data).rgb())  # a copy: loaders want to write

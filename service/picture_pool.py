@@ -3,24 +3,31 @@
 Small work is done at once and waits for no thread; it stalls the loop for about a millisecond.
 Larger work goes to a small pool of threads. Pillow releases the interpreter lock while it works,
 so where one front-end process has cores to spare, `inline_pixels=0` lets it use them.
+
+Kilobytes can hold megapixels. So a request's headers are judged together before anything is
+decoded, its pictures are decoded one after the other, of which only the small result stays, and
+all requests share the room for pixels that are decoded at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from dgnet.jobs.contract import ModelInfo, UInt8Array
+from dgnet.pictures import PixelRoom
 from dgnet.service.encoding import encode_composite
 from dgnet.service.pictures import OpenedPicture, PreparedPicture, open_picture
-from dgnet.service.problems import Problem
+from dgnet.service.problems import TOO_MANY_PICTURES, Problem
 from dgnet.service.settings import ServiceSettings
 
 # Headers of larger files are read in a thread too: a PNG's text chunks can hide megabytes.
 INLINE_BYTES = 262_144
+# What one request decodes before another one's pictures have their turn in the thread.
+TURN_PIXELS = 2**20
 T = TypeVar("T")
 
 
@@ -37,6 +44,7 @@ class PicturePool:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
+        self._room = PixelRoom(settings.max_decoded_pixels)
         self._pool = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="picture_pool")
 
     def close(self) -> None:
@@ -45,7 +53,10 @@ class PicturePool:
     async def prepare(
         self, sources: Sequence[Source], model: ModelInfo
     ) -> list[PreparedPicture | Problem]:
-        """Each picture at the model's size, or the problem that it has, in order."""
+        """Each picture at the model's size, or the problem that it has, in order.
+
+        Raises a Problem if all of them together are too much to decode.
+        """
 
         def open_all() -> list[OpenedPicture | Problem]:
             return [self._open(source) for source in sources]
@@ -53,13 +64,19 @@ class PicturePool:
         size_bytes = sum(len(source.data) for source in sources)
         opened = await self._do(open_all, inline=size_bytes <= INLINE_BYTES)
 
-        def prepare_all() -> list[PreparedPicture | Problem]:
-            return [_prepare(picture, model) for picture in opened]
-
-        pixels = sum(
-            picture.pixel_count for picture in opened if isinstance(picture, OpenedPicture)
-        )
-        return await self._do(prepare_all, inline=pixels <= self._settings.inline_pixels)
+        pixels = sum(_pixels(picture) for picture in opened)
+        if pixels > self._settings.max_request_pixels:
+            raise Problem(
+                TOO_MANY_PICTURES,
+                f"The {len(sources)} pictures of the request announce {pixels} pixels together; at "
+                f"most {self._settings.max_request_pixels} are accepted. Scale them down, or send "
+                "several requests.",
+            )
+        inline = pixels <= self._settings.inline_pixels
+        prepared: list[PreparedPicture | Problem] = []
+        for turn in [opened] if inline else _turns(opened):
+            prepared += await self._do(lambda turn=turn: self._prepare(turn, model), inline=inline)
+        return prepared
 
     async def prepare_or_refuse(
         self, sources: Sequence[Source], model: ModelInfo
@@ -78,10 +95,12 @@ class PicturePool:
     ) -> bytes:
         """A composite as a file of `media_type`, resized to `size` (width, height) if given."""
         pixels = size[0] * size[1] if size else composite.shape[0] * composite.shape[1]
-        return await self._do(
-            lambda: encode_composite(composite, media_type, self._settings, size=size),
-            inline=pixels <= self._settings.inline_pixels,
-        )
+
+        def encode() -> bytes:
+            with self._room.taken(pixels):
+                return encode_composite(composite, media_type, self._settings, size=size)
+
+        return await self._do(encode, inline=pixels <= self._settings.inline_pixels)
 
     def _open(self, source: Source) -> OpenedPicture | Problem:
         try:
@@ -89,16 +108,37 @@ class PicturePool:
         except Problem as problem:
             return problem
 
+    def _prepare(
+        self, turn: Sequence[OpenedPicture | Problem], model: ModelInfo
+    ) -> list[PreparedPicture | Problem]:
+        def prepare(picture: OpenedPicture) -> PreparedPicture | Problem:
+            try:
+                return picture.prepare(width=model.width, height=model.height, room=self._room)
+            except Problem as problem:
+                return problem
+
+        return [picture if isinstance(picture, Problem) else prepare(picture) for picture in turn]
+
     async def _do(self, work: Callable[[], T], *, inline: bool) -> T:
         if inline:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
-def _prepare(picture: OpenedPicture | Problem, model: ModelInfo) -> PreparedPicture | Problem:
-    if isinstance(picture, Problem):
-        return picture
-    try:
-        return picture.prepare(width=model.width, height=model.height)
-    except Problem as problem:
-        return problem
+def _pixels(picture: OpenedPicture | Problem) -> int:
+    return 0 if isinstance(picture, Problem) else picture.pixel_count
+
+
+def _turns(
+    pictures: Sequence[OpenedPicture | Problem],
+) -> Iterator[list[OpenedPicture | Problem]]:
+    """Pictures in order, as many at a time as have `TURN_PIXELS` together, and at least one."""
+    turn: list[OpenedPicture | Problem] = []
+    pixels = 0
+    for picture in pictures:
+        if turn and pixels + _pixels(picture) > TURN_PIXELS:
+            yield turn
+            turn, pixels = [], 0
+        turn.append(picture)
+        pixels += _pixels(picture)
+    yield turn

@@ -42,6 +42,16 @@ class ServiceSettings(BaseSettings):
         default=4096, ge=1, description="Longest side of a picture in pixels, from its header"
     )
     max_pictures: int = Field(default=64, ge=1, description="Most pictures in one request")
+    max_request_pixels: int = Field(
+        default=256_000_000,
+        ge=1,
+        description="Most pixels of all pictures of a request together, from their headers",
+    )
+    max_decoded_pixels: int = Field(
+        default=32_000_000,
+        ge=1,
+        description="Pixels that all requests together have decoded at once; further ones wait",
+    )
 
     request_timeout_seconds: float = Field(
         default=30.0, gt=0, description="Longest wait for a worker when the client names none"
@@ -114,6 +124,13 @@ class ServiceSettings(BaseSettings):
                 f"max_picture_bytes ({self.max_picture_bytes}) exceeds max_body_bytes "
                 f"({self.max_body_bytes}): no such picture could arrive; raise DGNET_MAX_BODY_BYTES"
             )
+        for name in ("max_request_pixels", "max_decoded_pixels"):
+            limit: int = getattr(self, name)
+            if self.max_picture_pixels > limit:
+                raise ValueError(
+                    f"max_picture_pixels ({self.max_picture_pixels}) exceeds {name} ({limit}): no "
+                    f"such picture could be decoded; raise DGNET_{name.upper()}"
+                )
         if self.max_body_bytes > self.max_held_bytes:
             raise ValueError(
                 f"max_body_bytes ({self.max_body_bytes}) exceeds max_held_bytes "

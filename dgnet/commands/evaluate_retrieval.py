@@ -89,6 +89,7 @@ def evaluate_retrieval(
             ),
             choose_device(device),
         )
+        drawn = _drawn(measured, dataset.query, dataset.gallery, seed) if picture else None
     except (DatasetError, FineWeightError, PreflightError) as error:
         raise InputError(str(error)) from error
     report = measured.report
@@ -101,8 +102,8 @@ def evaluate_retrieval(
         typer.echo(f"warning: {warning}", err=True)
     if json_file is not None:
         write_figures(json_file, report.to_json(), predictor.model_version, precision)
-    if picture is not None:
-        write_bytes(picture, _drawn(measured, dataset.query, dataset.gallery, seed))
+    if picture is not None and drawn is not None:
+        write_bytes(picture, drawn)
 
 
 def _embedder(

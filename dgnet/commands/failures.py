@@ -35,7 +35,7 @@ def needs_extra(extra: Extra) -> Generator[None]:
     except ImportError as error:
         missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
         package = (getattr(missing, "name", None) or "").partition(".")[0]
-        if package in {"", "dgnet", "model", "people", "worker", "service"}:
+        if package in {"", "dgnet", "model", "people", "pictures", "worker", "service"}:
             raise
         raise InputError(
             f"this needs {package}, which is not installed here: pip install 'dgnet[{extra}]'"

@@ -1,24 +1,31 @@
-"""Finds and reads pictures for local commands, and tiles them on a sheet.
+"""Finds and reads pictures for commands, and tiles them on a sheet.
 
-Pictures go through the front end's own decoding and resizing (`dgnet.service.pictures`), so that a
-command and a server make the same composite of the same two files.
+Pictures go through the door that data sets and the front end use (`pictures`), so that a command
+and a server make the same composite of the same two files. A server takes fewer formats and smaller
+files: what it would not take is sent as a PNG of the same pixels.
 
 Legend: B pictures, H x W pixels, RGB uint8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import typer
 
 from dgnet.commands.failures import InputError
 from dgnet.jobs.contract import UInt8Array
+from dgnet.pictures import PICTURE_SUFFIXES, WEB_FORMATS, OpenedPicture, PictureRefused, open_file
 
-ENDINGS: Final = (".jpg", ".jpeg", ".png", ".webp")
+ENDINGS: Final = tuple(sorted(PICTURE_SUFFIXES))
 GAP_PIXELS: Final = 4
+NAMED: Final = 5
+"""Of what is passed over."""
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -26,13 +33,22 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(
+            visible = sorted(
                 entry
                 for entry in path.iterdir()
-                if entry.suffix.lower() in ENDINGS and not entry.name.startswith(".")
+                if entry.is_file() and not entry.name.startswith(".")
             )
+            inside = [entry for entry in visible if entry.suffix.lower() in ENDINGS]
+            others = [entry.name for entry in visible if entry.suffix.lower() not in ENDINGS]
             if not inside:
                 raise InputError(f"{path} holds no picture ({', '.join(ENDINGS)})")
+            if others:
+                typer.echo(
+                    f"dgnet: {path}: passed over what has no picture's ending: "
+                    f"{', '.join(others[:NAMED])}"
+                    + (f" and {len(others) - NAMED} more" if len(others) > NAMED else ""),
+                    err=True,
+                )
             found += inside
         elif path.is_file():
             found.append(path)
@@ -42,16 +58,30 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_picture(path: Path, *, height: int, width: int) -> UInt8Array:
-    """One picture at the model's size, (H, W, 3); InputError if a server would refuse it."""
-    from dgnet.service.pictures import open_picture
-    from dgnet.service.problems import Problem
-    from dgnet.service.settings import ServiceSettings
+    """One picture at the model's size, (H, W, 3); InputError if it is none."""
+    with _input(path):
+        return open_file(path).prepare(height=height, width=width).pixels
 
+
+def web_bytes(path: Path) -> bytes:
+    """The file as it is, if a server knows its format; else a PNG of what it shows."""
+    with _input(path):
+        picture: OpenedPicture = open_file(path)
+        if picture.kind in WEB_FORMATS:
+            return picture.data
+        file = io.BytesIO()
+        picture.rgb().save(file, "PNG")
+        return file.getvalue()
+
+
+@contextmanager
+def _input(path: Path) -> Generator[None]:
     try:
-        picture = open_picture(path.read_bytes(), ServiceSettings(), label=str(path))
-        return picture.prepare(height=height, width=width).pixels
-    except (Problem, OSError) as error:
-        raise InputError(str(error)) from error
+        yield
+    except PictureRefused as refused:
+        raise InputError(f"{path} {refused.what}") from refused
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def read_pictures(paths: Sequence[Path], *, height: int, width: int) -> UInt8Array:

@@ -1,13 +1,13 @@
 """Asks a server for composites and embeddings, a few requests at a time.
 
-Pictures travel as they lie on disk; the server decodes and resizes them.
+Pictures travel as they lie on disk, where the server knows their format; it decodes and resizes
+them.
 
 Legend: N pictures, D embedding values, H x W pixels.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from dgnet.client import DGNetClient, DGNetError, PictureFormat
 from dgnet.commands.failures import CommandError, InputError
+from dgnet.commands.pictures import web_bytes
 from dgnet.commands.progress import track
 from dgnet.jobs.contract import Float32Array, UInt8Array
+from dgnet.pictures import PictureRefused, open_picture
 
 CONCURRENT_REQUESTS: Final = 8
 # Below the server's default limits for one request: 64 pictures, 10 MB.
@@ -47,7 +48,7 @@ def swap_pairs(
             appearance, structure = pair
             try:
                 return client.swap(
-                    appearance.read_bytes(), structure.read_bytes(), picture_format=picture_format
+                    web_bytes(appearance), web_bytes(structure), picture_format=picture_format
                 )
             except DGNetError as error:
                 raise as_failure(error, f"{appearance} on {structure}") from error
@@ -57,7 +58,10 @@ def swap_pairs(
 
 def decode_composite(data: bytes) -> UInt8Array:
     """A composite file as pixels (H, W, 3)."""
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    try:
+        return np.asarray(open_picture(data).rgb())
+    except PictureRefused as refused:
+        raise CommandError(f"the server answered with something that {refused.what}") from refused
 
 
 def embed_pictures(
@@ -68,7 +72,7 @@ def embed_pictures(
 
         def ask(batch: Sequence[Path]) -> Float32Array:
             try:
-                return client.embed([path.read_bytes() for path in batch])
+                return client.embed([web_bytes(path) for path in batch])
             except DGNetError as error:
                 what = batch[error.index] if error.index is not None else f"{len(batch)} pictures"
                 raise as_failure(error, str(what)) from error

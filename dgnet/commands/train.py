@@ -431,6 +431,7 @@ def _wrong_input() -> Generator[None]:
 def _interruptible(run: Path, workers: Workers) -> Generator[None]:
     """SIGTERM and Ctrl-C end a run with what to do next; its last saved state stays."""
     from dgnet.model.checkpoints import CheckpointError
+    from dgnet.model.data.picture import DatasetError
     from dgnet.model.training.execution import CompilationError
     from dgnet.model.training.run import TrainingDiverged
     from dgnet.model.training.state import saved_iterations
@@ -449,7 +450,7 @@ def _interruptible(run: Path, workers: Workers) -> Generator[None]:
             else "no state was saved yet: run the same command again"
         )
         raise CommandError(f"training in {run} was interrupted; {next_step}") from None
-    except (CheckpointError, ConfigError) as error:
+    except (CheckpointError, ConfigError, DatasetError) as error:
         raise InputError(str(error)) from error
     except (TrainingDiverged, WorkerLost, CompilationError) as error:
         raise CommandError(str(error)) from error

@@ -33,7 +33,7 @@ from dgnet.generation.pairing.listing import Listing, require_source
 from dgnet.generation.pairing.plan import Plan
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
-from dgnet.model.data.picture import NO_CAMERA
+from dgnet.model.data.picture import NO_CAMERA, DatasetError
 from dgnet.model.data.transforms import decode_picture
 from dgnet.model.predictor import Predictor
 
@@ -269,12 +269,9 @@ class Engine:
         path = self._listing.root / self._listing.paths[picture]
         try:
             return decode_picture(path, self._predictor.height, self._predictor.width)
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders raise anything at broken files
+        except DatasetError as error:
             require_source(self._listing, picture, error)
-            message = str(error).replace(f"{self._listing.root}/", "")
-            raise Unreadable(message or type(error).__name__) from error
+            raise Unreadable(str(error).replace(f"{self._listing.root}/", "")) from error
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         parts = self._predictor.appearance_styles(pixels).tensors()

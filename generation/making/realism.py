@@ -52,6 +52,6 @@ def _read(listing: Listing, number: int, predictor: Predictor) -> Pixels | None:
     try:
         path = listing.root / listing.paths[number]
         return decode_picture(path, predictor.height, predictor.width)
-    except (DatasetError, ValueError, SyntaxError) as error:
+    except DatasetError as error:
         require_source(listing, number, error)
         return None

@@ -5,7 +5,6 @@ Legend: H x W pixels.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from dgnet.generation.output.packing import read_packed
 from dgnet.generation.pairing.listing import Listing
+from dgnet.pictures import open_file, open_picture
 
 Row = dict[str, Any]
 
@@ -42,13 +42,11 @@ def sheet(rows: list[Row], listing: Listing, directory: Path) -> Image.Image:
 
 
 def _triple(row: Row, listing: Listing, directory: Path) -> Image.Image:
-    with Image.open(io.BytesIO(read_packed(directory, row["file"]))) as file:
-        composite = file.convert("RGB")
+    composite = open_picture(read_packed(directory, row["file"])).rgb()
     width, height = composite.size
     triple = Image.new("RGB", (3 * width, height), "white")
     for place, role in enumerate(("appearance", "structure")):
-        with Image.open(listing.root / row[f"{role}_path"]) as file:
-            real = file.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-        triple.paste(real, (place * width, 0))
+        real = open_file(listing.root / row[f"{role}_path"]).prepare(width=width, height=height)
+        triple.paste(Image.fromarray(real.pixels), (place * width, 0))
     triple.paste(composite, (2 * width, 0))
     return triple

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.model.data.picture import DatasetError
 from dgnet.model.data.transforms import decode_picture, flip_pad_crop, normalize
 
 # Decoding releases the interpreter lock; more threads than this gain nothing on small pictures.
@@ -61,14 +62,25 @@ def _permutation(seed: int, stream: Stream, epoch: int, count: int) -> NDArray[n
 
 
 def decode_pictures(paths: Sequence[Path], height: int, width: int) -> Tensor:
-    """uint8 (len(paths), H, W, 3) on the CPU."""
+    """uint8 (len(paths), H, W, 3) on the CPU; a DatasetError counts all that cannot be read."""
     pixels = np.empty((len(paths), height, width, 3), dtype=np.uint8)
 
-    def decode(target: int) -> None:
-        pixels[target] = decode_picture(paths[target], height, width)
+    def decode(target: int) -> DatasetError | None:
+        try:
+            pixels[target] = decode_picture(paths[target], height, width)
+        except DatasetError as error:
+            return error
+        return None
 
     with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-        list(pool.map(decode, range(len(paths))))
+        wrong = [error for error in pool.map(decode, range(len(paths))) if error is not None]
+    if len(wrong) > 1:
+        raise DatasetError(
+            f"{wrong[0]}; {len(wrong) - 1} of the others cannot be read either, `dgnet data check` "
+            "names them all"
+        ) from wrong[0]
+    if wrong:
+        raise wrong[0]
     return torch.as_tensor(pixels)
 
 

@@ -8,14 +8,13 @@ here.
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgnet.pictures import PICTURE_SUFFIXES as PICTURE_SUFFIXES
+
 JUNK_PERSON_ID = -1
 DISTRACTOR_PERSON_ID = 0
 
 # Of a picture whose camera is not known; such a picture is nobody's same-camera junk.
 NO_CAMERA = -1
-
-# The published folders also hold Thumbs.db: files that are no pictures are passed over.
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".png", ".webp"})
 
 
 class DatasetError(ValueError):

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from dgnet.model.data.market1501 import DatasetError
 from dgnet.model.data.shares import WHOLE, Share
+from dgnet.pictures import PictureRefused, open_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -35,15 +35,11 @@ def crop_padding(height: int) -> int:
 
 
 def decode_picture(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """One file as uint8 (H, W, 3), resized (bicubic) only where its size differs."""
+    """One file as uint8 (H, W, 3), read like every picture: see `pictures`."""
     try:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+        return open_file(path).prepare(width=width, height=height).pixels
+    except (PictureRefused, OSError) as error:
         raise DatasetError(f"{path}: not a readable picture ({error})") from error
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
 
 
 def flip_pad_crop(

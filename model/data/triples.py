@@ -11,7 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgnet.model.data.market1501 import PICTURE_SUFFIXES, DatasetError
+from dgnet.model.data.files import is_picture_name
+from dgnet.model.data.market1501 import DatasetError
 
 _NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth|changed)_\d+")
 _ROLES = ("appearance", "structure", "truth")
@@ -43,7 +44,7 @@ def read_triples(directory: Path) -> list[Triple]:
         raise DatasetError(f"{directory}: no such folder; expected a folder of true triples")
     found: defaultdict[str, dict[str, Path]] = defaultdict(dict)
     for path in directory.iterdir():
-        if path.suffix.lower() not in PICTURE_SUFFIXES:
+        if not is_picture_name(path.name):
             continue
         match = _NAME.fullmatch(path.stem)
         if match is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from PIL import Image
 from dgnet.service.pictures import PreparedPicture, open_picture
 from dgnet.service.problems import Problem
 from dgnet.service.settings import ServiceSettings
+from tests.pictures.made import png_chunk, raw_png
 from tests.service.fakes import encode, gradient
 
 SETTINGS = ServiceSettings()
@@ -27,24 +27,6 @@ def refuse(data: bytes, settings: ServiceSettings = SETTINGS) -> Problem:
     with pytest.raises(Problem) as caught:
         open_picture(data, settings, label="picture").prepare(width=8, height=16)
     return caught.value
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def raw_png(
-    width: int, height: int, *, depth: int, color_type: int, rows: bytes, extra: bytes = b""
-) -> bytes:
-    """A PNG written by hand; `rows` holds a filter byte before every row."""
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + png_chunk(b"IHDR", header)
-        + extra
-        + png_chunk(b"IDAT", zlib.compress(rows))
-        + png_chunk(b"IEND", b"")
-    )
 
 
 @pytest.mark.parametrize("picture_format", ["PNG", "WEBP"])

@@ -1,23 +1,24 @@
 """Opens every picture of a data set once: is it whole, how large is it, which content has it.
 
-Pictures are decoded to the end, since a truncated file opens without complaint. Threads do it, for
-decoders and hashes let go of Python's lock; no picture outlives its own inspection.
+Pictures are decoded to the end by what training reads them with, since a truncated file opens
+without complaint. Threads do it, for decoders and hashes let go of Python's lock; no picture
+outlives its own inspection, and `pictures` bounds what is decoded at once.
 """
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from dgnet.pictures import FILE_LIMITS, PictureRefused, open_picture, read_file
 
 Progress = Callable[[int, int], None]
 """Called with the number of files inspected and of all files."""
 
-# Far beyond any crop of a person; as much is decoded at a time in each thread, 3 bytes a pixel.
-MAX_PIXELS = 2**26
+# Tests shrink it.
+MAX_PIXELS = FILE_LIMITS.pixels
 
 # Results that wait in memory, and how soon an interruption is heard.
 _FILES_AT_A_TIME = 512
@@ -25,7 +26,9 @@ _FILES_AT_A_TIME = 512
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """What one file turned out to be. Sizes in pixels; `problem` says why it cannot be used."""
+    """What one file turned out to be: the sizes in pixels of the upright picture, or `problem`,
+    why it cannot be used.
+    """
 
     digest: bytes = b""
     width: int = 0
@@ -49,20 +52,11 @@ def inspect_files(paths: Iterable[Path], progress: Progress | None = None) -> di
 def inspect_file(path: Path) -> FileFacts:
     """Hashes and decodes one file; never raises because of what is in it."""
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
-        with Image.open(path) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                return FileFacts(problem=f"{width}x{height} pixels are too many to decode")
-            picture.load()
-    except MemoryError:
-        raise
-    except UnidentifiedImageError:
-        return FileFacts(problem="its content is of no known format")
-    except Exception as error:  # decoders raise anything at damaged bytes
-        return FileFacts(problem=str(error).replace(str(path), path.name) or type(error).__name__)
-    return FileFacts(digest=digest, width=width, height=height)
+        data = read_file(path)
+        width, height = open_picture(data, replace(FILE_LIMITS, pixels=MAX_PIXELS)).upright_size()
+    except (PictureRefused, OSError) as error:
+        return FileFacts(problem=str(error).replace(str(path), path.name))
+    return FileFacts(digest=hashlib.sha256(data).digest(), width=width, height=height)
 
 
 def _chunks(paths: list[Path]) -> Iterator[list[Path]]:

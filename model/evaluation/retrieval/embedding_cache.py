@@ -21,14 +21,14 @@ from typing import Literal, cast
 import numpy as np
 
 from dgnet.model.checkpoints import code_version
-from dgnet.model.data.picture import Picture
+from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.model.evaluation.composites.measures import Embeddings
 
 CacheState = Literal["read", "written", "replaced"]
 """Found; made for the first time; found broken and made again."""
 
 # Raise it whenever the same weights begin to embed the same files differently.
-_FORMAT = 1
+_FORMAT = 2
 
 # What numpy and its zip reader raise for a damaged file; TypeError for a bare array.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -66,7 +66,10 @@ class EmbeddingCache:
 
     def path_of(self, pictures: Sequence[Picture], root: Path) -> Path:
         """Where the embeddings of these pictures are kept."""
-        stats = [picture.path.stat() for picture in pictures]
+        try:
+            stats = [picture.path.stat() for picture in pictures]
+        except OSError as error:
+            raise DatasetError(f"{error.filename}: not a readable picture ({error})") from error
         listing = [
             [os.path.relpath(picture.path, root), stat.st_size, stat.st_mtime_ns]
             for picture, stat in zip(pictures, stats, strict=True)

@@ -1,0 +1,44 @@
+"""The one door through which pictures enter: what is a picture, and which RGB pixels it shows.
+
+Requests, data sets, training, evaluation, generation and the command line all read pictures here,
+so that the same file is the same pixels everywhere, and what one refuses all refuse. `formats` is
+the one list of formats, `headers` judges before anything is decoded, `colors` makes RGB, `room`
+bounds what is decoded at once. Needs Pillow and numpy alone, and imports nothing else of ours.
+"""
+
+from dgnet.pictures.door import (
+    OpenedPicture,
+    PreparedPicture,
+    open_file,
+    open_picture,
+    read_file,
+)
+from dgnet.pictures.formats import (
+    FORMATS,
+    PICTURE_SUFFIXES,
+    WEB_FORMATS,
+    FormatName,
+    sniff,
+)
+from dgnet.pictures.limits import FILE_LIMITS, Limits
+from dgnet.pictures.refusal import PictureRefused, Reason
+from dgnet.pictures.room import FILE_ROOM, PixelRoom
+
+__all__ = [
+    "FILE_LIMITS",
+    "FILE_ROOM",
+    "FORMATS",
+    "PICTURE_SUFFIXES",
+    "WEB_FORMATS",
+    "FormatName",
+    "Limits",
+    "OpenedPicture",
+    "PictureRefused",
+    "PixelRoom",
+    "PreparedPicture",
+    "Reason",
+    "open_file",
+    "open_picture",
+    "read_file",
+    "sniff",
+]
