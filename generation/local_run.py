@@ -30,6 +30,7 @@ from dgnet.generation.output.shards import (
     shards_of,
     sound_shard,
 )
+from dgnet.paths import local_path
 
 
 @dataclass(kw_only=True)
@@ -58,12 +59,13 @@ Report = Callable[[Progress], None]
 
 
 def run_job(
-    job: Job, directory: Path, *, resume: bool = False, threads: int = 4, report: Report
+    job: Job, directory: str | Path, *, resume: bool = False, threads: int = 4, report: Report
 ) -> Progress:
     """Make everything into `directory`; `report` hears of every batch.
 
     Raises GenerationError for a folder that holds something else, or that needs `resume`.
     """
+    directory = local_path(directory)
     require_libraries()
     progress = Progress(planned=job.count)
     clock = StageClock()
@@ -88,9 +90,9 @@ def require_libraries() -> None:
     require_matplotlib()
 
 
-def is_complete(directory: Path) -> bool:
+def is_complete(directory: str | Path) -> bool:
     """Whether the whole data set is there."""
-    return (directory / MANIFEST).exists()
+    return (local_path(directory) / MANIFEST).exists()
 
 
 def existing_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
@@ -142,7 +144,7 @@ def _make_windows(
     return shards
 
 
-def count_complete(directory: Path) -> Progress:
+def count_complete(directory: str | Path) -> Progress:
     """What a complete job came to, from its manifest."""
     progress = Progress(planned=0)
     for row in read_manifest(directory):

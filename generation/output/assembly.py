@@ -31,6 +31,7 @@ from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Metadata
+from dgnet.paths import local_path
 
 Row = dict[str, Any]
 
@@ -84,9 +85,9 @@ def assemble(
     remove_shards(directory)
 
 
-def read_manifest(directory: Path) -> Iterator[Row]:
+def read_manifest(directory: str | Path) -> Iterator[Row]:
     """Rows of a complete job."""
-    with (directory / MANIFEST).open(encoding="utf-8") as file:
+    with (local_path(directory) / MANIFEST).open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
 

@@ -34,6 +34,7 @@ from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
 from dgnet.generation.upload.store import Fingerprint, Store
 from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.paths import local_path
 
 THREADS = 16
 """Files on their way at once: an object of some kilobytes is all waiting."""
@@ -84,13 +85,14 @@ def take_destination(url: str, identity: dict[str, Any], *, resume: bool) -> boo
 
 
 def upload(
-    folder: Path, url: str, *, threads: int = THREADS, report: Report = lambda progress: None
+    folder: str | Path, url: str, *, threads: int = THREADS, report: Report = lambda progress: None
 ) -> UploadProgress:
     """Put a complete job's files to the URL; what arrived by an earlier call is not sent again.
 
     Raises GenerationError for a folder that is not complete, UploadError where the store fails;
     calling again carries on. Files that were on their way then may be sent again.
     """
+    folder = local_path(folder)
     if not (folder / MANIFEST).exists():
         raise GenerationError(f"{folder} holds no complete set: it has no {MANIFEST}")
     store = Store(url)

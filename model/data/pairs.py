@@ -91,7 +91,7 @@ class TrainingPictures:
     @classmethod
     def load(
         cls,
-        directory: Path,
+        directory: str | Path,
         height: int,
         width: int,
         *,

@@ -44,7 +44,7 @@ class TruthTriples:
 
     def __init__(
         self,
-        directory: Path,
+        directory: str | Path,
         persons: PersonIndex,
         *,
         height: int,

@@ -136,7 +136,7 @@ def train_joint(
     kept: dict[str, nn.Module] = {"dgnet": networks}
     if average:
         kept["average"] = average
-    state = TrainingState(options.directory, kept, optimizers.by_name(), settings)
+    state = TrainingState(options.folder, kept, optimizers.by_name(), settings)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
     share = Share(workers.rank, workers.count)
 
@@ -169,7 +169,7 @@ def train_joint(
     def show(number: int) -> None:
         if alone:  # its composites are nobody's aim
             return
-        folder = options.directory / "grids"
+        folder = options.folder / "grids"
         folder.mkdir(parents=True, exist_ok=True)
         draw_grid(learned(), shown).save(folder / f"{number:06d}.png")
         step.start_learning()
@@ -180,7 +180,7 @@ def train_joint(
         )
 
     best = validation and BestCheckpoint(
-        options.directory,
+        options.folder,
         measure=lambda: validation.measure(embedder_of(networks, device), device),
         save=save,
     )
@@ -196,7 +196,7 @@ def train_joint(
             workers=workers,
             best=best,
         )
-    finished = checkpoint_directory(options.directory)
+    finished = checkpoint_directory(options.folder)
     metadata = save(finished, {}) if workers.is_first else None
     workers.wait()
     return learned(), metadata or read_metadata(finished)

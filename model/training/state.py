@@ -28,6 +28,7 @@ from dgnet.model.files import (
     write_json,
     write_tensors,
 )
+from dgnet.paths import local_path
 
 STATE_FOLDER = "state"
 STATE_TENSORS = "state.safetensors"
@@ -44,13 +45,13 @@ class TrainingState:
 
     def __init__(
         self,
-        directory: Path,
+        directory: str | Path,
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
         config: dict[str, Any],
     ) -> None:
         """`directory` is the run's."""
-        self.directory = directory / STATE_FOLDER
+        self.directory = local_path(directory) / STATE_FOLDER
         self.networks = networks
         self.optimizers = optimizers
         self.config = cast(dict[str, Any], json.loads(json.dumps(config)))
@@ -143,9 +144,9 @@ class TrainingState:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def saved_iterations(run: Path) -> int:
+def saved_iterations(run: str | Path) -> int:
     """Iterations done in the newest state of a run folder; 0 where it holds none."""
-    states = _states(run / STATE_FOLDER)
+    states = _states(local_path(run) / STATE_FOLDER)
     return int(states[-1].name) if states else 0
 
 

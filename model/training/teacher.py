@@ -79,7 +79,7 @@ def train_teacher(
     execution.compile([teacher.backbone])
     optimizer = teacher_optimizer(teacher, config)
     settings = {"network": network.to_json(), "teacher": config.to_json()}
-    state = TrainingState(options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings)
+    state = TrainingState(options.folder, {"teacher": teacher}, {"sgd": optimizer}, settings)
 
     share = Share(workers.rank, workers.count)
 
@@ -126,7 +126,7 @@ def train_teacher(
         )
 
     best = validation and BestCheckpoint(
-        options.directory, measure=lambda: measure(validation), save=save
+        options.folder, measure=lambda: measure(validation), save=save
     )
     with execution.compiling():
         run_iterations(
@@ -143,7 +143,7 @@ def train_teacher(
             best=best,
         )
     teacher.eval()
-    finished = checkpoint_directory(options.directory)
+    finished = checkpoint_directory(options.folder)
     metadata = save(finished, {}) if workers.is_first else None
     workers.wait()
     return teacher, metadata or read_metadata(finished)

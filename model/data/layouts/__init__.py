@@ -16,6 +16,7 @@ from dgnet.model.data.layouts.msmt17 import read_msmt17
 from dgnet.model.data.layouts.pattern import read_pattern
 from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
 from dgnet.model.data.picture import DatasetError
+from dgnet.paths import local_path
 
 __all__ = ["SPLITS", "DataSet", "LayoutName", "SplitName", "detect_layout", "read_dataset"]
 
@@ -23,7 +24,7 @@ _SPLIT_FOLDERS = {layout.layout: layout for layout in SPLIT_FOLDER_LAYOUTS}
 
 
 def read_dataset(
-    directory: Path, layout: LayoutName | None = None, pattern: str | None = None
+    directory: str | Path, layout: LayoutName | None = None, pattern: str | None = None
 ) -> DataSet:
     """Reads a data set; without `layout` its folders and names tell which it is.
 
@@ -37,6 +38,7 @@ def read_dataset(
         raise DatasetError(f"a pattern was given for the layout {layout}, which needs none")
     if pattern is None and layout == "pattern":
         raise DatasetError("the layout pattern needs a pattern with a group (?P<person>...)")
+    directory = local_path(directory)
     if not directory.is_dir():
         raise DatasetError(f"{directory}: no such folder; expected the folder of a data set")
     dataset = _read(directory, layout, pattern)

@@ -24,6 +24,7 @@ from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures,
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_retrieval
 from dgnet.model.evaluation.tables import markdown_table
+from dgnet.paths import local_path
 
 
 class Predictor(Embedder, Protocol):
@@ -121,8 +122,8 @@ class EvaluationReport:
 
 def evaluate_checkpoint(
     predictor: Predictor,
-    people_dir: Path,
-    truth_dir: Path | None,
+    people_dir: str | Path,
+    truth_dir: str | Path | None,
     config: EvaluationConfig | None = None,
 ) -> EvaluationReport:
     """Measures on `query` and `bounding_box_test` of people_dir and the triples of truth_dir.
@@ -130,6 +131,7 @@ def evaluate_checkpoint(
     Without `truth_dir` the report leaves (c) out.
     """
     config = config or EvaluationConfig()
+    people_dir = local_path(people_dir)
     query = read_split(people_dir / QUERY_SPLIT)
     gallery = read_split(people_dir / GALLERY_SPLIT)
     return EvaluationReport(
@@ -173,7 +175,9 @@ def score_swaps(
     )
 
 
-def score_truth(predictor: Predictor, truth_dir: Path, config: EvaluationConfig) -> TruthScores:
+def score_truth(
+    predictor: Predictor, truth_dir: str | Path, config: EvaluationConfig
+) -> TruthScores:
     """(c) over every triple of a folder."""
     triples = read_triples(truth_dir)
     made, structures, appearances = TruthTally(), TruthTally(), TruthTally()
