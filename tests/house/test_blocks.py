@@ -74,10 +74,13 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stand]:
     require_programs("bash", "curl")
     programs = tmp_path_factory.mktemp("programs")
     write_program(programs / "dgnet", f'exec "{sys.executable}" -m dgnet "$@"')
-    write_program(programs / "python", f'exec "{sys.executable}" "$@"')
+    for name in ("python", "python3"):
+        write_program(programs / name, f'exec "{sys.executable}" "$@"')
     # A request that is refused ends curl well, unless it is told otherwise.
     write_program(programs / "curl", f'exec "{shutil.which("curl")}" --fail-with-body "$@"')
-    settings = {"DGNET_DATA_ROOT": str(tmp_path_factory.mktemp("data-root"))}
+    data_root = tmp_path_factory.mktemp("data-root")
+    shutil.copytree(SAMPLES, data_root / "market1501")
+    settings = {"DGNET_DATA_ROOT": str(data_root)}
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(S3Server())
         process, server = stack.enter_context(service("--device", "cpu", settings=settings))
@@ -107,6 +110,10 @@ def prepare(folder: Path, page: str) -> None:
     ):  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(pictures[sum(name.encode()) % len(pictures)], folder / name)
+    shutil.copy(pictures[0], folder / "a.jpg")
+    shutil.copy(pictures[-1], folder / "b.jpg")
+    for kind in ("zip", "gztar"):
+        shutil.make_archive(str(folder / "market"), kind, SAMPLES)
     for block in blocks_of(ROOT / page):
         if block.file is not None:
             (folder / block.file).write_text(block.smaller())
@@ -201,7 +208,7 @@ def test_a_reason_names_tests_that_there_are() -> None:
 
 
 COMMAND = re.compile(
-    r"^\s*\$?\s*(dgnet|curl|make|pip|python3?|docker|torchrun|import|from \w+(\.\w+)* import)(?=\s|$)"
+    r"\s*\$?\s*(dgnet|curl|make|pip|python3?|docker|torchrun|import|from [\w.]+ import)(?=\s|$)"
 )
 
 
