@@ -30,6 +30,10 @@ class BadJob(JobError):
     http_status = 422
 
 
+class NewerMessage(BadJob):
+    """The message is of a newer release than this one: others may be able to read it."""
+
+
 class PoisonJob(JobError):
     """The job was delivered too often without an answer: it probably kills its worker."""
 

@@ -45,20 +45,20 @@ return answer
 #       reason to dead-letter or ''
 # Returns how many results were published. Published are the records as they come: to put strings of
 # pictures together costs Lua more than everything else here.
-# Deleting happens whoever holds the lease: an answered job must not be delivered again.
+# Deleting happens whoever holds the lease: an answered job must not be delivered again. To
+# acknowledge comes first: it needs no memory, and what follows it in a script Redis lets through
+# when it is full, so that a full Redis is emptied and not stuck.
 FINISH = """
 local published = 0
 for i = 1, #KEYS - 5 do
   local a, record = 3 + (i - 1) * 5, KEYS[5 + i]
   local lane, entry = tonumber(ARGV[a + 1]), ARGV[a + 2]
-  if ARGV[a + 5] ~= '' then
-    local found = redis.call('XRANGE', KEYS[lane], entry, entry)
-    if found[1] then
-      redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*',
-                 'reason', ARGV[a + 5], unpack(found[1][2]))
-    end
-  end
+  local found = ARGV[a + 5] ~= '' and redis.call('XRANGE', KEYS[lane], entry, entry) or {}
   redis.call('XACK', KEYS[lane], ARGV[1], entry)
+  if found[1] then
+    redis.pcall('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*',
+                'reason', ARGV[a + 5], unpack(found[1][2]))
+  end
   if redis.call('XDEL', KEYS[lane], entry) == 1 then
     redis.call('INCR', KEYS[2 + lane])
   end

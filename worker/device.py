@@ -54,7 +54,7 @@ class DeviceThread:
             try:
                 result = call()
             except BaseException as error:
-                answer_with(answer.set_exception, error)
+                answer_with(answer.set_exception, _bearable(error))
             else:
                 answer_with(answer.set_result, result)
 
@@ -74,7 +74,7 @@ class DeviceThread:
                     raise DeviceClosed("the device is no longer used")
                 answer.set_result(call())
             except BaseException as error:
-                answer.set_exception(error)
+                answer.set_exception(_bearable(error))
 
         self._put(_BULK, perform)
         while not wait([answer], timeout=_LOOK_SECONDS).done:
@@ -97,3 +97,14 @@ class DeviceThread:
             priority, _, perform = self._calls.get()
             if priority == _BULK:
                 perform()
+
+
+def _bearable(error: BaseException) -> Exception:
+    """The error as a future can carry it: futures refuse StopIteration and would never be done,
+    and an interpreter's exit that a library asks for must end the call, not the event loop.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError(f"the call ended by {error!r}")
+    wrapped.__cause__ = error
+    return wrapped

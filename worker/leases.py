@@ -39,6 +39,8 @@ class Claim:
     kind: Kind | Literal["generation"]
     reply_channel: str
     payload: bytes
+    deliveries: int = 1
+    """Workers that were given the message, this one included."""
 
     @property
     def submitted(self) -> float:

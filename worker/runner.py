@@ -37,13 +37,13 @@ from dgnet.generation.output.shards import (
     shards_of,
 )
 from dgnet.generation.upload.uploading import take_destination, upload
-from dgnet.jobs.connection import REDIS_ERRORS
 from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult
 from dgnet.jobs.errors import BadJob, JobError
-from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.jobs.generation.errors import GenerationError, UnreadableRecord, UploadError
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.generation.jobs import GenerationTask
 from dgnet.jobs.generation.records import free_storage
+from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings
 from dgnet.jobs.tasks import cancel_and_wait
@@ -57,6 +57,7 @@ from dgnet.worker.device import DeviceClosed, DeviceThread
 from dgnet.worker.explanations import code_and_message
 from dgnet.worker.handlers import run_canary
 from dgnet.worker.open_jobs import OpenJob, OpenJobs, OtherNetworks
+from dgnet.worker.releases import is_newer
 from dgnet.worker.task_store import Order, TaskStore
 
 _log = logging.getLogger(__name__)
@@ -133,6 +134,11 @@ class GenerationRunner:
                 raise LeaveToOthers("the worker stops") from None
         except (FolderBusy, DeviceClosed) as error:
             raise LeaveToOthers(str(error)) from error
+        except UnreadableRecord as error:
+            workers = await self._task_store.workers()
+            if any(worker.ready and is_newer(worker.release) for worker in workers):
+                raise LeaveToOthers(f"{error}; a worker of a newer release is there") from error
+            raise
         except OtherNetworks as error:
             await self._leave_to_fitting_workers(task, error)
         except Exception as error:
@@ -316,7 +322,10 @@ class GenerationRunner:
         )
 
     async def _fail(self, task: GenerationTask, error: Exception) -> None:
-        """Let the job fail, unless this task is stale or the device is to blame."""
+        """Let the job fail, unless this task is stale or the device is to blame.
+
+        What nobody foresaw is raised again: another worker may do better.
+        """
         if await self._task_store.order(task) is None:
             return
         code, message = code_and_message(error, self._storage.data_root)
@@ -326,6 +335,7 @@ class GenerationRunner:
             except Exception as canary_error:
                 broken = DeviceBroken(f"the device failed a bulk batch ({error!r}) and its check")
                 raise broken from canary_error
+            raise error
         is_expected = isinstance(error, (GenerationError, BadJob, UploadError))
         _log.error(
             "job %s, %s %d: %s", task.job_id, task.step, task.number, message,

@@ -1,0 +1,167 @@
+"""A message that surprises a worker never holds its lane.
+
+A fault is put at every await of the code between claim and acknowledgement, and in the tasks
+around it, one after the other; after each the next job is served within two leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgpack  # pyright: ignore[reportMissingTypeStubs]
+import pytest
+from redis.asyncio import Redis
+
+import dgnet.jobs.combining
+import dgnet.worker.attempts
+import dgnet.worker.batcher
+import dgnet.worker.claiming
+import dgnet.worker.device
+import dgnet.worker.handlers
+import dgnet.worker.heartbeat
+import dgnet.worker.leases
+from dgnet.jobs.client import JobClient
+from dgnet.jobs.codec import VERSION
+from dgnet.jobs.connection import connect
+from dgnet.jobs.errors import JobFailed, PoisonJob
+from dgnet.jobs.keys import GROUP, LANES, Keys
+from tests.redis_server import RedisServer
+from tests.worker.awaits import Faults, Place, install, places_of
+from tests.worker.fakes import FakePredictor, embed_job, swap_job
+from tests.worker.harness import queue_settings, ready_workers, running_worker, until
+
+LEASE_SECONDS = 1.0
+SETTINGS = queue_settings(lease_seconds=LEASE_SECONDS, max_deliveries=2, heartbeat_ttl_seconds=2.0)
+MODULES = [
+    dgnet.worker.attempts, dgnet.worker.batcher, dgnet.worker.claiming, dgnet.jobs.combining, dgnet.worker.device,
+    dgnet.worker.handlers, dgnet.worker.heartbeat, dgnet.worker.leases,
+]  # fmt: skip
+PLACES = [place for module in MODULES for place in places_of(module)]
+
+# Passed only when a worker ends, or by other kinds of work than this test does; with the reason.
+ELSEWHERE = {
+    "Attempts.drain": "a worker ends",
+    "Attempts.abandon": "a worker ends",
+    "Heartbeat.withdraw": "a worker ends",
+    "LaneClaims.run:asyncio.sleep": "Redis is away",
+    "Attempts._insist:asyncio.sleep": "Redis is away",
+    "Attempts._work_on_task:self._bulk": "generation jobs, in generation/test_surprises",
+    "Attempts._work_on_task:self._insist": "generation jobs, in generation/test_surprises",
+    "Attempts._give_up:self._bulk": "generation jobs, in generation/test_surprises",
+    "JobHandler.handle:self._bulk": "data sets, in generation/test_surprises",
+    "Attempts._attempt:self._put_back": "bulk work elsewhere, below",
+    "Attempts._put_back": "bulk work elsewhere, below",
+    "LeasedQueue.put_back": "bulk work elsewhere, below",
+    "LaneClaims._isolate": "suspects, in test_crashes",
+    "LeasedQueue.forget_consumers": "every ten minutes",
+    "LaneClaims._claim_some:self._queue.forget": "every ten minutes",
+    "LaneClaims._take_over:self._taken_over": "workers that are lost, in test_crashes",
+    "MicroBatcher._blame": "a job that fails on the device, in test_batcher",
+    "MicroBatcher._serve_batch:self._blame": "a job that fails on the device, in test_batcher",
+    "MicroBatcher._serve_batch:self._serve_batch": "a batch that fails, in test_batcher",
+    "Combiner._send:self._send": "a refused trip, below",
+}
+LONG = ("Attempts.keep_leases:self._queue", "LeasedQueue.renew")
+"""Passed only if a job takes longer than a third of a lease."""
+
+
+class Surprise(Exception):
+    """What nobody foresaw."""
+
+
+def is_elsewhere(place: Place) -> bool:
+    return any(f"{place.function}:{place.text}".startswith(name) for name in ELSEWHERE)
+
+
+@pytest.fixture(scope="module")
+def faults() -> Iterator[Faults]:
+    armed = Faults()
+    restore = install(MODULES, armed)
+    yield armed
+    restore()
+
+
+@pytest.fixture(autouse=True)
+def disarmed(faults: Faults) -> Iterator[None]:
+    yield
+    faults.disarm()
+
+
+@asynccontextmanager
+async def client_of(server: RedisServer) -> AsyncGenerator[tuple[JobClient, Redis]]:
+    redis = connect(server.url)
+    async with JobClient.from_url(server.url, SETTINGS) as client:
+        yield client, redis
+    await redis.aclose()
+
+
+def faults_to_try() -> list[Any]:
+    cases: list[Any] = []
+    for place in PLACES:
+        if is_elsewhere(place):
+            continue
+        cases.append(pytest.param(place, Surprise, True, id=f"{place}-instead"))
+        if place.module == "dgnet.commands.worker.leases":
+            cases.append(pytest.param(place, Surprise, False, id=f"{place}-after"))
+        else:  # as if somebody ended the task there
+            cases.append(pytest.param(place, asyncio.CancelledError, True, id=f"{place}-cancelled"))
+    return cases
+
+
+@pytest.mark.parametrize(("place", "kind", "before"), faults_to_try())
+async def test_after_a_fault_at_any_await_the_next_job_is_served_within_two_leases(
+    server: RedisServer, faults: Faults, place: Place, kind: type[BaseException], before: bool
+) -> None:
+    slow = 0.5 if f"{place.function}:{place.text}".startswith(LONG) else 0.0
+    async with client_of(server) as (client, redis):
+        faults.arm(place, lambda: kind("nobody foresaw this"), times=1, before=before)
+        async with running_worker(redis, FakePredictor(seconds_per_batch=slow), SETTINGS):
+            await until(lambda: _ready(client))
+            victims = [await client.submit(swap_job()), await client.submit(embed_job(7, 8))]
+            await _queue_what_nobody_can_read(redis)
+            await until(lambda: faults.fired == 1)
+            begun = time.monotonic()
+            await until(lambda: _ready(client))
+            job_id = await client.submit(swap_job(40, 60))
+            assert await client.wait(job_id, timeout_seconds=2 * LEASE_SECONDS)
+            assert time.monotonic() - begun < 2 * LEASE_SECONDS
+            for victim in victims:  # the fault came once: they end well, or with a reason
+                with contextlib.suppress(JobFailed, PoisonJob):
+                    assert await client.wait(victim, timeout_seconds=30)
+            await until(lambda: _nothing_is_left(client, redis))
+
+
+def test_every_await_is_tried_or_has_a_reason_why_not(faults: Faults) -> None:
+    named = {name for name in ELSEWHERE if any(
+        f"{p.function}:{p.text}".startswith(name) for p in PLACES
+    )}  # fmt: skip
+    assert named == set(ELSEWHERE)  # none is left over from code that is gone
+
+
+async def _ready(client: JobClient) -> bool:
+    return await ready_workers(client) == 1
+
+
+async def _queue_what_nobody_can_read(redis: Redis) -> None:
+    """A message that is none, a task that is none, and a job of a release to come."""
+    keys = Keys(SETTINGS.key_prefix)
+    newer = msgpack.packb({"v": VERSION + 1, "kind": "swap"})  # pyright: ignore[reportUnknownMemberType]
+    for kind, data in (("swap", b"garbage"), ("generation", b"garbage"), ("swap", newer)):
+        fields = {"job": f"strange-{kind}", "kind": kind, "reply": "", "data": data}
+        await redis.xadd(keys.lane("bulk" if kind == "generation" else "small"), fields)  # pyright: ignore[reportArgumentType]
+
+
+async def _nothing_is_left(client: JobClient, redis: Redis) -> bool:
+    """Neither in the lanes nor in anybody's hands."""
+    keys = Keys(SETTINGS.key_prefix)
+    for lane in LANES:
+        if await client.depth(lane):
+            return False
+        if (await redis.xpending(keys.lane(lane), GROUP))["pending"]:
+            return False
+    return True
