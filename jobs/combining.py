@@ -57,7 +57,10 @@ class Combiner(Generic[ItemT, AnswerT]):
             # A caller that has gone away no longer wants its item sent.
             wanted = [(item, answer) for item, answer in taken if not answer.done()]
             if wanted:
-                await self._send(wanted)
+                try:
+                    await self._send(wanted)
+                finally:  # whatever ended the trip: nobody may wait for ever
+                    self._fail(wanted, RuntimeError("the trip was ended before its answer"))
 
     async def _send(self, wanted: list[tuple[ItemT, asyncio.Future[AnswerT]]]) -> None:
         try:
@@ -69,9 +72,6 @@ class Combiner(Generic[ItemT, AnswerT]):
                     await self._send([one])
                 return
             self._fail(wanted, error)
-        except BaseException:  # the task was ended: nobody may wait for ever
-            self._fail(wanted, RuntimeError("the trip of this call was ended before its answer"))
-            raise
         else:
             for (_, future), answer in pairs:
                 if not future.done():

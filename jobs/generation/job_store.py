@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
@@ -47,8 +48,11 @@ from dgnet.jobs.generation.records import (
 from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, RESUME, SUBMIT
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.keys import Keys
+from dgnet.jobs.outages import is_outage
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.storage import StorageSettings, job_folder
+
+_log = logging.getLogger(__name__)
 
 IDEMPOTENCY_SECONDS = 86_400
 TOMBSTONE_SECONDS = 86_400
@@ -93,6 +97,8 @@ class JobStore:
             found = await self._read([job_id] if is_job_id(job_id) else [])
         if not found:
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
+        if found[0] is None:
+            raise JobFailed(f"the record of {job_id} is damaged; delete the job, submit it anew")
         return found[0]
 
     async def list(self, *, limit: int = 100, before: float | None = None) -> list[GenerationJob]:
@@ -105,7 +111,8 @@ class JobStore:
                     self._keys.generations, latest, "-inf", start=0, num=limit
                 ),
             )
-            return await self._read([member.decode() for member in members])
+            found = await self._read([member.decode() for member in members])
+        return [job for job in found if job is not None]
 
     async def cancel(self, job_id: str) -> GenerationJob:
         """Stop within a batch; what is published stays. Raises UnknownJob, WrongState."""
@@ -237,19 +244,20 @@ class JobStore:
             raise UnknownJob(f"no generation job {job_id!r} is known")
         return state
 
-    async def _read(self, job_ids: list[str]) -> list[GenerationJob]:
-        """Those of the jobs that there are."""
+    async def _read(self, job_ids: list[str]) -> list[GenerationJob | None]:
+        """Those of the jobs that there are; None for one whose record cannot be read."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.time()  # pyright: ignore[reportUnknownMemberType]
         for job_id in job_ids:
             pipeline.hgetall(self._keys.generation(job_id))
-        seconds, *records = await pipeline.execute()
-        found: list[GenerationJob] = []
+        seconds, *records = await pipeline.execute(raise_on_error=False)
+        for reply in (seconds, *records):
+            if isinstance(reply, Exception) and is_outage(reply):
+                raise reply
+        found: list[GenerationJob | None] = []
         for job_id, record in zip(job_ids, records, strict=True):
-            fields = text_fields(record)
-            if "spec" in fields:
-                spec = cast("dict[str, Any]", json.loads(fields["spec"]))
-                found.append(job_of(job_id, fields, spec=spec, now=float(seconds[0])))
+            if isinstance(record, Exception) or "spec" in text_fields(record):
+                found.append(_job_in(job_id, record, now=float(seconds[0])))
             else:  # its record ran out
                 await self._redis.zrem(self._keys.generations, job_id)
         return found
@@ -266,6 +274,23 @@ class JobStore:
             f"{self._settings.bulk_lane_depth}; try again later",
             retry_after_seconds=FULL_RETRY_SECONDS,
         )
+
+
+def _job_in(job_id: str, record: Any, *, now: float) -> GenerationJob | None:
+    """The job of a record; None for a damaged one, which must not hide the others."""
+    if not isinstance(record, dict):
+        _log.error("the record of %s is of the wrong type: %r", job_id, record)
+        return None
+    fields = text_fields(record)
+    try:
+        spec = json.loads(fields["spec"])
+    except ValueError:  # its worker says so, too
+        spec = {}
+    try:
+        return job_of(job_id, fields, spec=spec if isinstance(spec, dict) else {}, now=now)
+    except (KeyError, ValueError):
+        _log.exception("the record of %s is damaged", job_id)
+        return None
 
 
 @contextmanager

@@ -71,7 +71,10 @@ async def change(
 def text_fields(reply: Any) -> dict[str, str]:
     """A hash or a stream entry as text."""
     pairs = cast("dict[bytes, bytes]", reply)
-    return {name.decode(): value.decode() for name, value in pairs.items()}
+    return {
+        name.decode(errors="replace"): value.decode(errors="replace")
+        for name, value in pairs.items()
+    }
 
 
 def job_of(job_id: str, fields: Fields, *, spec: dict[str, Any], now: float) -> GenerationJob:

@@ -21,7 +21,7 @@ from dgnet.worker.main import Worker
 from tests.worker.fakes import FakePredictor
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 12.0  # a busy machine is slow; a condition that comes true is never waited for
+PATIENCE_SECONDS = 60.0  # a busy machine is slow; a condition that comes true is never waited for
 
 Connect = Callable[[], Redis]
 

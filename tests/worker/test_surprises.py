@@ -28,12 +28,19 @@ import dgnet.worker.leases
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import VERSION
 from dgnet.jobs.connection import connect
+from dgnet.jobs.contract import DatasetCheckJob
 from dgnet.jobs.errors import JobFailed, PoisonJob
 from dgnet.jobs.keys import GROUP, LANES, Keys
+from dgnet.jobs.settings import WorkerSettings
+from dgnet.jobs.tasks import TaskKeepsEnding
+from dgnet.worker.main import Worker
 from tests.redis_server import RedisServer
 from tests.worker.awaits import Faults, Place, install, places_of
 from tests.worker.fakes import FakePredictor, embed_job, swap_job
 from tests.worker.harness import queue_settings, ready_workers, running_worker, until
+
+# A fault comes instead of what is awaited, and redis-py wraps its coroutines.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 
 LEASE_SECONDS = 1.0
 SETTINGS = queue_settings(lease_seconds=LEASE_SECONDS, max_deliveries=2, heartbeat_ttl_seconds=2.0)
@@ -118,11 +125,22 @@ async def test_after_a_fault_at_any_await_the_next_job_is_served_within_two_leas
     server: RedisServer, faults: Faults, place: Place, kind: type[BaseException], before: bool
 ) -> None:
     slow = 0.5 if f"{place.function}:{place.text}".startswith(LONG) else 0.0
-    async with client_of(server) as (client, redis):
+    # The client has trips, too, and the canary is the device's first call.
+    is_shared = place.module in ("dgnet.jobs.combining", "dgnet.commands.worker.device")
+    predictor = FakePredictor(seconds_per_batch=slow, open_gate=not is_shared)
+
+    def arm() -> None:
         faults.arm(place, lambda: kind("nobody foresaw this"), times=1, before=before)
-        async with running_worker(redis, FakePredictor(seconds_per_batch=slow), SETTINGS):
+
+    async with client_of(server) as (client, redis):
+        if not is_shared:
+            arm()
+        async with running_worker(redis, predictor, SETTINGS):
             await until(lambda: _ready(client))
             victims = [await client.submit(swap_job()), await client.submit(embed_job(7, 8))]
+            if is_shared:
+                arm()
+                predictor.gate.set()
             await _queue_what_nobody_can_read(redis)
             await until(lambda: faults.fired == 1)
             begun = time.monotonic()
@@ -141,6 +159,83 @@ def test_every_await_is_tried_or_has_a_reason_why_not(faults: Faults) -> None:
         f"{p.function}:{p.text}".startswith(name) for p in PLACES
     )}  # fmt: skip
     assert named == set(ELSEWHERE)  # none is left over from code that is gone
+
+
+async def test_a_worker_without_bulk_work_leaves_it_and_goes_on(server: RedisServer) -> None:
+    async with (
+        client_of(server) as (client, redis),
+        running_worker(redis, FakePredictor(), SETTINGS),
+    ):
+        await until(lambda: _ready(client))
+        await client.submit(DatasetCheckJob(folder="people"), lane="bulk")
+        for _ in range(3):
+            job_id = await client.submit(swap_job(), lane="bulk")
+            assert await client.wait(job_id, timeout_seconds=2 * LEASE_SECONDS)
+
+
+async def test_a_record_of_the_wrong_type_harms_nobody(server: RedisServer) -> None:
+    """Jobs that finish together share a script, which such a record ends."""
+    keys = Keys(SETTINGS.key_prefix)
+    predictor = FakePredictor(open_gate=False)
+    async with client_of(server) as (client, redis), running_worker(redis, predictor, SETTINGS):
+        await until(lambda: _ready(client))
+        jobs = [await client.submit(swap_job()) for _ in range(8)]
+        await redis.delete(keys.record(jobs[3]))
+        await redis.lpush(keys.record(jobs[3]), "no record")  # pyright: ignore
+        predictor.gate.set()
+        for job_id in jobs[:3] + jobs[4:]:
+            assert await client.wait(job_id, timeout_seconds=2 * LEASE_SECONDS)
+        await until(lambda: _nothing_is_left(client, redis))
+
+
+async def test_a_result_that_cannot_be_packed_is_tried_elsewhere_and_given_up(
+    server: RedisServer,
+) -> None:
+    """The reason tells its owner nothing of what went on inside."""
+    predictor = FakePredictor()
+    async with client_of(server) as (client, redis), running_worker(redis, predictor, SETTINGS):
+        await until(lambda: _ready(client))
+        predictor.model_version = "\ud800"  # no text that can be encoded
+        job_id = await client.submit(swap_job())
+        with pytest.raises(
+            PoisonJob, match=r"2 workers tried the job .* UnicodeEncodeError; their"
+        ):
+            await client.wait(job_id, timeout_seconds=10 * LEASE_SECONDS)
+        await until(lambda: _nothing_is_left(client, redis))
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "leases", "claims of the small lane", "batcher"])
+async def test_a_background_task_that_is_killed_is_begun_anew(
+    server: RedisServer, name: str
+) -> None:
+    predictor = FakePredictor(open_gate=False)
+    async with client_of(server) as (client, redis), running_worker(redis, predictor, SETTINGS):
+        await until(lambda: _ready(client))
+        job_id = await client.submit(swap_job())
+        await until(lambda: len(predictor.batches) == 3)  # it is on the device
+        [task] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        task.cancel()
+        await until(task.done)
+        predictor.gate.set()
+        assert await client.wait(job_id, timeout_seconds=4 * LEASE_SECONDS)
+        await asyncio.sleep(1.5 * SETTINGS.heartbeat_ttl_seconds)
+        assert await ready_workers(client) == 1
+        assert await client.wait(await client.submit(swap_job()), timeout_seconds=LEASE_SECONDS)
+
+
+async def test_a_worker_whose_task_does_not_stay_alive_says_why_and_ends(
+    server: RedisServer, faults: Faults
+) -> None:
+    [place] = [
+        p
+        for p in PLACES
+        if str(p).startswith("dgnet.commands.worker.heartbeat:Heartbeat.run:self._beat")
+    ]
+    async with client_of(server) as (_, redis):
+        faults.arm(place, lambda: Surprise("nobody foresaw this"), times=1000, before=True)
+        worker = Worker(redis, FakePredictor(), SETTINGS, WorkerSettings())
+        with pytest.raises(TaskKeepsEnding, match=r"'heartbeat' ended 6 times .* by Surprise"):
+            await worker.run()
 
 
 async def _ready(client: JobClient) -> bool:
