@@ -16,11 +16,9 @@ from redis.asyncio import (
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
-from dgnet.jobs.errors import QueueUnavailable
 from dgnet.jobs.outages import REDIS_ERRORS as REDIS_ERRORS  # for those who talk to Redis
 from dgnet.jobs.outages import lost_connections_told
 
-RETRY_AFTER_SECONDS = 2.0
 # Longest a read may block on the server; must stay well below the socket's timeout.
 BLOCK_SECONDS = 1.0
 _SOCKET_TIMEOUT_SECONDS = 5.0
@@ -104,14 +102,6 @@ async def run_script(
     """One EVAL; see scripts.py for why the text travels each time."""
     evaluate = cast("Callable[..., Awaitable[Any]]", redis.eval)  # typed for sync and async at once
     return await evaluate(script, len(keys), *keys, *arguments)
-
-
-def unavailable(error: BaseException) -> QueueUnavailable:
-    """The error a client may see; the cause goes to the log by chaining."""
-    return QueueUnavailable(
-        f"the queue does not answer ({type(error).__name__}); try again shortly",
-        retry_after_seconds=RETRY_AFTER_SECONDS,
-    )
 
 
 def stream_entries(reply: Any) -> list[tuple[str, Entry]]:

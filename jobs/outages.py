@@ -8,9 +8,11 @@ is about what was asked, and would come again for ever.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from redis.exceptions import (
     ConnectionError,
@@ -22,6 +24,12 @@ from redis.exceptions import (
     ResponseError,
     TimeoutError,
 )
+
+from dgnet.jobs.errors import QueueUnavailable
+
+T = TypeVar("T")
+
+RETRY_AFTER_SECONDS = 2.0
 
 REDIS_ERRORS = (RedisError, OSError)
 """Whatever a command may raise: an outage, or a refusal of what was asked."""
@@ -55,3 +63,45 @@ def lost_connections_told() -> Generator[None]:
         yield
     except (RuntimeError, EOFError) as error:
         raise ConnectionError(f"the connection to Redis is lost: {error}") from error
+
+
+async def answered_within(seconds: float, asked: Awaitable[T]) -> T:
+    """What Redis answers; raises TimeoutError where it is silent for so long.
+
+    Requests have no time for a connection's own, longer patience.
+    """
+    task = asyncio.ensure_future(asked)
+    try:
+        done, _ = await asyncio.wait([task], timeout=seconds)
+        if not done:  # perhaps the answer is here, and our own loop was late
+            done, _ = await asyncio.wait([task], timeout=seconds / 10)
+    finally:
+        if not task.done():
+            task.add_done_callback(_drop)
+            task.cancel()
+    if not done:
+        raise TimeoutError(f"Redis was silent for {seconds:g} s")
+    return task.result()
+
+
+def unavailable(error: BaseException) -> QueueUnavailable:
+    """The error a client may see; the cause goes to the log by chaining."""
+    does = "takes nothing now" if isinstance(error, ResponseError) else "does not answer"
+    return QueueUnavailable(
+        f"the queue {does} ({type(error).__name__}); try again shortly",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
+
+
+async def asked_for_a_request(seconds: float, asked: Awaitable[T]) -> T:
+    """`answered_within`, with QueueUnavailable for all that can go wrong."""
+    try:
+        return await answered_within(seconds, asked)
+    except REDIS_ERRORS as error:
+        raise unavailable(error) from error
+
+
+def _drop(task: asyncio.Future[Any]) -> None:
+    """Nobody waits for it any more, whatever it ends by."""
+    if not task.cancelled():
+        task.exception()

@@ -12,13 +12,12 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
-from dgnet.jobs.connection import BLOCK_SECONDS, REDIS_ERRORS, stream_entries, unavailable
+from dgnet.jobs.connection import BLOCK_SECONDS, stream_entries
 from dgnet.jobs.errors import (
     BadJob,
     IdempotencyConflict,
@@ -35,6 +34,7 @@ from dgnet.jobs.generation.records import (
     change,
     event_of,
     free_storage,
+    has_storage,
     is_final,
     is_job_id,
     job_of,
@@ -48,9 +48,11 @@ from dgnet.jobs.generation.records import (
 from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, RESUME, SUBMIT
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.keys import Keys
-from dgnet.jobs.outages import is_outage
+from dgnet.jobs.outages import asked_for_a_request, is_outage
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.storage import StorageSettings, job_folder
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +95,7 @@ class JobStore:
 
     async def get(self, job_id: str) -> GenerationJob:
         """Raises UnknownJob."""
-        with _talking():
-            found = await self._read([job_id] if is_job_id(job_id) else [])
+        found = await self._ask(self._read([job_id] if is_job_id(job_id) else []))
         if not found:
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
         if found[0] is None:
@@ -104,14 +105,11 @@ class JobStore:
     async def list(self, *, limit: int = 100, before: float | None = None) -> list[GenerationJob]:
         """Newest first; `before` takes those created before that time."""
         latest = "+inf" if before is None else f"({before:.3f}"
-        with _talking():
-            members = cast(
-                "list[bytes]",
-                await self._redis.zrevrangebyscore(  # pyright: ignore[reportUnknownMemberType]
-                    self._keys.generations, latest, "-inf", start=0, num=limit
-                ),
-            )
-            found = await self._read([member.decode() for member in members])
+        reply: Any = self._redis.zrevrangebyscore(  # pyright: ignore[reportUnknownMemberType]
+            self._keys.generations, latest, "-inf", start=0, num=limit
+        )
+        members = cast("list[bytes]", await self._ask(reply))
+        found = await self._ask(self._read([member.decode() for member in members]))
         return [job for job in found if job is not None]
 
     async def cancel(self, job_id: str) -> GenerationJob:
@@ -140,7 +138,8 @@ class JobStore:
     async def delete(self, job_id: str) -> None:
         """Forget a job and free what it made; nothing happens if there is none."""
         if is_job_id(job_id):
-            await self._change(job_id, DELETE, TOMBSTONE_SECONDS)
+            has_files = await asyncio.to_thread(has_storage, self._storage, job_id)
+            await self._change(job_id, DELETE, TOMBSTONE_SECONDS, int(has_files))
             await asyncio.to_thread(free_storage, self._storage, job_id)
 
     async def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
@@ -150,10 +149,8 @@ class JobStore:
         stream, last = self._keys.generation(job_id, "events"), _checked_event_id(after)
         spec = (await self.get(job_id)).spec
         while True:
-            with _talking():
-                reply = await self._redis.xread(
-                    {stream: last}, count=100, block=int(BLOCK_SECONDS * 1000)
-                )
+            news = self._redis.xread({stream: last}, count=100, block=int(BLOCK_SECONDS * 1000))
+            reply = await self._ask(news, more_seconds=BLOCK_SECONDS)
             event = None
             for _, entry in stream_entries(reply):
                 event = event_of(job_id, entry, spec)
@@ -166,9 +163,8 @@ class JobStore:
     async def expire_finished(self) -> int:
         """Remove what ended longer ago than the retention time; how many jobs that were."""
         retention = self._storage.job_retention_seconds
-        with _talking():
-            reply: Any = await self._redis.zrange(self._keys.generations, 0, -1)  # pyright: ignore[reportUnknownMemberType]
-            members = cast("list[bytes]", reply)
+        reply: Any = self._redis.zrange(self._keys.generations, 0, -1)  # pyright: ignore[reportUnknownMemberType]
+        members = cast("list[bytes]", await self._ask(reply))
         expired = 0
         for job_id in [member.decode() for member in members]:
             arguments = (retention, int(max(retention, TOMBSTONE_SECONDS)))
@@ -203,11 +199,12 @@ class JobStore:
         if idempotency_key is not None:
             more_keys = [self._keys.idempotency(_digest(idempotency_key))]
         bound = self._settings.bulk_lane_depth
-        with _talking():
-            kind, what = await change(
+        kind, what = await self._ask(
+            change(
                 self._redis, self._keys, SUBMIT, job_id, new_epoch(),
                 spec, created, bound, value, IDEMPOTENCY_SECONDS, more_keys=more_keys,
-            )  # fmt: skip
+            )
+        )  # fmt: skip
         if kind == b"full":
             raise self._full(int(what))
         if kind != b"same":
@@ -235,8 +232,9 @@ class JobStore:
     async def _change(self, job_id: str, script: str, *arguments: str | int | float) -> Any:
         if not is_job_id(job_id):
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
-        with _talking():
-            answer = await change(self._redis, self._keys, script, job_id, new_epoch(), *arguments)
+        answer = await self._ask(
+            change(self._redis, self._keys, script, job_id, new_epoch(), *arguments)
+        )
         if not isinstance(answer, bytes):
             return answer
         state = answer.decode()
@@ -262,6 +260,10 @@ class JobStore:
                 await self._redis.zrem(self._keys.generations, job_id)
         return found
 
+    async def _ask(self, asked: Awaitable[T], *, more_seconds: float = 0.0) -> T:
+        """Commands on behalf of a request, some of which may take `more_seconds`."""
+        return await asked_for_a_request(self._settings.outage_seconds + more_seconds, asked)
+
     async def _is_at_an_end(self, job_id: str) -> bool:
         try:
             return is_final(await self.get(job_id))
@@ -283,23 +285,15 @@ def _job_in(job_id: str, record: Any, *, now: float) -> GenerationJob | None:
         return None
     fields = text_fields(record)
     try:
-        spec = json.loads(fields["spec"])
+        spec: Any = json.loads(fields["spec"])
     except ValueError:  # its worker says so, too
-        spec = {}
+        spec = None
+    known = cast("dict[str, Any]", spec) if isinstance(spec, dict) else {}
     try:
-        return job_of(job_id, fields, spec=spec if isinstance(spec, dict) else {}, now=now)
+        return job_of(job_id, fields, spec=known, now=now)
     except (KeyError, ValueError):
         _log.exception("the record of %s is damaged", job_id)
         return None
-
-
-@contextmanager
-def _talking() -> Generator[None]:
-    """Around commands on behalf of a request."""
-    try:
-        yield
-    except REDIS_ERRORS as error:
-        raise unavailable(error) from error
 
 
 def _checked_event_id(event_id: str | None) -> str:

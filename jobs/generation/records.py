@@ -191,6 +191,12 @@ def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec,
         raise BadJob(f"the request of {job_id} is damaged; submit the job anew") from error
 
 
+def has_storage(storage: StorageSettings, job_id: str) -> bool:
+    """Whether the job has files, be it only its request."""
+    root = storage.data_root
+    return job_folder(root, job_id).exists() or request_file(root, job_id).exists()
+
+
 def free_storage(storage: StorageSettings, job_id: str) -> None:
     """Remove what a job made, and then its request. May be repeated."""
     folder = job_folder(storage.data_root, job_id)

@@ -181,11 +181,8 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
     """Functions and methods whose text is the module's own."""
     for value in vars(module).values():
         members = vars(value).values() if inspect.isclass(value) else [value]
-        for member in cast("list[Any]", list(members)):
-            if isinstance(member, (classmethod, staticmethod)):
-                member = member.__func__
-            if isinstance(member, property):
-                member = member.fget
+        for found in list(members):
+            member: Any = getattr(found, "__func__", None) or getattr(found, "fget", None) or found
             if isinstance(member, types.FunctionType) and member.__code__.co_filename == (
                 module.__file__
             ):

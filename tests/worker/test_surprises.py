@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 from redis.asyncio import Redis
 
@@ -26,7 +25,7 @@ import dgnet.worker.handlers
 import dgnet.worker.heartbeat
 import dgnet.worker.leases
 from dgnet.jobs.client import JobClient
-from dgnet.jobs.codec import VERSION
+from dgnet.jobs.codec import VERSION, encode_job
 from dgnet.jobs.connection import connect
 from dgnet.jobs.contract import DatasetCheckJob
 from dgnet.jobs.errors import JobFailed, PoisonJob
@@ -75,6 +74,9 @@ ELSEWHERE = {
 }
 LONG = ("Attempts.keep_leases:self._queue", "LeasedQueue.renew")
 """Passed only if a job takes longer than a third of a lease."""
+
+
+_VERSION, _NEXT_VERSION = (b"\xa1v" + bytes([number]) for number in (VERSION, VERSION + 1))
 
 
 class Surprise(Exception):
@@ -245,9 +247,9 @@ async def _ready(client: JobClient) -> bool:
 async def _queue_what_nobody_can_read(redis: Redis) -> None:
     """A message that is none, a task that is none, and a job of a release to come."""
     keys = Keys(SETTINGS.key_prefix)
-    newer = msgpack.packb({"v": VERSION + 1, "kind": "swap"})  # pyright: ignore[reportUnknownMemberType]
+    newer = encode_job(swap_job()).replace(_VERSION, _NEXT_VERSION)
     for kind, data in (("swap", b"garbage"), ("generation", b"garbage"), ("swap", newer)):
-        fields = {"job": f"strange-{kind}", "kind": kind, "reply": "", "data": data}
+        fields: Any = {"job": f"strange-{kind}", "kind": kind, "reply": "", "data": data}
         await redis.xadd(keys.lane("bulk" if kind == "generation" else "small"), fields)  # pyright: ignore[reportArgumentType]
 
 
