@@ -7,6 +7,7 @@ of the bulk lane one message at a time, side by side: the device serves small ba
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -20,7 +21,8 @@ from redis.asyncio import Redis
 
 from dgnet.jobs.connection import connect
 from dgnet.jobs.contract import Lane, WorkerInfo
-from dgnet.jobs.keys import LANES
+from dgnet.jobs.keys import LANES, Keys
+from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.tasks import Background, TaskKeepsEnding
 from dgnet.worker.attempts import Attempts
@@ -30,8 +32,11 @@ from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
+from dgnet.worker.requirements import shortcomings
 
 _log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_SECONDS = 1.0  # whether Redis suits by now
 
 
 class Worker:
@@ -50,6 +55,7 @@ class Worker:
     ) -> None:
         """`bulk` makes data sets on the same `device`; without it such work is left to others."""
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._redis = redis
         self._predictor = predictor
         self._settings = settings
         self._shutdown_seconds = worker_settings.shutdown_seconds
@@ -105,6 +111,7 @@ class Worker:
             background.start("bulk upkeep", self._bulk.maintain)
         try:
             await self._device.run(lambda: run_canary(self._predictor))
+            await self._until_redis_suits()
             self._heartbeat.announce(ready=True)
             _log.info("worker %s is ready on %s", self.worker_id, self._predictor.device_name)
             await self._claim_until_stopped(background)
@@ -136,6 +143,26 @@ class Worker:
     @property
     def _stopping(self) -> bool:
         return self._stop_by is not None or self._attempts.broken is not None
+
+    async def _until_redis_suits(self) -> None:
+        """Until Redis has all that the queue needs; says once what it lacks, and looks again."""
+        told: list[str] = []
+        while not self._stopping:
+            try:
+                lacks = await shortcomings(self._redis, Keys(self._settings.key_prefix))
+            except REDIS_ERRORS as error:
+                lacks = [f"it is out of reach or takes nothing now ({error})"]
+            if not lacks:
+                return
+            if lacks != told:
+                _log.error(
+                    "worker %s is not ready, for Redis does not suit: %s; docs/queue.md says what "
+                    "it needs. It is looked at again", self.worker_id, "; ".join(lacks),
+                )  # fmt: skip
+                told = lacks
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                    await self._attempts.over.wait()
 
     def _fail(self, reason: TaskKeepsEnding) -> None:
         _log.error("worker %s ends: %s", self.worker_id, reason, exc_info=reason.__cause__)

@@ -292,13 +292,17 @@ class GenerationRunner:
         next_report = time.monotonic() + REPORT_SECONDS
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            with suppress(*REDIS_ERRORS):
+            try:
                 wanted = await self._task_store.is_current(task)
                 if wanted and made is not None and time.monotonic() >= next_report:
                     next_report = time.monotonic() + REPORT_SECONDS
                     wanted = await self._task_store.report(task, made())
                 if not wanted:
                     halt.set()
+            except REDIS_ERRORS:
+                pass  # it is looked at again
+            except Exception:
+                _log.exception("job %s: whether it is wanted was not to be seen", task.job_id)
 
     async def _in_thread(self, step: Callable[[], T]) -> T:
         return await self._thread.run(lambda: self._nicely(step))
