@@ -7,10 +7,12 @@ breaks sockets is tried on uvloop, too, whose transports fail in their own way.
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +20,13 @@ import uvloop
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, ReadOnlyError, ResponseError
 
+from dgnet.jobs import scripts
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import Outcome
 from dgnet.jobs.connection import connect
 from dgnet.jobs.contract import SwapResult
 from dgnet.jobs.errors import BadJob, QueueUnavailable, ResultExpired, UnknownJob
+from dgnet.jobs.generation import scripts as generation_scripts
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.outages import is_outage
 from dgnet.jobs.settings import QueueSettings
@@ -276,6 +280,46 @@ async def test_the_commands_that_are_tried_and_no_others_are_used(own_server: Re
         stats: Any = await redis.info("commandstats")
     used = {name.removeprefix("cmdstat_").partition("|")[0].upper() for name in stats}
     assert used - {"INFO", "CONFIG", "CLIENT", "SELECT", "SUBSCRIBE", "HELLO"} <= set(COMMANDS)
+
+
+def test_scripts_call_no_command_that_is_not_tried() -> None:
+    texts = [Path(str(module.__file__)).read_text() for module in (scripts, generation_scripts)]
+    called = {name for text in texts for name in re.findall(r"redis\.p?call\('(\w+)'", text)}
+    assert len(called) > 25
+    assert called <= set(COMMANDS)
+
+
+async def test_a_worker_with_a_wrong_password_says_so_and_is_ready_once_it_is_right(
+    own_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with redis_of(own_server.url) as redis, running_client(redis, SETTINGS) as client:
+        await _set_user(redis, "resetpass", ">other")
+        async with (
+            redis_of(_url_of_user(own_server)) as refused,
+            running_worker(refused, FakePredictor(), SETTINGS),
+        ):
+            await until(lambda: "Redis does not suit: it is out of reach" in caplog.text)
+            assert await client.workers() == []
+            await _set_user(redis, ">secret")
+            await until(lambda: _ready(client))
+            assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
+
+
+@pytest.mark.parametrize("name", ["queue-replies", "queue-results", "queue-pulse"])
+async def test_a_task_of_the_client_that_is_killed_is_begun_anew(
+    server: RedisServer, name: str
+) -> None:
+    predictor = FakePredictor(open_gate=False)
+    async with installed(server.url, predictor) as client:
+        job_id = await client.submit(swap_job())
+        waiting = asyncio.create_task(client.wait(job_id, timeout_seconds=30))
+        [task] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        task.cancel()
+        await until(task.done)
+        predictor.gate.set()
+        assert await waiting
+        await until(lambda: name in {task.get_name() for task in asyncio.all_tasks()})
+        assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
 
 
 async def test_uncollected_results_are_bounded_and_the_oldest_say_so(server: RedisServer) -> None:
