@@ -45,13 +45,17 @@ class LaneClaims:
         *,
         capacity: int,
         is_stopping: Callable[[], bool],
+        tell: Callable[[Lane, bool], None],
     ) -> None:
+        """`tell` hears when nothing is to be had for a lease, and when there is again."""
         self._lane: Lane = lane
         self._queue = queue
         self._attempts = attempts
         self._max_deliveries = settings.max_deliveries
         self._capacity = capacity
         self._is_stopping = is_stopping
+        self._tell = tell
+        self._lease_seconds = settings.lease_seconds
         self._group_exists = False
         # A tenth of a lease: what is lost is back within 1.1 leases.
         self._take_over_seconds = settings.lease_seconds / 10
@@ -61,14 +65,19 @@ class LaneClaims:
     async def run(self) -> None:
         """Claims until the worker stops."""
         backoff = 0.0
+        since: float | None = None  # nothing is to be had
         while not self._is_stopping():
             try:
                 await self._claim_some()
-                backoff = 0.0
+                backoff, since = 0.0, None
+                self._tell(self._lane, True)
             except REDIS_ERRORS as error:
                 # Redis is away, or came back empty and without our group.
                 _log.warning("no jobs to be had from the %s lane: %r", self._lane, error)
                 self._group_exists = False
+                since = time.monotonic() if since is None else since
+                if time.monotonic() - since > self._lease_seconds:
+                    self._tell(self._lane, False)
                 backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2 or 0.05)
                 await asyncio.sleep(backoff)
 

@@ -32,7 +32,7 @@ from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
-from dgnet.worker.requirements import shortcomings
+from dgnet.worker.requirements import dangers, shortcomings
 
 _log = logging.getLogger(__name__)
 
@@ -92,9 +92,11 @@ class Worker:
             lane: LaneClaims(
                 lane, self._queue, self._attempts, settings,
                 capacity=capacities[lane], is_stopping=lambda: self._stopping,
+                tell=self._hear_of_lane,
             )
             for lane in LANES
         }  # fmt: skip
+        self._barren: set[Lane] = set()  # lanes that Redis lets nothing be had from
         self._stop_by: float | None = None  # deadline by the monotonic clock, once stopping
         self._failure: TaskKeepsEnding | None = None
 
@@ -144,16 +146,24 @@ class Worker:
     def _stopping(self) -> bool:
         return self._stop_by is not None or self._attempts.broken is not None
 
+    def _hear_of_lane(self, lane: Lane, is_well: bool) -> None:
+        """A worker that can claim nothing, as when a permission was taken away, is not ready."""
+        if is_well == (lane in self._barren):
+            (self._barren.discard if is_well else self._barren.add)(lane)
+            self._heartbeat.announce(ready=not self._barren)
+
     async def _until_redis_suits(self) -> None:
         """Until Redis has all that the queue needs; says once what it lacks, and looks again."""
         told: list[str] = []
         while not self._stopping:
             try:
                 lacks = await shortcomings(self._redis, Keys(self._settings.key_prefix))
+                if not lacks:
+                    for danger in await dangers(self._redis):
+                        _log.warning("Redis suits, but %s", danger)
+                    return
             except REDIS_ERRORS as error:
                 lacks = [f"it is out of reach or takes nothing now ({error})"]
-            if not lacks:
-                return
             if lacks != told:
                 _log.error(
                     "worker %s is not ready, for Redis does not suit: %s; docs/queue.md says what "

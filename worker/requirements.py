@@ -65,13 +65,28 @@ async def shortcomings(redis: Redis, keys: Keys) -> list[str]:
     return await _too_old(redis) + found
 
 
-async def _too_old(redis: Redis) -> list[str]:
-    try:
-        about = cast("dict[str, Any]", await redis.info("server"))
-    except ResponseError:  # not allowed, and not needed
+async def dangers(redis: Redis) -> list[str]:
+    """What works and may lose work, in words."""
+    about = await _about(redis, "memory")
+    policy = str(about.get("maxmemory_policy", "noeviction"))
+    if not about.get("maxmemory") or policy == "noeviction":
         return []
-    version = str(about.get("redis_version", ""))
+    return [
+        f"its maxmemory-policy is {policy}: it throws queued work away when it is full; set "
+        "noeviction"
+    ]
+
+
+async def _too_old(redis: Redis) -> list[str]:
+    version = str((await _about(redis, "server")).get("redis_version", ""))
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if not numbers or numbers >= LEAST_VERSION:
         return []
     return [f"it is version {version}, expected {'.'.join(map(str, LEAST_VERSION))} or newer"]
+
+
+async def _about(redis: Redis, section: str) -> dict[str, Any]:
+    try:
+        return await redis.info(section)  # pyright: ignore[reportUnknownMemberType]
+    except ResponseError:  # not allowed, and not needed
+        return {}

@@ -28,7 +28,14 @@ from tests.redis_server import RedisServer, redis_server_binary
 from tests.service.fakes import encode, png
 from tests.service.problem import assert_problem
 from tests.worker.fakes import FAILS, HEIGHT, WIDTH, FakePredictor
-from tests.worker.harness import flush, queue_settings, ready_workers, running_worker, until
+from tests.worker.harness import (
+    flush,
+    limit_memory,
+    queue_settings,
+    ready_workers,
+    running_worker,
+    until,
+)
 
 # The fake model's composite has half of each color added: 100 // 2 + 60 // 2 = 80.
 APPEARANCE = png((100, 100, 100), WIDTH, HEIGHT)
@@ -216,13 +223,13 @@ async def test_a_redis_that_takes_nothing_is_not_ready(house: House) -> None:
     if house.redis is None:
         pytest.skip("the store inside the process is never full")
     redis = connect(house.redis.url)
-    await redis.config_set("maxmemory", "1")
+    await limit_memory(redis, 1)
     try:
         for response in (await house.http.get("/readyz"), await _ask_for_a_swap(house)):
             assert_problem(response, 503, "queue-unavailable")
             assert "takes nothing now" in response.json()["detail"]
     finally:
-        await redis.config_set("maxmemory", "0")
+        await limit_memory(redis, 0)
         await redis.aclose()
     await until(lambda: _has_status(house.http, 200))
     assert pixels(await _ask_for_a_swap(house)) == {80}

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -31,12 +31,13 @@ from dgnet.jobs.keys import Keys
 from dgnet.jobs.outages import is_outage
 from dgnet.jobs.settings import QueueSettings
 from dgnet.worker.leases import LeasedQueue
-from dgnet.worker.requirements import COMMANDS
+from dgnet.worker.requirements import COMMANDS, shortcomings
 from tests.redis_server import RedisServer, redis_server_binary
 from tests.tcp_proxy import Proxy
 from tests.worker.fakes import FakePredictor, embed_job, swap_job
 from tests.worker.harness import (
     entries,
+    limit_memory,
     queue_settings,
     ready_workers,
     running_client,
@@ -211,7 +212,7 @@ async def test_a_full_redis_is_not_ready_finishes_what_it_has_and_comes_back(
     async with redis_of(own_server.url) as redis, installed(own_server.url, predictor) as client:
         jobs = [await client.submit(swap_job()) for _ in range(3)]
         await until(lambda: len(predictor.batches) >= 3)
-        await redis.config_set("maxmemory", "1")
+        await limit_memory(redis, 1)
         with pytest.raises(QueueUnavailable, match="takes nothing now"):
             await client.check()
         with pytest.raises(QueueUnavailable, match="takes nothing now"):
@@ -220,7 +221,7 @@ async def test_a_full_redis_is_not_ready_finishes_what_it_has_and_comes_back(
         for job_id in jobs:  # what is there is finished, and makes room
             assert await client.wait(job_id, timeout_seconds=30)
         assert await client.depth("small") == 0
-        await redis.config_set("maxmemory", "0")
+        await limit_memory(redis, 0)
         await until(lambda: _ready(client))
         assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
 
@@ -271,15 +272,33 @@ async def test_a_worker_says_which_permission_it_lacks_and_is_ready_once_it_has_
 async def test_the_commands_that_are_tried_and_no_others_are_used(own_server: RedisServer) -> None:
     """As Redis counts them, those that scripts call included."""
     async with redis_of(own_server.url) as redis, installed(own_server.url) as client:
-        await redis.config_resetstat()
+        await cast("Any", redis).config_resetstat()
         jobs = [await client.submit(swap_job()), await client.submit(embed_job(1))]
         for job_id in jobs:
             assert await client.wait(job_id, timeout_seconds=30)
             assert (await client.status(job_id)).state == "done"
         await asyncio.sleep(1.5 * SETTINGS.poll_seconds)
-        stats: Any = await redis.info("commandstats")
+        stats = await cast("Any", redis).info("commandstats")
     used = {name.removeprefix("cmdstat_").partition("|")[0].upper() for name in stats}
     assert used - {"INFO", "CONFIG", "CLIENT", "SELECT", "SUBSCRIBE", "HELLO"} <= set(COMMANDS)
+
+
+async def test_a_worker_that_loses_a_permission_is_not_ready_until_it_has_it_again(
+    own_server: RedisServer,
+) -> None:
+    settings = queue_settings(lease_seconds=0.5)
+    async with redis_of(own_server.url) as redis, running_client(redis, settings) as client:
+        await _set_user(redis)
+        async with (
+            redis_of(_url_of_user(own_server)) as limited,
+            running_worker(limited, FakePredictor(), settings),
+        ):
+            await until(lambda: _ready(client))
+            await _set_user(redis, "-xreadgroup")
+            await until(lambda: _nobody_is_ready(client))
+            await _set_user(redis, "+xreadgroup")
+            await until(lambda: _ready(client))
+            assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
 
 
 def test_scripts_call_no_command_that_is_not_tried() -> None:
@@ -287,6 +306,31 @@ def test_scripts_call_no_command_that_is_not_tried() -> None:
     called = {name for text in texts for name in re.findall(r"redis\.p?call\('(\w+)'", text)}
     assert len(called) > 25
     assert called <= set(COMMANDS)
+
+
+async def test_a_redis_that_throws_work_away_is_warned_of(
+    own_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with redis_of(own_server.url) as redis:
+        await limit_memory(redis, 10**9)
+        await cast("Any", redis).config_set("maxmemory-policy", "allkeys-lru")
+        async with installed(own_server.url):
+            assert "its maxmemory-policy is allkeys-lru: it throws queued work away" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("version", "found"),
+    [("6.0.16", ["it is version 6.0.16, expected 6.2 or newer"]), ("6.2.0", []), ("7.2.4", [])],
+)
+async def test_a_redis_that_is_too_old_is_said_to_be(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, version: str, found: list[str]
+) -> None:
+    async def info(redis: Redis, section: str) -> dict[str, str]:
+        return {"redis_version": version}
+
+    monkeypatch.setattr(Redis, "info", info)
+    async with redis_of(server.url) as redis:
+        assert await shortcomings(redis, KEYS) == found
 
 
 async def test_a_worker_with_a_wrong_password_says_so_and_is_ready_once_it_is_right(
@@ -334,9 +378,9 @@ async def test_uncollected_results_are_bounded_and_the_oldest_say_so(server: Red
         kept = 2_000 // size
         assert await redis.zcard(KEYS.uncollected) == kept
         async with JobClient.from_url(server.url, settings) as other:
-            for ask in (other.status, lambda job: other.wait(job, timeout_seconds=5)):
+            for ask in (other.status(jobs[0]), other.wait(jobs[0], timeout_seconds=5)):
                 with pytest.raises(ResultExpired, match="expired: too many wait") as expired:
-                    await ask(jobs[0])
+                    await ask
                 assert expired.value.http_status == 410
         states = [await _state(client, job) for job in jobs]
         assert states.count("done") == kept
@@ -378,6 +422,7 @@ async def test_a_wall_clock_that_steps_back_harms_nobody(
         predictor.gate.set()
         for _ in range(3):
             result = await client.wait(job_id, timeout_seconds=10)
+            assert isinstance(result, SwapResult)
             assert 0 <= result.timings.device_seconds < 60
             assert 0 <= result.timings.queue_seconds < 60
             job_id = await client.submit(swap_job())
@@ -393,10 +438,10 @@ async def test_a_full_redis_still_takes_a_dead_letter_and_an_outcome(
         await redis.xadd(KEYS.lane("small"), {"job": "one", "kind": "swap", "data": "garbage"})
         await redis.set(KEYS.record("one"), "o1 swap 1-1")
         [claim] = await queue.claim("small", 1, 1.0)
-        await redis.config_set("maxmemory", "1")
+        await limit_memory(redis, 1)
         outcome = Outcome(kind="swap", error=BadJob("no job"))
         await queue.finish(claim, outcome, dead_reason="undecodable")
-        await redis.config_set("maxmemory", "0")
+        await limit_memory(redis, 0)
         assert len(await entries(redis, KEYS.dead_letters)) == 1
         assert await redis.get(KEYS.record("one"))
 
@@ -420,6 +465,10 @@ async def _ready(client: JobClient) -> bool:
         return await ready_workers(client) == 1
     except QueueUnavailable:
         return False
+
+
+async def _nobody_is_ready(client: JobClient) -> bool:
+    return await ready_workers(client) == 0
 
 
 async def _workers(client: JobClient, count: int) -> bool:
