@@ -30,6 +30,7 @@ from dgnet.jobs.errors import QueueUnavailable
 T = TypeVar("T")
 
 RETRY_AFTER_SECONDS = 2.0
+_SLICES = 10
 
 REDIS_ERRORS = (RedisError, OSError)
 """Whatever a command may raise: an outage, or a refusal of what was asked."""
@@ -68,13 +69,16 @@ def lost_connections_told() -> Generator[None]:
 async def answered_within(seconds: float, asked: Awaitable[T]) -> T:
     """What Redis answers; raises TimeoutError where it is silent for so long.
 
-    Requests have no time for a connection's own, longer patience.
+    Requests have no time for a connection's own, longer patience. The wait is in slices: a process
+    that stood still itself has lost one slice, and is not told that Redis did.
     """
     task = asyncio.ensure_future(asked)
+    done: set[asyncio.Task[T]] = set()
     try:
-        done, _ = await asyncio.wait([task], timeout=seconds)
-        if not done:  # perhaps the answer is here, and our own loop was late
-            done, _ = await asyncio.wait([task], timeout=seconds / 10)
+        for _ in range(_SLICES):
+            done, _ = await asyncio.wait([task], timeout=seconds / _SLICES)
+            if done:
+                break
     finally:
         if not task.done():
             task.add_done_callback(_drop)

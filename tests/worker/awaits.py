@@ -2,17 +2,21 @@
 
 The functions of the modules get new code in place, in which each `await X` is `await _at(PLACE, X)`
 and each `async with` and `async for` passes its place before it begins. Nothing else changes, so
-that any await of the real code can be made to fail, and a new await is a new case by itself.
+that any await of the real code can be made to fail, and a new await is a new case by itself. What
+is armed belongs to the context, and so to the tasks that are begun there: many cases run side by
+side.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import types
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
@@ -43,7 +47,6 @@ class Faults:
     fired: int = 0
     before: bool = True
     """Whether the fault comes instead of what is awaited, or after it was done."""
-    passed: set[Place] = field(default_factory=set[Place])
 
     def arm(
         self, place: Place, make: Callable[[], BaseException], *, times: int, before: bool
@@ -51,11 +54,7 @@ class Faults:
         self.armed, self.make, self.left, self.fired = place, make, times, 0
         self.before = before
 
-    def disarm(self) -> None:
-        self.armed = None
-
     def due(self, place: Place) -> bool:
-        self.passed.add(place)
         if place != self.armed or self.left <= 0:
             return False
         self.left -= 1
@@ -78,12 +77,44 @@ class Faults:
         return value
 
 
+_FAULTS: ContextVar[Faults | None] = ContextVar("faults", default=None)
+
+
+@contextlib.contextmanager
+def own_faults() -> Generator[Faults]:
+    """Faults of the tasks that are begun meanwhile."""
+    faults = Faults()
+    token = _FAULTS.set(faults)
+    try:
+        yield faults
+    finally:
+        _FAULTS.reset(token)
+
+
+async def side_by_side(cases: dict[str, Coroutine[None, None, None]]) -> None:
+    """Runs all; raises a group of what they raised, each with its name."""
+
+    async def named(name: str, case: Coroutine[None, None, None]) -> None:
+        try:
+            await case
+        except Exception as error:
+            error.add_note(f"the case {name}")
+            raise
+
+    results = await asyncio.gather(
+        *(named(name, case) for name, case in cases.items()), return_exceptions=True
+    )
+    errors = [error for error in results if isinstance(error, Exception)]
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(cases)} cases", errors)
+
+
 def places_of(module: ModuleType) -> list[Place]:
     """All awaits of a module, in the order of its text."""
     return _instrumented(module)[1]
 
 
-def install(modules: list[ModuleType], faults: Faults) -> Callable[[], None]:
+def install(modules: list[ModuleType]) -> Callable[[], None]:
     """Gives the functions of the modules their new code; call the answer to undo it."""
     undo: list[tuple[FunctionType, CodeType]] = []
     for module in modules:
@@ -92,10 +123,12 @@ def install(modules: list[ModuleType], faults: Faults) -> Callable[[], None]:
         new = {(c.co_qualname, c.co_firstlineno): c for c in _codes(code)}
 
         def at(number: int, awaited: Any, places: list[Place] = places) -> Any:
-            return faults.at(places[number], awaited)
+            faults = _FAULTS.get()
+            return awaited if faults is None else faults.at(places[number], awaited)
 
         def passing(number: int, value: Any, places: list[Place] = places) -> Any:
-            return faults.passing(places[number], value)
+            faults = _FAULTS.get()
+            return value if faults is None else faults.passing(places[number], value)
 
         vars(module)[_AT], vars(module)[_PASS] = at, passing
         for function in _functions(module):

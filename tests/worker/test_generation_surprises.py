@@ -34,7 +34,7 @@ from dgnet.worker import runner
 from tests.generation.jobs import PERSONS
 from tests.model.tiny import write_people
 from tests.redis_server import RedisServer
-from tests.worker.awaits import Faults, Place, install, places_of
+from tests.worker.awaits import Faults, Place, install, own_faults, places_of
 from tests.worker.bulk import Networks, bulk_worker, spec_of, state_of
 from tests.worker.harness import entries, queue_settings, ready_workers, until
 
@@ -85,18 +85,11 @@ def cases() -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="module")
-def faults() -> Iterator[Faults]:
-    armed = Faults()
-    restore = install(MODULES, armed)
-    yield armed
-    restore()
-
-
-@pytest.fixture(autouse=True)
-def disarmed(faults: Faults) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def instrumented() -> Iterator[None]:
+    restore = install(MODULES)
     yield
-    faults.disarm()
+    restore()
 
 
 @pytest.fixture
@@ -154,7 +147,14 @@ async def worker_of(
 
 @pytest.mark.parametrize("place", cases())
 async def test_after_a_fault_at_any_await_the_next_job_is_served_within_two_leases(
-    server: RedisServer, storage: StorageSettings, networks: Networks, faults: Faults, place: Place
+    server: RedisServer, storage: StorageSettings, networks: Networks, place: Place
+) -> None:
+    with own_faults() as faults:
+        await _served_after(server, storage, networks, place, faults)
+
+
+async def _served_after(
+    server: RedisServer, storage: StorageSettings, networks: Networks, place: Place, faults: Faults
 ) -> None:
     async with site_of(server, storage) as site:
         job, _ = await site.job_store.submit(spec_of(count=8))

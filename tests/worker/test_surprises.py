@@ -30,18 +30,23 @@ from dgnet.jobs.connection import connect
 from dgnet.jobs.contract import DatasetCheckJob
 from dgnet.jobs.errors import JobFailed, PoisonJob
 from dgnet.jobs.keys import GROUP, LANES, Keys
-from dgnet.jobs.settings import WorkerSettings
+from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.tasks import TaskKeepsEnding
 from dgnet.worker.main import Worker
 from tests.redis_server import RedisServer
-from tests.worker.awaits import Faults, Place, install, places_of
+from tests.worker.awaits import Place, install, own_faults, places_of, side_by_side
 from tests.worker.fakes import FakePredictor, embed_job, swap_job
 from tests.worker.harness import queue_settings, ready_workers, running_worker, until
 
-# A fault comes instead of what is awaited, and redis-py wraps its coroutines.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+# A fault comes instead of what is awaited, and redis-py wraps its coroutines; a task that is ended
+# while it connects leaves its socket to be collected.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
 
 LEASE_SECONDS = 1.0
+AT_ONCE = 8
 SETTINGS = queue_settings(lease_seconds=LEASE_SECONDS, max_deliveries=2, heartbeat_ttl_seconds=2.0)
 MODULES = [
     dgnet.worker.attempts, dgnet.worker.batcher, dgnet.worker.claiming, dgnet.jobs.combining, dgnet.worker.device,
@@ -87,76 +92,95 @@ def is_elsewhere(place: Place) -> bool:
     return any(f"{place.function}:{place.text}".startswith(name) for name in ELSEWHERE)
 
 
-@pytest.fixture(scope="module")
-def faults() -> Iterator[Faults]:
-    armed = Faults()
-    restore = install(MODULES, armed)
-    yield armed
+@pytest.fixture(scope="module", autouse=True)
+def instrumented() -> Iterator[None]:
+    restore = install(MODULES)
+    yield
     restore()
 
 
-@pytest.fixture(autouse=True)
-def disarmed(faults: Faults) -> Iterator[None]:
-    yield
-    faults.disarm()
-
-
 @asynccontextmanager
-async def client_of(server: RedisServer) -> AsyncGenerator[tuple[JobClient, Redis]]:
+async def client_of(
+    server: RedisServer, settings: QueueSettings = SETTINGS
+) -> AsyncGenerator[tuple[JobClient, Redis]]:
     redis = connect(server.url)
-    async with JobClient.from_url(server.url, SETTINGS) as client:
+    async with JobClient.from_url(server.url, settings) as client:
         yield client, redis
     await redis.aclose()
 
 
-def faults_to_try() -> list[Any]:
-    cases: list[Any] = []
+Case = tuple[Place, type[BaseException], bool]
+"""Where, what, and whether instead of what is awaited there or after it."""
+
+
+def cases() -> list[Case]:
+    found: list[Case] = []
     for place in PLACES:
         if is_elsewhere(place):
             continue
-        cases.append(pytest.param(place, Surprise, True, id=f"{place}-instead"))
+        found.append((place, Surprise, True))
         if place.module == "dgnet.commands.worker.leases":
-            cases.append(pytest.param(place, Surprise, False, id=f"{place}-after"))
+            found.append((place, Surprise, False))
         else:  # as if somebody ended the task there
-            cases.append(pytest.param(place, asyncio.CancelledError, True, id=f"{place}-cancelled"))
-    return cases
+            found.append((place, asyncio.CancelledError, True))
+    return found
 
 
-@pytest.mark.parametrize(("place", "kind", "before"), faults_to_try())
+@pytest.mark.parametrize("first", range(0, len(cases()), AT_ONCE))
 async def test_after_a_fault_at_any_await_the_next_job_is_served_within_two_leases(
-    server: RedisServer, faults: Faults, place: Place, kind: type[BaseException], before: bool
+    server: RedisServer, first: int
+) -> None:
+    """Each with a worker and keys of its own."""
+    await side_by_side(
+        {
+            f"{place} {kind.__name__} {'instead' if before else 'after'}": _served_after(
+                server, place, kind, before, SETTINGS.model_copy(update={"key_prefix": f"case{n}"})
+            )
+            for n, (place, kind, before) in enumerate(cases()[first : first + AT_ONCE])
+        }
+    )
+
+
+async def _served_after(
+    server: RedisServer,
+    place: Place,
+    kind: type[BaseException],
+    before: bool,
+    settings: QueueSettings,
 ) -> None:
     slow = 0.5 if f"{place.function}:{place.text}".startswith(LONG) else 0.0
     # The client has trips, too, and the canary is the device's first call.
     is_shared = place.module in ("dgnet.jobs.combining", "dgnet.commands.worker.device")
     predictor = FakePredictor(seconds_per_batch=slow, open_gate=not is_shared)
 
-    def arm() -> None:
-        faults.arm(place, lambda: kind("nobody foresaw this"), times=1, before=before)
+    async with client_of(server, settings) as (client, redis):
+        with own_faults() as faults:
 
-    async with client_of(server) as (client, redis):
-        if not is_shared:
-            arm()
-        async with running_worker(redis, predictor, SETTINGS):
-            await until(lambda: _ready(client))
-            victims = [await client.submit(swap_job()), await client.submit(embed_job(7, 8))]
-            if is_shared:
+            def arm() -> None:
+                faults.arm(place, lambda: kind("nobody foresaw this"), times=1, before=before)
+
+            if not is_shared:
                 arm()
-                predictor.gate.set()
-            await _queue_what_nobody_can_read(redis)
-            await until(lambda: faults.fired == 1)
-            begun = time.monotonic()
-            await until(lambda: _ready(client))
-            job_id = await client.submit(swap_job(40, 60))
-            assert await client.wait(job_id, timeout_seconds=2 * LEASE_SECONDS)
-            assert time.monotonic() - begun < 2 * LEASE_SECONDS
-            for victim in victims:  # the fault came once: they end well, or with a reason
-                with contextlib.suppress(JobFailed, PoisonJob):
-                    assert await client.wait(victim, timeout_seconds=30)
-            await until(lambda: _nothing_is_left(client, redis))
+            async with running_worker(redis, predictor, settings):
+                await until(lambda: _ready(client))
+                victims = [await client.submit(swap_job()), await client.submit(embed_job(7, 8))]
+                if is_shared:
+                    arm()
+                    predictor.gate.set()
+                await _queue_what_nobody_can_read(redis, settings)
+                await until(lambda: faults.fired == 1)
+                begun = time.monotonic()
+                await until(lambda: _ready(client))
+                job_id = await client.submit(swap_job(40, 60))
+                assert await client.wait(job_id, timeout_seconds=2 * LEASE_SECONDS)
+                assert time.monotonic() - begun < 2 * LEASE_SECONDS
+                for victim in victims:  # the fault came once: they end well, or with a reason
+                    with contextlib.suppress(JobFailed, PoisonJob):
+                        assert await client.wait(victim, timeout_seconds=30)
+                await until(lambda: _nothing_is_left(client, redis, settings))
 
 
-def test_every_await_is_tried_or_has_a_reason_why_not(faults: Faults) -> None:
+def test_every_await_is_tried_or_has_a_reason_why_not() -> None:
     named = {name for name in ELSEWHERE if any(
         f"{p.function}:{p.text}".startswith(name) for p in PLACES
     )}  # fmt: skip
@@ -226,7 +250,7 @@ async def test_a_background_task_that_is_killed_is_begun_anew(
 
 
 async def test_a_worker_whose_task_does_not_stay_alive_says_why_and_ends(
-    server: RedisServer, faults: Faults
+    server: RedisServer,
 ) -> None:
     [place] = [
         p
@@ -234,28 +258,31 @@ async def test_a_worker_whose_task_does_not_stay_alive_says_why_and_ends(
         if str(p).startswith("dgnet.commands.worker.heartbeat:Heartbeat.run:self._beat")
     ]
     async with client_of(server) as (_, redis):
-        faults.arm(place, lambda: Surprise("nobody foresaw this"), times=1000, before=True)
-        worker = Worker(redis, FakePredictor(), SETTINGS, WorkerSettings())
-        with pytest.raises(TaskKeepsEnding, match=r"'heartbeat' ended 6 times .* by Surprise"):
-            await worker.run()
+        with own_faults() as faults:
+            faults.arm(place, lambda: Surprise("nobody foresaw this"), times=1000, before=True)
+            worker = Worker(redis, FakePredictor(), SETTINGS, WorkerSettings())
+            with pytest.raises(TaskKeepsEnding, match=r"'heartbeat' ended 6 times .* by Surprise"):
+                await worker.run()
 
 
 async def _ready(client: JobClient) -> bool:
     return await ready_workers(client) == 1
 
 
-async def _queue_what_nobody_can_read(redis: Redis) -> None:
+async def _queue_what_nobody_can_read(redis: Redis, settings: QueueSettings) -> None:
     """A message that is none, a task that is none, and a job of a release to come."""
-    keys = Keys(SETTINGS.key_prefix)
+    keys = Keys(settings.key_prefix)
     newer = encode_job(swap_job()).replace(_VERSION, _NEXT_VERSION)
     for kind, data in (("swap", b"garbage"), ("generation", b"garbage"), ("swap", newer)):
         fields: Any = {"job": f"strange-{kind}", "kind": kind, "reply": "", "data": data}
         await redis.xadd(keys.lane("bulk" if kind == "generation" else "small"), fields)  # pyright: ignore[reportArgumentType]
 
 
-async def _nothing_is_left(client: JobClient, redis: Redis) -> bool:
+async def _nothing_is_left(
+    client: JobClient, redis: Redis, settings: QueueSettings = SETTINGS
+) -> bool:
     """Neither in the lanes nor in anybody's hands."""
-    keys = Keys(SETTINGS.key_prefix)
+    keys = Keys(settings.key_prefix)
     for lane in LANES:
         if await client.depth(lane):
             return False
