@@ -22,6 +22,7 @@ from dgnet.jobs.storage import StorageSettings
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, Jobs
 from dgnet.service.metrics import Metrics
+from dgnet.service.middleware.addresses import AddressMiddleware
 from dgnet.service.middleware.auth import AuthMiddleware
 from dgnet.service.middleware.body_limit import BodyLimitMiddleware
 from dgnet.service.middleware.context import ContextMiddleware
@@ -119,6 +120,7 @@ def create_app(
         max_streamed_bytes=settings.max_upload_bytes,
         is_streamed=_is_upload,
     )
+    app.add_middleware(AddressMiddleware, retry_after_seconds=retry_after_seconds)
     if settings.api_keys:
         app.add_middleware(
             AuthMiddleware, api_keys=settings.api_keys, retry_after_seconds=retry_after_seconds

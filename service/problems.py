@@ -182,7 +182,7 @@ def problem_response(problem: Problem, scope: Scope, *, retry_after_seconds: flo
     if problem.kind.status in (429, 503):
         headers.setdefault("Retry-After", retry_after(retry_after_seconds))
     return Response(
-        json.dumps(body, ensure_ascii=False).encode(),
+        json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace"),
         status_code=problem.kind.status,
         headers=headers,
         media_type=PROBLEM_MEDIA_TYPE,

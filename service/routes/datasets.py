@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.jobs.generation.spec import SourceLayout
+from dgnet.jobs.storage import dataset_folder, resolve_below
 from dgnet.service.archives import (
     ArchiveError,
     ArchiveTooLarge,
@@ -184,16 +185,34 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
     """Removes the pictures of an upload; a registered folder is only forgotten."""
     bulk = bulk_of(request)
     record = await _known(bulk, dataset_id)
-    for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH):
-        source = job.spec["source"]
-        uses = record.id == source.get("dataset") or record.folder == source.get("folder")
-        if uses and job.state not in FINAL_STATES:
+    under_way = [
+        job
+        for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH)
+        if job.state not in FINAL_STATES
+    ]
+    for job in under_way:
+        if await asyncio.to_thread(_takes_from, bulk.storage.data_root, job.spec["source"], record):
             raise Problem(
                 DATASET_IN_USE,
                 f"Job {job.job_id} takes its pictures from {record.id}; wait for it, or cancel it.",
             )
     await asyncio.to_thread(bulk.dataset_store.remove, record)
     return Response(status_code=204)
+
+
+def _takes_from(data_root: Path, source: Mapping[str, Any], record: DatasetRecord) -> bool:
+    """Whether a job's source and a data set share a file: by real paths, since a folder has any
+    number of names.
+    """
+    if source.get("dataset") == record.id:
+        return True
+    named = source.get("folder") or dataset_folder(Path(), source["dataset"])
+    try:
+        used = resolve_below(data_root, named)
+        own = resolve_below(data_root, record.folder)
+    except ValueError:  # nothing below the data root, or nothing that can be followed
+        return False
+    return used.is_relative_to(own) or own.is_relative_to(used)
 
 
 async def _uploaded(

@@ -6,7 +6,6 @@ What a job made is in `results`; a single job is shown by `jobs`, whose addresse
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Annotated, Any, cast
@@ -19,10 +18,11 @@ from dgnet.jobs.errors import JobError
 from dgnet.jobs.generation.errors import SpecError
 from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
-from dgnet.jobs.storage import resolve_below
+from dgnet.jobs.storage import is_folder, resolve_source
 from dgnet.service.dataset_store import UnknownDataset
 from dgnet.service.dependencies import Bulk, bulk_of
 from dgnet.service.generation_views import GenerationId, generation_view
+from dgnet.service.json_bodies import read_json
 from dgnet.service.openapi import QUEUE_KINDS, header, problems, request_header
 from dgnet.service.problems import (
     BAD_REQUEST,
@@ -37,6 +37,8 @@ from dgnet.service.schemas import GenerationList, GenerationView
 
 router = APIRouter(tags=["jobs"])
 RETRY_MILLISECONDS = 2000  # after which a client that lost its stream comes back
+# Both numbers stay below 2**64: Redis takes no larger ones.
+EVENT_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
 
@@ -144,7 +146,7 @@ async def follow_job(
     request: Request,
     job: Annotated[GenerationJob, Depends(_existing)],
     last_event_id: Annotated[
-        str | None, Header(pattern=r"^\d{1,20}-\d{1,20}$", description="Go on after this event")
+        str | None, Header(pattern=EVENT_ID, description="Go on after this event")
     ] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """Server-sent events `state` and `progress`, each with the job as in GET; ends with the job."""
@@ -219,10 +221,7 @@ def _spec(request: Request, body: bytes) -> GenerationSpec:
             UNSUPPORTED_CONTENT_TYPE,
             f"Content-Type is {content_type[:200]!r}; expected application/json.",
         )
-    try:
-        values: object = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Problem(BAD_REQUEST, f"The body is no JSON: {error}.") from error
+    values = read_json(body)
     if not isinstance(values, dict):
         raise Problem(INVALID_SPEC, "The body is no JSON object; expected the fields of a spec.")
     try:
@@ -251,10 +250,10 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
         return spec.model_copy(update={"source": placed})
     assert source.folder is not None
     try:
-        path = await asyncio.to_thread(resolve_below, bulk.storage.data_root, source.folder)
+        path = await asyncio.to_thread(resolve_source, bulk.storage.data_root, source.folder)
     except ValueError as error:
         raise _invalid_field("source.folder", str(error)) from error
-    if not await asyncio.to_thread(path.is_dir):
+    if not await asyncio.to_thread(is_folder, path):
         raise _invalid_field(
             "source.folder", f"{str(source.folder)!r} is no folder below the server's data root"
         )

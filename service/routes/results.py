@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from dgnet.jobs.errors import JobExpired
-from dgnet.jobs.storage import job_folder, resolve_below
+from dgnet.jobs.storage import is_file, is_folder, job_folder, resolve_below
 from dgnet.jobs.tarball import files_below, tar_range, tar_size
 from dgnet.service.dependencies import bulk_of
 from dgnet.service.generation_views import GenerationId
@@ -61,7 +61,7 @@ async def _finished_folder(request: Request, job_id: GenerationId) -> Path:
             "'done'.",
         )
     folder = job_folder(bulk.storage.data_root, job_id)
-    if not await asyncio.to_thread(folder.is_dir):
+    if not await asyncio.to_thread(is_folder, folder):
         raise JobExpired(f"What {job_id} made is no longer on the server; submit it anew")
     return folder
 
@@ -163,7 +163,7 @@ async def fetch_file(
 
 
 async def _file(request: Request, path: Path, media_type: str, filename: str) -> Response:
-    if not await asyncio.to_thread(path.is_file):
+    if not await asyncio.to_thread(is_file, path):
         raise _unknown_file(path.name)
     return await asyncio.to_thread(
         partial(file_response, request, path, media_type=media_type, filename=filename)
