@@ -34,6 +34,7 @@ class ProblemKind:
 BAD_REQUEST = ProblemKind("bad-request", 400, "The request cannot be read")
 UNAUTHORIZED = ProblemKind("unauthorized", 401, "A valid API key is needed")
 NOT_FOUND = ProblemKind("not-found", 404, "Nothing lives at this address")
+CROSS_SITE = ProblemKind("cross-site", 403, "Pages of other sites may not ask this")
 UNKNOWN_MODEL = ProblemKind("unknown-model", 404, "No live worker serves this model")
 UNKNOWN_DATASET = ProblemKind("unknown-dataset", 404, "No such data set")
 UNKNOWN_FILE = ProblemKind("unknown-file", 404, "The job made no such file")
@@ -51,6 +52,7 @@ UNSUPPORTED_CONTENT_TYPE = ProblemKind(
 )
 NOT_A_PICTURE = ProblemKind("not-a-picture", 415, "Not a picture in an accepted format")
 NOT_AN_ARCHIVE = ProblemKind("not-an-archive", 415, "Not an archive in an accepted format")
+MISDIRECTED = ProblemKind("misdirected", 421, "This service has no such name")
 RANGE_NOT_SATISFIABLE = ProblemKind("range-not-satisfiable", 416, "The range lies outside")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "A parameter or field is invalid")
 MISSING_PART = ProblemKind("missing-part", 422, "A part of the form is missing")
@@ -90,6 +92,8 @@ KINDS: dict[str, ProblemKind] = {
     for kind in (
         BAD_REQUEST,
         UNAUTHORIZED,
+        CROSS_SITE,
+        MISDIRECTED,
         NOT_FOUND,
         UNKNOWN_MODEL,
         UNKNOWN_DATASET,

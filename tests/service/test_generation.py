@@ -302,7 +302,7 @@ async def test_ids_of_other_kinds_are_unknown(
 
 async def test_without_a_shared_volume_there_is_no_bulk_generation(jobs: FakeJobs) -> None:
     transport = httpx.ASGITransport(app=create_app(ServiceSettings(), jobs))
-    async with httpx.AsyncClient(transport=transport, base_url="http://dgnet") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         assert_problem(await http.post("/v1/datasets"), 404, "not-found")
         assert_problem(await http.post("/v1/jobs", json=SPEC), 404, "not-found")
         assert_problem(await http.get(f"/v1/jobs/{job_id(0)}"), 404, "unknown-job")
