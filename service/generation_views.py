@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Depends
 
+from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.errors import JobFailed, UnknownJob
 from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.records import is_job_id
@@ -64,14 +65,17 @@ def generation_view(job: GenerationJob, *, retention_seconds: float) -> Generati
 
 def _shown(spec: dict[str, Any]) -> dict[str, Any]:
     """The spec as it can be answered: a release that took text which cannot be encoded may have
-    kept it, and one such job must not hide all others.
+    kept it, and one such job must not hide all others. Of a destination no user is shown.
     """
     try:
         orjson.dumps(spec)
     except TypeError:
         text = json.dumps(spec, ensure_ascii=False).encode(errors="replace")
-        return json.loads(text)
-    return spec
+        spec = json.loads(text)
+    url = spec.get("output", {}).get("destination")
+    if url is None:
+        return spec
+    return {**spec, "output": {**spec["output"], "destination": without_secrets(url)}}
 
 
 def _error(job: GenerationJob) -> ProblemSummary | None:

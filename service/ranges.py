@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -33,7 +34,7 @@ def ranged_response(
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
-        "Content-Disposition": f'attachment; filename="{filename}"',
+        "Content-Disposition": _attachment(filename),
         "X-Content-Type-Options": "nosniff",
     }
     wanted = request.headers.get("range")
@@ -64,6 +65,15 @@ def file_response(request: Request, path: Path, *, media_type: str, filename: st
         filename=filename,
         read=partial(file_range, path),
     )
+
+
+def _attachment(filename: str) -> str:
+    """RFC 6266: plain ASCII for all, and the name itself where it is more than that."""
+    simple = re.sub(r"[^ !#-\[\]-~]", "_", filename)
+    if simple == filename:
+        return f'attachment; filename="{filename}"'
+    encoded = quote(filename.encode("utf-8", "surrogateescape"), safe="")
+    return f"attachment; filename=\"{simple}\"; filename*=UTF-8''{encoded}"
 
 
 def _part(wanted: str, size_bytes: int) -> tuple[int, int] | None:

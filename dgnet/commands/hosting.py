@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from dgnet.commands.failures import CommandError, InputError, needs_extra
-from dgnet.commands.processes import read_settings
+from dgnet.commands.processes import read_settings, unusable_queue
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
@@ -92,7 +92,7 @@ def front_end() -> FastAPI:
     try:
         jobs = JobClient.from_url(settings.redis_url, settings)
     except ValueError as error:
-        raise InputError(f"cannot use the queue {settings.redis_url}: {error}") from error
+        raise unusable_queue(settings.redis_url) from error
     storage = read_settings(StorageSettings)
     job_store = JobStore(jobs.redis, settings, storage)
     return create_app(read_settings(ServiceSettings), jobs, job_store, storage)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from dgnet.jobs.errors import JobExpired
@@ -29,6 +30,20 @@ from dgnet.service.problems import (
 )
 from dgnet.service.ranges import file_response, ranged_response
 
+
+class _Anything(Convertor[str]):
+    """As `path`, which ends at a line break; names of persons, and so of files, may hold one."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _Anything())
 router = APIRouter(tags=["jobs"])
 
 PARQUET: Final = "application/vnd.apache.parquet"
@@ -141,7 +156,7 @@ async def fetch_archive(request: Request, job_id: GenerationId, folder: Finished
 
 
 @router.get(
-    "/v1/jobs/{job_id}/files/{path:path}",
+    "/v1/jobs/{job_id}/files/{path:anything}",
     summary="Fetch one file",
     response_class=Response,
     responses=_described("The file", "application/octet-stream", more=(UNKNOWN_FILE,)),

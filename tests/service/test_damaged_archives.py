@@ -188,22 +188,21 @@ def test_a_few_damaged_ones(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_thousands_of_damaged_ones(kind: str, seed: int, tmp_path: Path) -> None:
-    taken, refused = holds(damaged(ARCHIVES[kind], 1000, seed=100 + seed), tmp_path)
+def test_thousands_of_damaged_ones(kind: str, tmp_path: Path) -> None:
+    taken, refused = holds(damaged(ARCHIVES[kind], 1000, seed=100), tmp_path)
     assert taken + refused == 1000
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["zip", "streamed zip", "zip64"])
+@pytest.mark.parametrize("kind", ["zip"])
 def test_every_bit_of_a_directory(kind: str, tmp_path: Path) -> None:
     data = ARCHIVES[kind]
     holds(one_bit_wrong(data, data.index(b"PK\x01\x02"), len(data)), tmp_path)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["tar", "pax tar", "gnu tar", "tar.gz"])
+@pytest.mark.parametrize("kind", ["pax tar"])
 def test_every_bit_of_a_first_header(kind: str, tmp_path: Path) -> None:
     holds(one_bit_wrong(ARCHIVES[kind], 0, 600), tmp_path)
 

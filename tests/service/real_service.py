@@ -1,0 +1,28 @@
+"""`dgnet serve` as a process of its own, with a redis-server and a worker whose model is a fake."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.processes import service, wait_until_ready
+from tests.redis_server import RedisServer
+from tests.worker.harness import WorkerProcess, queue_settings
+
+
+@contextmanager
+def real_service(data_root: Path, **settings: object) -> Generator[str]:
+    """Its address, once it is ready; `settings` as fields, such as `api_keys`."""
+    queue = queue_settings()
+    fields = {**queue.model_dump(exclude_none=True), "data_root": data_root, **settings}
+    variables = {f"DGNET_{name.upper()}": str(value) for name, value in fields.items()}
+    data_root.mkdir(parents=True, exist_ok=True)
+    with RedisServer() as redis:
+        worker = WorkerProcess(redis.url, queue, seconds_per_batch=0.0)
+        try:
+            with service("--redis-url", redis.url, settings=variables) as (process, url):
+                wait_until_ready(process, url)
+                yield url
+        finally:
+            worker.kill()
