@@ -21,6 +21,7 @@ from starlette.types import Scope
 
 from dgnet.jobs.errors import JobError
 from dgnet.jobs.storage import StorageSettings
+from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, Jobs
 from dgnet.service.metrics import Metrics
@@ -80,6 +81,7 @@ def create_app(
             storage=storage,
             dataset_store=DatasetStore(storage.data_root),
             upload_slots=asyncio.Semaphore(settings.max_uploads),
+            max_followers=settings.max_followers,
         )
     dependencies = Dependencies(
         settings=settings,
@@ -89,13 +91,20 @@ def create_app(
         bulk=bulk,
     )
 
+    limits = ConnectionLimits(
+        head_bytes=settings.max_head_bytes,
+        head_seconds=settings.head_timeout_seconds,
+        body_idle_seconds=settings.body_idle_seconds,
+        least_bytes_per_second=settings.min_bytes_per_second,
+    )
+
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, ConnectionLimits]]:
         await job_client.start()
         if bulk is not None:
             await asyncio.to_thread(bulk.dataset_store.sweep)
         try:
-            yield
+            yield {LIMITS_KEY: limits}
         finally:
             await job_client.close()
             dependencies.picture_pool.close()
@@ -125,6 +134,7 @@ def create_app(
         max_held_bytes=settings.max_held_bytes,
         retry_after_seconds=retry_after_seconds,
         max_streamed_bytes=settings.max_upload_bytes,
+        least_bytes_per_second=settings.min_bytes_per_second,
         is_streamed=_is_upload,
     )
     app.add_middleware(HeadMiddleware)

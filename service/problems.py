@@ -40,6 +40,8 @@ UNKNOWN_DATASET = ProblemKind("unknown-dataset", 404, "No such data set")
 UNKNOWN_FILE = ProblemKind("unknown-file", 404, "The job made no such file")
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The route knows no such method")
 NOT_ACCEPTABLE = ProblemKind("not-acceptable", 406, "None of the accepted formats is offered")
+HEAD_TIMEOUT = ProblemKind("head-timeout", 408, "The request did not arrive in time")
+BODY_STALLED = ProblemKind("body-stalled", 408, "The request body stopped arriving")
 UPLOAD_STALLED = ProblemKind("upload-stalled", 408, "The upload stopped arriving")
 DATASET_IN_USE = ProblemKind("dataset-in-use", 409, "A job uses the data set")
 RESULT_NOT_READY = ProblemKind("result-not-ready", 409, "The job has no result yet")
@@ -54,6 +56,7 @@ NOT_A_PICTURE = ProblemKind("not-a-picture", 415, "Not a picture in an accepted 
 NOT_AN_ARCHIVE = ProblemKind("not-an-archive", 415, "Not an archive in an accepted format")
 MISDIRECTED = ProblemKind("misdirected", 421, "This service has no such name")
 RANGE_NOT_SATISFIABLE = ProblemKind("range-not-satisfiable", 416, "The range lies outside")
+HEAD_TOO_LARGE = ProblemKind("head-too-large", 431, "The request's headers are too large")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "A parameter or field is invalid")
 MISSING_PART = ProblemKind("missing-part", 422, "A part of the form is missing")
 DAMAGED_PICTURE = ProblemKind("damaged-picture", 422, "The picture is truncated or damaged")
@@ -68,6 +71,7 @@ DESTINATION_REFUSED = ProblemKind(
 )
 OVERLOADED = ProblemKind("overloaded", 503, "Too many requests at once")
 STORAGE_FULL = ProblemKind("storage-full", 507, "The server has no room left")
+TOO_MANY_FOLLOWERS = ProblemKind("too-many-followers", 503, "Too many follow jobs at once")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "The server failed")
 
 _JOB_TITLES = {
@@ -100,6 +104,10 @@ KINDS: dict[str, ProblemKind] = {
         UNKNOWN_FILE,
         METHOD_NOT_ALLOWED,
         NOT_ACCEPTABLE,
+        HEAD_TIMEOUT,
+        BODY_STALLED,
+        HEAD_TOO_LARGE,
+        TOO_MANY_FOLLOWERS,
         UPLOAD_STALLED,
         DATASET_IN_USE,
         RESULT_NOT_READY,

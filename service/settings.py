@@ -32,6 +32,24 @@ class ServiceSettings(BaseSettings):
         "loopback names and IP addresses; `*.example.org` takes all below, `*` any",
     )
 
+    max_head_bytes: int = Field(
+        default=32_768, ge=1024, description="Longest first line and headers of a request"
+    )
+    head_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Longest time that these take to arrive"
+    )
+    body_idle_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="Time in which a body, sent or fetched, must go on, or its connection is cut",
+    )
+    min_bytes_per_second: float = Field(
+        default=1024.0, ge=0, description="How fast, on the average of that time; 0: at all"
+    )
+    max_followers: int = Field(
+        default=500, ge=1, description="Requests that follow jobs' events at once, in a process"
+    )
+
     max_body_bytes: int = Field(
         default=10 * MEBIBYTE, ge=1024, description="Largest request body, counted while streaming"
     )
@@ -100,7 +118,7 @@ class ServiceSettings(BaseSettings):
         default=4, ge=1, description="Archives that are received or unpacked at once"
     )
     upload_idle_seconds: float = Field(
-        default=60.0, gt=0, description="An upload that sends nothing for so long is given up"
+        default=30.0, gt=0, description="An upload that sends nothing for so long is given up"
     )
 
     access_log: Literal["all", "errors"] = Field(

@@ -40,7 +40,8 @@ class Server:
     api_key: str | None
 
     def way_back(self, job_id: str, output: Path | None) -> str:
-        return f"dgnet generate --server {without_secrets(self.url)} --job {job_id} -o {output or 'DIR'}"
+        server = without_secrets(self.url)
+        return f"dgnet generate --server {server} --job {job_id} -o {output or 'DIR'}"
 
 
 def submit(

@@ -25,6 +25,7 @@ from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings
 from dgnet.service.app import create_app, let_followers_go
+from dgnet.service.connections import BoundedProtocol
 from dgnet.service.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def server_config(app: FastAPI | str, *, workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
+        http=BoundedProtocol,
+        ws="none",
         workers=workers,
         log_config=None,
         access_log=False,

@@ -27,6 +27,7 @@ from dgnet.service.archives import (
 from dgnet.service.dataset_checks import checked
 from dgnet.service.dataset_store import DatasetRecord, UnknownDataset
 from dgnet.service.dependencies import Bulk, Dependencies, bulk_of, dependencies_of
+from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
 from dgnet.service.openapi import BINARY, QUEUE_KINDS, header, problems, request_header
 from dgnet.service.problems import (
@@ -191,7 +192,7 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
         if job.state not in FINAL_STATES
     ]
     for job in under_way:
-        if await asyncio.to_thread(_takes_from, bulk.storage.data_root, job.spec["source"], record):
+        if await asyncio.to_thread(_takes_from, bulk.storage.data_root, job.spec, record):
             raise Problem(
                 DATASET_IN_USE,
                 f"Job {job.job_id} takes its pictures from {record.id}; wait for it, or cancel it.",
@@ -200,14 +201,15 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
     return Response(status_code=204)
 
 
-def _takes_from(data_root: Path, source: Mapping[str, Any], record: DatasetRecord) -> bool:
+def _takes_from(data_root: Path, spec: Mapping[str, Any], record: DatasetRecord) -> bool:
     """Whether a job's source and a data set share a file: by real paths, since a folder has any
     number of names.
     """
+    source = spec.get("source", {})  # {}: a damaged record
     if source.get("dataset") == record.id:
         return True
-    named = source.get("folder") or dataset_folder(Path(), source["dataset"])
     try:
+        named = source.get("folder") or dataset_folder(Path(), source.get("dataset", ""))
         used = resolve_below(data_root, named)
         own = resolve_below(data_root, record.folder)
     except ValueError:  # nothing below the data root, or nothing that can be followed
@@ -223,7 +225,7 @@ async def _uploaded(
     pattern: str | None,
 ) -> DatasetRecord:
     settings = dependencies.settings
-    if bulk.upload_slots.locked():
+    if bulk.upload_slots.locked() and not give_up_a_slow_upload(request.scope):
         raise Problem(
             OVERLOADED,
             f"{settings.max_uploads} uploads are under way, more are not taken at once.",

@@ -30,6 +30,7 @@ from dgnet.service.problems import (
     INVALID_REQUEST,
     INVALID_SPEC,
     JOB_KINDS,
+    TOO_MANY_FOLLOWERS,
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
@@ -37,6 +38,7 @@ from dgnet.service.schemas import GenerationList, GenerationView
 
 router = APIRouter(tags=["jobs"])
 RETRY_MILLISECONDS = 2000  # after which a client that lost its stream comes back
+_FOLLOW_LATER_SECONDS = "10"
 # Both numbers stay below 2**64: Redis takes no larger ones.
 EVENT_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -131,20 +133,35 @@ async def list_jobs(
     return GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
 
 
-async def _existing(request: Request, job_id: GenerationId) -> GenerationJob:
-    """Whether a job is there has to be known before a stream of its events begins."""
-    return await bulk_of(request).job_store.get(job_id)
+async def _followed(request: Request, job_id: GenerationId) -> AsyncGenerator[GenerationJob]:
+    """Whether a job is there, and room to follow it, has to be known before the stream begins. The
+    place is given back when the stream has ended.
+    """
+    bulk = bulk_of(request)
+    if len(bulk.followers) >= bulk.max_followers:
+        raise Problem(
+            TOO_MANY_FOLLOWERS,
+            f"{len(bulk.followers)} requests follow jobs already, more are not taken at once "
+            f"(DGNET_MAX_FOLLOWERS); ask GET /v1/jobs/{job_id} now and then instead.",
+            headers={"Retry-After": _FOLLOW_LATER_SECONDS},
+        )
+    place = object()
+    bulk.followers.add(place)
+    try:
+        yield await bulk.job_store.get(job_id)
+    finally:
+        bulk.followers.discard(place)
 
 
 @router.get(
     "/v1/jobs/{job_id}/events",
     summary="Follow a generation job",
     response_class=EventSourceResponse,
-    responses=problems(INVALID_REQUEST, *_UNKNOWN),
+    responses=problems(INVALID_REQUEST, TOO_MANY_FOLLOWERS, *_UNKNOWN),
 )
 async def follow_job(
     request: Request,
-    job: Annotated[GenerationJob, Depends(_existing)],
+    job: Annotated[GenerationJob, Depends(_followed)],
     last_event_id: Annotated[
         str | None, Header(pattern=EVENT_ID, description="Go on after this event")
     ] = None,

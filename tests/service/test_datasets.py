@@ -204,7 +204,7 @@ async def test_a_client_that_goes_away_leaves_nothing(
 
     scope = {
         "type": "http", "method": "POST", "path": "/v1/datasets", "query_string": b"",
-        "headers": [(b"content-type", b"application/zip")], "app": app,
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/zip")], "app": app,
     }  # fmt: skip
     await app(scope, receive, send)
     assert arrived.is_set()
