@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
@@ -17,6 +17,7 @@ RETRY_AFTER_SECONDS = 2.0
 # Longest a read may block on the server; must stay well below the socket's timeout.
 BLOCK_SECONDS = 1.0
 _SOCKET_TIMEOUT_SECONDS = 5.0
+MOST_CONNECTIONS = 64  # of a process
 
 Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields of a stream entry
 
@@ -24,15 +25,19 @@ Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields of a stream entry
 def connect(redis_url: str) -> Redis:
     """A client that tries a command again for about half a second; all of ours may be repeated.
 
-    RESP2 replies, so that every server and the in-process store answer in the same shape.
+    RESP2 replies, so that every server and the in-process store answer in the same shape. Whoever
+    finds all connections at work waits for one: many at once are no outage.
     """
-    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         redis_url,
+        max_connections=MOST_CONNECTIONS,
+        timeout=_SOCKET_TIMEOUT_SECONDS,
         protocol=2,
         socket_timeout=_SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=2.0,
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), retries=3),
     )
+    return Redis.from_pool(pool)
 
 
 async def run_script(

@@ -1,4 +1,4 @@
-"""Names of others in Markdown are read as they are written; checked with a real renderer's rules."""
+"""Names of others in Markdown are read as they are written."""
 
 from __future__ import annotations
 
