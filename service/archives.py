@@ -172,9 +172,9 @@ def _too_many() -> str:
 
 @contextmanager
 def _reading() -> Generator[None]:
-    """Whatever a library says of the archive within becomes an ArchiveError: it was damaged, or made
-    to damage. Libraries say it in any exception, OSError for a seek before the first byte among
-    them, so nothing but the archive itself may be touched within.
+    """Whatever a library says of the archive within becomes an ArchiveError: it was damaged, or
+    made to damage. Libraries say it in any exception, OSError for a seek before the first byte
+    among them, so nothing but the archive itself may be touched within.
     """
     try:
         yield
@@ -375,7 +375,7 @@ def _gunzip(
     )
     budget = _Budget(room, archive.stat().st_size, stopped, before_writing)
     with plain.open("xb") as target:
-        for chunk in _chunks(lambda: cast("IO[bytes]", gzip.open(archive))):
+        for chunk in _chunks(lambda: cast("IO[bytes]", gzip.GzipFile(archive))):
             budget.spend(len(chunk))
             target.write(chunk)
     return plain

@@ -95,9 +95,9 @@ class VisitorMiddleware:
             return None
         return Problem(
             MISDIRECTED,
-            f"Host is {name[:100]!r}, which is no name of this service: without API keys it answers "
-            "to localhost, IP addresses and the names in DGNET_ALLOWED_HOSTS; ask its operator to "
-            "add this one.",
+            f"Host is {name[:100]!r}, which is no name of this service: without API keys it "
+            "answers to localhost, IP addresses and the names in DGNET_ALLOWED_HOSTS; ask its "
+            "operator to add this one.",
         )
 
     def _is_named(self, name: str) -> bool:

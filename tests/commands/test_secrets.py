@@ -17,9 +17,7 @@ SECRET = "geheim"
 
 def test_the_service_announces_its_queue_without_the_password() -> None:
     with RedisServer() as redis:
-        url = redis.url.replace(
-            "redis://", f"redis://:{SECRET}@"
-        )  # and no password there: an error
+        url = redis.url.replace("redis://", f"redis://:{SECRET}@")  # there is none: an error
         with subprocess.Popen(
             [sys.executable, "-m", "dgnet", "serve", "--port", "0", "--redis-url", url],
             env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -161,9 +161,8 @@ def holds(archives: Iterator[bytes], folder: Path) -> tuple[int, int]:
         out.mkdir()
         try:
             unpacked = unpack(archive, out, LIMITS)
-        except ArchiveError as error:
+        except ArchiveError:
             refused += 1
-            assert str(error)
         else:
             taken += 1
             assert unpacked.size_bytes <= LIMITS.max_bytes

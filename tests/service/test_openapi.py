@@ -5,25 +5,38 @@ what the document allows and with what it does not.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
-import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from pydantic import SecretStr
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.core.control import SkipTest
+from schemathesis.core.failures import AcceptedNegativeData
 
 from dgnet.service.settings import ServiceSettings
 from tests.service.real_service import real_service
 
 KEY = "a-key"
+SLOW_IS_FINE = [
+    HealthCheck.too_slow,
+    HealthCheck.filter_too_much,
+    HealthCheck.data_too_large,
+    HealthCheck.large_base_example,
+]
+# Without types: what it has is unknown in every part.
+SCHEMATHESIS: Any = import_module("schemathesis")
+POSITIVE_DATA_ACCEPTANCE: Any = import_module(
+    "schemathesis.specs.openapi.checks"
+).positive_data_acceptance
 
 
 async def document_of(http: httpx.AsyncClient) -> dict[str, Any]:
@@ -32,9 +45,13 @@ async def document_of(http: httpx.AsyncClient) -> dict[str, Any]:
 
 def references(value: Any) -> set[str]:
     if isinstance(value, dict):
-        found = {value["$ref"]} if isinstance(value.get("$ref"), str) else set[str]()
-        return found.union(*map(references, value.values()))  # pyright: ignore
-    return set[str]().union(*map(references, value)) if isinstance(value, list) else set()  # pyright: ignore
+        place = cast("dict[str, Any]", value)
+        own = place.get("$ref")
+        found = {own} if isinstance(own, str) else set[str]()
+        return found.union(*map(references, place.values()))
+    if isinstance(value, list):
+        return set[str]().union(*map(references, cast("list[Any]", value)))
+    return set()
 
 
 async def test_the_document_is_valid_and_no_reference_dangles(http: httpx.AsyncClient) -> None:
@@ -51,8 +68,8 @@ async def test_keys_are_a_security_scheme(http: httpx.AsyncClient) -> None:
     assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            wanted = [{}, {"apiKey": []}] if path.startswith("/v1/") else None
-            assert operation.get("security") == wanted
+            wanted = '[{}, {"apiKey": []}]' if path.startswith("/v1/") else "null"
+            assert json.dumps(operation.get("security")) == wanted
 
 
 class TestWithKeys:
@@ -91,15 +108,15 @@ def asked(
         "with a wrong key": {"Authorization": "Bearer other"},
     }[request.param]
     waits = {"request_timeout_seconds": 0.5, "max_wait_seconds": 0.5, "min_free_bytes": 0}
-    with real_service(root, api_keys=keys, **waits) as url:
-        yield url, headers
+    with real_service(root, api_keys=keys, **waits) as there:
+        yield there.url, headers
 
 
 def holds_for(
     url: str, headers: dict[str, str], mode: GenerationMode, examples: int
 ) -> dict[str, int]:
     """Ask every operation so often; how many answers each had."""
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=headers)
+    schema: Any = SCHEMATHESIS.openapi.from_url(f"{url}/openapi.json", headers=headers)
     schema.config.generation.update(modes=[mode])
     counts: dict[str, int] = {}
     for result in schema.get_all_operations():
@@ -112,6 +129,15 @@ def holds_for(
     return counts
 
 
+def _is_a_fault(failure: BaseException) -> bool:
+    """Parameters that nobody knows are ignored, and the key is added after it was left out."""
+    if not isinstance(failure, AcceptedNegativeData):
+        return True
+    violations = re.findall(r"^ *- (.*)$", str(failure), flags=re.MULTILINE)
+    harmless = ("query: violates `additionalProperties`", "(was Authorization)")
+    return not all(any(part in violation for part in harmless) for violation in violations)
+
+
 def _ask(
     operation: Any,
     headers: dict[str, str],
@@ -122,19 +148,23 @@ def _ask(
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
         max_examples=examples, database=None, deadline=None, derandomize=True,
-        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate], suppress_health_check=SLOW_IS_FINE,
     )  # fmt: skip
     def ask(case: Any) -> None:
         response = case.call(headers=dict(headers), timeout=20)
         counts[operation.label] += 1
         # A spec that the schema allows may name a folder that is not there.
-        case.validate_response(
-            response, headers=headers, excluded_checks=[positive_data_acceptance]
-        )
+        try:
+            case.validate_response(
+                response, headers=headers, excluded_checks=[POSITIVE_DATA_ACCEPTANCE]
+            )
+        except BaseExceptionGroup as failures:
+            if any(map(_is_a_fault, failures.exceptions)):
+                raise
 
     try:
         ask()
-    except Unsatisfiable:  # no parameters: nothing can be wrong with them
+    except (Unsatisfiable, SkipTest):  # no parameters: nothing can be wrong with them
         assert mode is GenerationMode.NEGATIVE
 
 
