@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -132,6 +133,7 @@ class VisitorMiddleware:
         return (name == own_name and port == own_port) or self._is_named(name)
 
 
+@lru_cache(maxsize=256)
 def _leads_nowhere_else(name: str) -> bool:
     """Loopback names, which browsers never ask a name server about, and addresses themselves."""
     plain = name.lower().rstrip(".")
