@@ -20,7 +20,9 @@ class QueueSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DGNET_", frozen=True, extra="ignore")
 
     redis_url: str | None = Field(
-        default=None, description="redis:// URL of the queue; unset: an in-process store."
+        default=None,
+        repr=False,  # it may hold a password
+        description="redis:// URL of the queue; unset: an in-process store.",
     )
     key_prefix: str = Field(
         default="dgnet", min_length=1, description="First part of every Redis key."

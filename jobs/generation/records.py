@@ -26,6 +26,7 @@ from dgnet.jobs.storage import (
     job_folder,
     request_file,
     resolve_below,
+    resolve_source,
 )
 
 Fields = Mapping[str, str]
@@ -156,7 +157,7 @@ def located(spec: GenerationSpec, storage: StorageSettings) -> GenerationSpec:
             folder = resolve_below(data_root, uploaded)
         else:
             assert source.folder is not None
-            folder = resolve_below(data_root, source.folder)
+            folder = resolve_source(data_root, source.folder)
     except ValueError as error:
         raise GenerationError(f"the source cannot be used: {error}") from error
     place = source.model_copy(update={"folder": folder, "dataset": None})
