@@ -20,7 +20,9 @@ class QueueSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DGNET_", frozen=True, extra="ignore")
 
     redis_url: str | None = Field(
-        default=None, description="redis:// URL of the queue; unset: an in-process store."
+        default=None,
+        repr=False,  # it may hold a password
+        description="redis:// URL of the queue; unset: an in-process store.",
     )
     key_prefix: str = Field(
         default="dgnet", min_length=1, description="First part of every Redis key."
@@ -51,6 +53,11 @@ class QueueSettings(BaseSettings):
         default=30,
         ge=1,
         description="How long a result stays once a waiter has it; bounds Redis's memory.",
+    )
+    uncollected_bytes: int = Field(
+        default=268_435_456,
+        ge=1,
+        description="Results that nobody has fetched; beyond this the oldest make room.",
     )
     poll_seconds: float = Field(
         default=1.0,

@@ -42,6 +42,8 @@ class Jobs(Protocol):
 
     async def depth(self, lane: Lane) -> int: ...
 
+    async def check(self) -> None: ...
+
 
 class GenerationJobStore(Protocol):
     """All generation jobs; `JobStore` of `dgnet.jobs.generation` is the real one and says more."""
@@ -75,6 +77,8 @@ class Bulk:
     storage: StorageSettings
     dataset_store: DatasetStore
     upload_slots: asyncio.Semaphore
+    max_followers: int
+    followers: set[object] = field(default_factory=set[object])
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the app is about to stop: followers are let go, to come back elsewhere."""
 

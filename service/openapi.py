@@ -9,9 +9,12 @@ from typing import Any
 
 from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES, NPY_MEDIA_TYPE
 from dgnet.service.problems import (
+    BAD_REQUEST,
     BODY_TOO_LARGE,
+    CROSS_SITE,
     INTERNAL_ERROR,
     JOB_KINDS,
+    MISDIRECTED,
     OVERLOADED,
     PROBLEM_MEDIA_TYPE,
     TYPE_PREFIX,
@@ -36,6 +39,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "index": {"type": "integer", "description": "Position of the picture that is at fault"},
     },
 }
+ANYWHERE = (BAD_REQUEST, UNAUTHORIZED, CROSS_SITE, BODY_TOO_LARGE, MISDIRECTED, INTERNAL_ERROR)
 QUEUE_KINDS = (
     OVERLOADED,
     *(
@@ -56,7 +60,7 @@ QUEUE_KINDS = (
 def problems(*kinds: ProblemKind) -> Responses:
     """Documented problem answers, with an example of each kind under its status."""
     by_status: dict[int, list[ProblemKind]] = {}
-    for kind in (*kinds, UNAUTHORIZED, BODY_TOO_LARGE, INTERNAL_ERROR):
+    for kind in (*kinds, *ANYWHERE):
         kinds_of_status = by_status.setdefault(kind.status, [])
         if kind not in kinds_of_status:
             kinds_of_status.append(kind)

@@ -26,7 +26,7 @@ from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.jobs import GenerationTask
 from dgnet.jobs.generation.records import located
 from dgnet.jobs.generation.spec import GenerationSpec
-from dgnet.jobs.storage import StorageSettings, job_folder
+from dgnet.jobs.storage import StorageSettings, is_folder, job_folder, refuse_links_out
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
 from dgnet.worker.device import DeviceThread
@@ -125,6 +125,12 @@ class OpenJobs:
         if begun_with is not None and begun_with != self._networks:
             raise OtherNetworks(_recipe(begun_with))
         local = located(spec, self._storage)
+        assert local.source.folder is not None
+        if is_folder(local.source.folder):
+            try:
+                refuse_links_out(self._storage.data_root, local.source.folder)
+            except ValueError as error:
+                raise GenerationError(f"the source cannot be used: {error}") from error
         job = Job.of(local, self._checkpoint, self._predictor, batch=self._batch)
         _ = job.count  # raises where there are not as many pairs
         shard_maker = ShardMaker.prepared(job, threads=self._threads, clock=StageClock())

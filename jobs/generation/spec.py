@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,6 +39,18 @@ PictureFormat = Literal["jpg", "png", "webp"]
 TOP_K_PREFIX = "teacher_top_k="
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("expected text; half of a surrogate pair is none") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+"""Text that can be written down: a string of Python, JSON or YAML need not be."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +64,7 @@ class SourceSpec(_Part):
     dataset: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     layout: SourceLayout | None = None
     """Found out from folders and names if absent (docs/data.md)."""
-    pattern: str | None = None
+    pattern: Text | None = None
     split: SourceSplit = "train"
 
     @model_validator(mode="after")
@@ -118,7 +131,7 @@ class OutputSpec(_Part):
     """Of the pictures written; the network's own if absent."""
     shard_size: int = Field(default=1024, ge=1, le=65536)
     """Composites made and published together."""
-    destination: str | None = None
+    destination: Text | None = None
     """URL that the complete set is put to. It does not change a byte of any file, so it is no part
     of what tells two jobs apart: a job may be delivered elsewhere than it was begun for.
     """
