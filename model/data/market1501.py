@@ -43,10 +43,14 @@ def parse_name(path: Path) -> Picture:
 
 
 def read_split(directory: Path) -> list[Picture]:
-    """The pictures of one folder (`bounding_box_train`, `query`, ...), sorted by name."""
+    """The pictures of one folder (`bounding_box_train`, `query`, ...), sorted by name.
+
+    A few that are named otherwise are left out; `layouts.read_dataset` tells which.
+    """
     if not directory.is_dir():
         raise DatasetError(
             f"{directory}: no such folder; a Market-1501 dataset has the folders "
             f"{TRAIN_SPLIT}, {QUERY_SPLIT} and {GALLERY_SPLIT}"
         )
-    return MARKET1501_NAME.parse_all(some_pictures_in(directory))
+    right, _ = MARKET1501_NAME.followers(some_pictures_in(directory))
+    return [parse_name(path) for path in right]
