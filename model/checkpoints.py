@@ -23,6 +23,7 @@ from dgnet.model.config import ConfigError, NetworkConfig
 from dgnet.model.dgnet import DGNet
 from dgnet.model.files import (
     TensorFileError,
+    not_finite,
     read_tensors,
     replaced_directory,
     write_json,
@@ -262,7 +263,17 @@ def _verified_tensors(directory: Path, metadata: Metadata) -> dict[str, Tensor]:
                 f"{path} holds {name}, which belongs to none of its networks "
                 f"({', '.join(metadata.networks)})"
             )
+    _require_finite(tensors, str(path))
     return tensors
+
+
+def _require_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Weights of a diverged run make pictures of noise that look like results."""
+    if name := not_finite(tensors):
+        raise CheckpointError(
+            f"{what}: {name} has values that are no finite numbers (a run that diverged, or a "
+            "damaged file); take an earlier checkpoint"
+        )
 
 
 def _fill(part: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -286,6 +297,7 @@ def _write(
     directory: Path, tensors: Mapping[str, Tensor], metadata: Metadata, *, half: bool
 ) -> Metadata:
     """A checkpoint folder in its place; returns the metadata with the hash of what was written."""
+    _require_finite(tensors, f"{directory} is not written")
     if half:
         tensors = {name: _narrowed(name, tensor) for name, tensor in tensors.items()}
     with replaced_directory(directory) as folder:

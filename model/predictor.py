@@ -10,7 +10,8 @@ Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pict
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,35 @@ FINE_WEIGHT = 0.5
 
 class PredictorError(ValueError):
     """Pictures or codes that cannot be taken; the message says what to change."""
+
+
+class NonFiniteError(PredictorError):
+    """What the networks gave of some pictures is no number; cast to pixels it would look like one.
+
+    Rows are those of the call; whoever knows their names says them by `of`.
+    """
+
+    def __init__(self, what: str, rows: Sequence[int], names: Sequence[object] | None = None):
+        self.what, self.rows = what, tuple(rows)
+        first = f"row {rows[0]}" if names is None else str(names[rows[0]])
+        more = f" and of {len(rows) - 1} more" if len(rows) > 1 else ""
+        super().__init__(
+            f"the {what} of {first}{more} has values that are no finite numbers: try the precision "
+            "fp32, and if that does not help the checkpoint is broken"
+        )
+
+    def of(self, names: Sequence[object]) -> NonFiniteError:
+        """The same with the names of all rows."""
+        return NonFiniteError(self.what, self.rows, names)
+
+
+@contextmanager
+def rows_named(names: Callable[[], Sequence[object]]) -> Generator[None]:
+    """Says by name whose result is no number, where the block raises NonFiniteError."""
+    try:
+        yield
+    except NonFiniteError as error:
+        raise error.of(names()) from error
 
 
 class Predictor:
@@ -158,7 +188,7 @@ class Predictor:
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
-        return self._rows(self.embed_images, self._checked(images)).cpu().numpy()
+        return self.numbers("embedding", self._rows(self.embed_images, self._checked(images)))
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
@@ -178,7 +208,7 @@ class Predictor:
                 f"the checkpoint carries no discriminator, only "
                 f"{', '.join(self.metadata.networks)}; use one that kept it"
             )
-        return self._rows(self._realism, self._checked(images)).cpu().numpy()
+        return self.numbers("realism", self._rows(self._realism, self._checked(images)))
 
     def _realism(self, images: Tensor) -> Tensor:
         scales = self._networks.discriminator(images)  # per scale (B, 1, h, w)
@@ -191,18 +221,27 @@ class Predictor:
         """
         return self._rows(network, self._checked(images))
 
+    @staticmethod
+    def numbers(what: str, values: Tensor) -> NDArray[np.float32]:
+        """Values (B, ...) of pictures on the CPU; NonFiniteError where some are none."""
+        _require_finite(what, finite_rows(values))
+        return values.cpu().numpy()
+
     def _composed(
         self, decode: Callable[[Tensor, Tensor], Tensor], appearances: Tensor, structures: Tensor
     ) -> Pixels:
         with self._inference():
-            parts = [
-                denormalize(decode(appearance, structure)).cpu()
-                for appearance, structure in zip(
-                    torch.split(appearances, self.max_batch),
-                    torch.split(structures, self.max_batch),
-                    strict=True,
-                )
-            ]
+            parts: list[Tensor] = []
+            finite: list[Tensor] = []
+            for appearance, structure in zip(
+                torch.split(appearances, self.max_batch),
+                torch.split(structures, self.max_batch),
+                strict=True,
+            ):
+                images = decode(appearance, structure)
+                finite.append(finite_rows(images))
+                parts.append(denormalize(images).cpu())
+            _require_finite("composite", torch.cat(finite))
             return torch.cat(parts).numpy()
 
     def _checked(self, images: Pixels) -> Pixels:
@@ -245,6 +284,18 @@ class _Inference:
     def __exit__(self, *error: Any) -> None:
         self._autocast.__exit__(*error)
         self._mode.__exit__(*error)
+
+
+def finite_rows(values: Tensor) -> Tensor:
+    """(B,): whether all values of a row of (B, ...) are finite, where they are."""
+    # A sum of finite values may overflow in half precision, so that it proves nothing.
+    return values.isfinite().flatten(1).all(dim=1) if values.ndim > 1 else values.isfinite()
+
+
+def _require_finite(what: str, finite: Tensor) -> None:
+    rows = [int(row) for row in (~finite).nonzero().flatten()]
+    if rows:
+        raise NonFiniteError(what, rows)
 
 
 def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:

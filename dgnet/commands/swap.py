@@ -93,6 +93,8 @@ def swap_here(
     from dgnet.commands.local import load_predictor
 
     predictor = load_predictor(checkpoint, device=device, precision=precision)
+    from dgnet.model.predictor import rows_named
+
     height, width = predictor.height, predictor.width
     # All pictures are read before anything is computed: a bad one is told at once.
     appearance_images = read_pictures(appearances, height=height, width=width)
@@ -102,10 +104,12 @@ def swap_here(
 
     def compose_all(appearance_codes: Tensor, description: str) -> UInt8Array:
         """Composites (R, M, H, W, 3) of R appearance codes with all structures."""
-        rows = [
-            predictor.compose(appearance_codes[[row] * len(structures)], structure_codes)
-            for row in track(range(len(appearance_codes)), description)
-        ]
+        rows: list[UInt8Array] = []
+        for row in track(range(len(appearance_codes)), description):
+            with rows_named(lambda: [f"an appearance on {structure}" for structure in structures]):
+                rows.append(
+                    predictor.compose(appearance_codes[[row] * len(structures)], structure_codes)
+                )
         return np.stack(rows)
 
     if interpolate is None:
