@@ -44,6 +44,7 @@ from dgnet.model.training.state import TrainingState
 from dgnet.model.training.step import JointStep
 from dgnet.model.training.teacher import checkpoint_directory
 from dgnet.model.training.validation import Validation, embedder_of
+from dgnet.model.training.whose import sources_of
 
 GRID_PICTURES = 6
 
@@ -130,7 +131,11 @@ def train_joint(
         "generator": _fingerprint(generator) if generator else None,
         "offline": offline,
     }
-    state = TrainingState(options.directory, {"dgnet": networks}, optimizers.by_name(), settings)
+    data = {**(data or {}), "fingerprint": pictures.fingerprint.to_json()}
+    sources = sources_of(data.get("name"), pictures, validation, truth)
+    state = TrainingState(
+        options.directory, {"dgnet": networks}, optimizers.by_name(), settings, sources
+    )
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
     share = Share(workers.rank, workers.count)
 

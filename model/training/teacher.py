@@ -34,6 +34,7 @@ from dgnet.model.training.schedule import (
 )
 from dgnet.model.training.state import TrainingState
 from dgnet.model.training.validation import TeacherEmbedder, Validation
+from dgnet.model.training.whose import sources_of
 
 
 def require_same_backbone(pretrained: NetworkConfig, network: NetworkConfig) -> None:
@@ -79,7 +80,11 @@ def train_teacher(
     execution.compile([teacher.backbone])
     optimizer = teacher_optimizer(teacher, config)
     settings = {"network": network.to_json(), "teacher": config.to_json()}
-    state = TrainingState(options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings)
+    data = {**(data or {}), "fingerprint": pictures.fingerprint.to_json()}
+    sources = sources_of(data.get("name"), pictures, validation)
+    state = TrainingState(
+        options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings, sources
+    )
 
     share = Share(workers.rank, workers.count)
 

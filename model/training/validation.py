@@ -8,6 +8,7 @@ trained on does, and Re-ID is what the networks are for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from dgnet.model.checkpoints import Checkpoint, Metadata
 from dgnet.model.config import NetworkConfig
+from dgnet.model.data.fingerprint import file_hashes, listing_digest
 from dgnet.model.data.layouts import DataSet
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import normalize
@@ -39,6 +41,23 @@ class Validation:
         self._query: Sequence[Picture] = dataset.split("query")
         self._gallery: Sequence[Picture] = dataset.split("gallery")
         check_people(self._query, self._gallery)
+        self.name = dataset.root.resolve().name
+
+    @property
+    def pictures(self) -> int:
+        """How many."""
+        return len(self._query) + len(self._gallery)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all pictures and whose they are."""
+        return listing_digest(
+            f"{part}\t{picture.person_id}\t{picture.camera_id}\t{found}"
+            for part, pictures in (("query", self._query), ("gallery", self._gallery))
+            for picture, found in zip(
+                pictures, file_hashes([picture.path for picture in pictures]), strict=True
+            )
+        )
 
     def measure(self, embedder: Embedder, device: torch.device) -> dict[str, float]:
         """Shares in 0..1 by name, `CRITERION` among them."""
