@@ -60,6 +60,8 @@ class Metadata:
     """Name, size and licence of the training data."""
     metrics: dict[str, Any] = field(default_factory=dict[str, Any])
     """Measured figures, as `dgnet evaluate` reports them."""
+    fingerprint: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Whose pictures were learned from, see `data.fingerprint`; empty where it is not known."""
     sha256: str = ""
     """Of `model.safetensors`."""
     code_version: str = ""
@@ -81,6 +83,7 @@ class Metadata:
             "metrics": self.metrics,
             "sha256": self.sha256,
             "code_version": self.code_version,
+            **({"fingerprint": self.fingerprint} if self.fingerprint else {}),
         }
 
 
@@ -114,6 +117,7 @@ def save_checkpoint(
     training: dict[str, Any] | None = None,
     data: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
+    fingerprint: dict[str, Any] | None = None,
 ) -> Metadata:
     """Write a checkpoint folder (replacing one that is there) and return its metadata.
 
@@ -149,6 +153,7 @@ def save_checkpoint(
         training=training or {},
         data=data or {},
         metrics=metrics or {},
+        fingerprint=fingerprint or {},
         code_version=code_version(),
     )
     return _write(directory, tensors, metadata, half=half)
@@ -200,6 +205,7 @@ def read_metadata(directory: Path) -> Metadata:
                 metrics=values["metrics"],
                 sha256=values["sha256"],
                 code_version=values["code_version"],
+                fingerprint=dict(values.get("fingerprint", {})),
             )
     except (KeyError, TypeError, ValueError) as error:  # ValueError: JSON, UTF-8 and ConfigError
         raise CheckpointError(f"{path} is damaged: {error!r}") from error

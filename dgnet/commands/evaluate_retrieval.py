@@ -14,6 +14,8 @@ from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import (
     CheckpointOption,
     DeviceOption,
+    DistractorsOption,
+    JunkOption,
     LayoutOption,
     PatternOption,
     Precision,
@@ -38,6 +40,8 @@ def evaluate_retrieval(
     ],
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -78,7 +82,7 @@ def evaluate_retrieval(
         from dgnet.model.evaluation.retrieval.reranking import Reranking
     predictor = local.load_predictor(checkpoint, device=device, precision=precision)
     try:
-        dataset = read_dataset(data, layout, pattern)
+        dataset = read_dataset(data, layout, pattern, junk=junk, distractors=distractors)
         measured = measure_retrieval(
             dataset,
             _embedder(predictor, data, cache=cache, device=device, precision=precision),
@@ -102,7 +106,7 @@ def evaluate_retrieval(
     if json_file is not None:
         write_figures(json_file, report.to_json(), predictor.model_version, precision)
     if picture is not None:
-        write_bytes(picture, _drawn(measured, dataset.query, dataset.gallery, seed))
+        write_bytes(picture, _drawn(measured, seed))
 
 
 def _embedder(
@@ -135,20 +139,15 @@ def _embedder(
     return cached
 
 
-def _drawn(
-    measured: MeasuredRetrieval,
-    query: Sequence[Picture],
-    gallery: Sequence[Picture],
-    seed: int,
-) -> bytes:
+def _drawn(measured: MeasuredRetrieval, seed: int) -> bytes:
     from dgnet.model.evaluation.sheets.ranked_results import draw_queries, ranked_results
 
     sheet = ranked_results(
         measured.similarity,
         measured.query,
         measured.gallery,
-        query,
-        gallery,
+        measured.dataset.query,
+        measured.dataset.gallery,
         draw_queries(measured.rankings, seed),
     )
     file = io.BytesIO()

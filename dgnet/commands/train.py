@@ -304,7 +304,7 @@ def train_joint_command(
         validation = _validation(validate, reading)
         sizes = {"height": network.height, "width": network.width}
         said = require_same_persons(
-            f"the teacher {teacher}", known.data, str(data), pictures, insisted=same_persons
+            f"the teacher {teacher}", known, str(data), pictures, insisted=same_persons
         )
         for line in said:
             typer.echo(f"dgnet: warning: {line}", err=True)
@@ -419,7 +419,12 @@ def _pictures(
 def _validation(held_out: Path | None, reading: Reading) -> Validation | None:
     from dgnet.model.training.validation import Validation
 
-    return Validation(reading.read(held_out)) if held_out else None
+    if held_out is None:
+        return None
+    validation = Validation(reading.read(held_out))
+    for line in validation.warnings:
+        typer.echo(f"dgnet: {held_out}: {line}", err=True)
+    return validation
 
 
 def _shows_a_bar() -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from dgnet.model.data.picture import DatasetError, Picture
 
@@ -54,7 +54,7 @@ class Fingerprint:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-safe form, read back by `fingerprint_in`."""
+        """JSON-safe form, read back by `fingerprint_from`."""
         return {
             "persons": self.persons,
             "pictures": self.pictures,
@@ -62,17 +62,15 @@ class Fingerprint:
         }
 
 
-def fingerprint_in(data: Mapping[str, Any]) -> Fingerprint | None:
-    """What a checkpoint's `data` says; None where it was made before fingerprints."""
-    values: object = data.get("fingerprint")
-    if not isinstance(values, dict):
+def fingerprint_from(values: Mapping[str, Any]) -> Fingerprint | None:
+    """What a checkpoint tells; None where it was made before fingerprints."""
+    if not values:
         return None
-    found = cast("dict[str, object]", values)
-    joined = str(found.get("samples", ""))
+    joined = str(values.get("samples", ""))
     width = 2 * _HASH_BYTES
     return Fingerprint(
-        persons=str(found.get("persons")),
-        pictures=str(found.get("pictures")),
+        persons=str(values.get("persons")),
+        pictures=str(values.get("pictures")),
         samples=tuple(joined[start : start + width] for start in range(0, len(joined), width)),
     )
 

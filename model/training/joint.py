@@ -131,8 +131,7 @@ def train_joint(
         "generator": _fingerprint(generator) if generator else None,
         "offline": offline,
     }
-    data = {**(data or {}), "fingerprint": pictures.fingerprint.to_json()}
-    sources = sources_of(data.get("name"), pictures, validation, truth)
+    sources = sources_of((data or {}).get("name"), pictures, validation, truth)
     state = TrainingState(
         options.directory, {"dgnet": networks}, optimizers.by_name(), settings, sources
     )
@@ -169,8 +168,9 @@ def train_joint(
 
     def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
         return save_checkpoint(
-            directory, networks, teacher=teacher, training=settings, data=data, metrics=metrics
-        )
+            directory, networks, teacher=teacher, training=settings, data=data, metrics=metrics,
+            fingerprint=pictures.fingerprint.to_json(),
+        )  # fmt: skip
 
     best = validation and BestCheckpoint(
         options.directory,

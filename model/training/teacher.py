@@ -80,8 +80,7 @@ def train_teacher(
     execution.compile([teacher.backbone])
     optimizer = teacher_optimizer(teacher, config)
     settings = {"network": network.to_json(), "teacher": config.to_json()}
-    data = {**(data or {}), "fingerprint": pictures.fingerprint.to_json()}
-    sources = sources_of(data.get("name"), pictures, validation)
+    sources = sources_of((data or {}).get("name"), pictures, validation)
     state = TrainingState(
         options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings, sources
     )
@@ -127,8 +126,9 @@ def train_teacher(
 
     def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
         return save_checkpoint(
-            directory, None, teacher=teacher, training=settings, data=data, metrics=metrics
-        )
+            directory, None, teacher=teacher, training=settings, data=data, metrics=metrics,
+            fingerprint=pictures.fingerprint.to_json(),
+        )  # fmt: skip
 
     best = validation and BestCheckpoint(
         options.directory, measure=lambda: measure(validation), save=save

@@ -23,7 +23,7 @@ from dgnet.model.data.transforms import normalize
 from dgnet.model.dgnet import DGNet
 from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
-from dgnet.model.evaluation.retrieval.preflight import check_people
+from dgnet.model.evaluation.retrieval.preflight import check_people, searching
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
 from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
 from dgnet.model.predictor import Predictor
@@ -38,7 +38,7 @@ class Validation:
 
     def __init__(self, dataset: DataSet) -> None:
         """Raises DatasetError and PreflightError where nothing could be found again."""
-        self._query: Sequence[Picture] = dataset.split("query")
+        self._query, self.warnings = searching(dataset.split("query"))
         self._gallery: Sequence[Picture] = dataset.split("gallery")
         check_people(self._query, self._gallery)
         self.name = dataset.root.resolve().name

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dgnet.model.checkpoints import Metadata
 from dgnet.model.config import ConfigError
-from dgnet.model.data.fingerprint import file_hashes, fingerprint_in
+from dgnet.model.data.fingerprint import file_hashes, fingerprint_from
 from dgnet.model.data.pairs import TrainingPictures
 from dgnet.model.data.truth_batches import TruthTriples
 from dgnet.model.training.validation import Validation
@@ -19,7 +20,7 @@ from dgnet.model.training.validation import Validation
 
 def require_same_persons(
     teacher: str,
-    teacher_data: Mapping[str, Any],
+    known: Metadata,
     data: str,
     pictures: TrainingPictures,
     *,
@@ -27,22 +28,20 @@ def require_same_persons(
 ) -> list[str]:
     """Raises ConfigError where a teacher knows other persons than the pictures show, in the order
     of their labels; returns what should be said. `teacher` and `data` are names for messages,
-    `teacher_data` is what the teacher's checkpoint tells of its data. `insisted`: the user knows
+    `known` is what the teacher's checkpoint tells. `insisted`: the user knows
     better, so that errors are said and no more.
     """
     try:
-        return _compared(teacher, teacher_data, data, pictures)
+        return _compared(teacher, known, data, pictures)
     except ConfigError as error:
         if not insisted:
             raise
         return [f"{error} (given)"]
 
 
-def _compared(
-    teacher: str, teacher_data: Mapping[str, Any], data: str, pictures: TrainingPictures
-) -> list[str]:
-    known, ours = fingerprint_in(teacher_data), pictures.fingerprint
-    theirs = f"{teacher}, trained on {teacher_data.get('name', 'a data set without a name')},"
+def _compared(teacher: str, metadata: Metadata, data: str, pictures: TrainingPictures) -> list[str]:
+    known, ours = fingerprint_from(metadata.fingerprint), pictures.fingerprint
+    theirs = f"{teacher}, trained on {metadata.data.get('name', 'a data set without a name')},"
     if known is None:
         return [
             f"{theirs} does not tell which persons it knows (it was made before that was kept): "

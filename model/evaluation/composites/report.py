@@ -21,6 +21,7 @@ from dgnet.model.evaluation.composites.pairs import draw_pairs
 from dgnet.model.evaluation.composites.truth import TruthErrors, TruthTally
 from dgnet.model.evaluation.pictures import batches, decode_pictures
 from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
+from dgnet.model.evaluation.retrieval.preflight import searching
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_retrieval
 from dgnet.model.evaluation.tables import markdown_table
@@ -225,7 +226,7 @@ def score_retrieval(
     def embedded(pictures: Sequence[Picture]) -> RetrievalSet:
         return labelled(pictures, embed_pictures(predictor, pictures, batch_size=config.batch_size))
 
-    return evaluate_retrieval(embedded(query), embedded(gallery))
+    return evaluate_retrieval(embedded(searching(query)[0]), embedded(gallery))
 
 
 def _truth_rows(truth: TruthScores) -> list[tuple[str, str, str]]:

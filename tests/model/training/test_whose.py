@@ -7,14 +7,14 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
 from dgnet.model.checkpoints import Metadata, load_teacher, read_metadata
 from dgnet.model.config import ConfigError
-from dgnet.model.data.fingerprint import Fingerprint, fingerprint_in
+from dgnet.model.data.fingerprint import Fingerprint, fingerprint_from
 from dgnet.model.data.pairs import TrainingPictures
 from dgnet.model.files import read_tensors, write_tensors
 from dgnet.model.training.config import TeacherConfig
@@ -53,20 +53,20 @@ def train(
 
 
 def compare(metadata: Metadata, pictures: TrainingPictures) -> list[str]:
-    return require_same_persons("teacher runs/t", metadata.data, "data/b", pictures)
+    return require_same_persons("teacher runs/t", metadata, "data/b", pictures)
 
 
 def test_a_teacher_of_other_persons_is_refused_with_both_named(tmp_path: Path) -> None:
     ours = people(tmp_path / "a", "Ada", "Bo")
     metadata = train(tmp_path / "run", ours, "set a")
-    assert read_metadata(checkpoint_directory(tmp_path / "run")).data == metadata.data
+    assert read_metadata(checkpoint_directory(tmp_path / "run")).fingerprint == metadata.fingerprint
     assert compare(metadata, ours) == []
     others = people(tmp_path / "b", "Cy", "Di")
     with pytest.raises(
         ConfigError, match=r"teacher runs/t, trained on set a, knows other persons than data/b"
     ):
         compare(metadata, others)
-    (said,) = require_same_persons("t", metadata.data, "b", others, insisted=True)
+    (said,) = require_same_persons("t", metadata, "b", others, insisted=True)
     assert "knows other persons" in said
 
 
@@ -84,7 +84,8 @@ def test_the_same_numbers_of_other_people_are_refused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_from_before_is_said_to_tell_nothing(tmp_path: Path) -> None:
     ours = people(tmp_path / "a", "Ada", "Bo")
-    (said,) = require_same_persons("t", {"name": "old"}, "data/a", ours)
+    old = Metadata(config=tiny_network(), networks=("teacher",), data={"name": "old"})
+    (said,) = require_same_persons("t", old, "data/a", ours)
     assert "t, trained on old, does not tell which persons it knows" in said
 
 
@@ -95,7 +96,7 @@ def test_the_order_of_persons_matters_and_the_spelling_of_numbers_does_not(tmp_p
     assert Fingerprint.of(pictures, {1: "007", 2: "8"}).persons == (
         Fingerprint.of(pictures, {1: "7", 2: "0008"}).persons
     )
-    assert fingerprint_in({"fingerprint": json.loads(json.dumps(first.to_json()))}) == first
+    assert fingerprint_from(json.loads(json.dumps(first.to_json()))) == first
     assert len(first.samples) == 6
 
 
@@ -129,7 +130,7 @@ def test_weights_that_are_no_numbers_end_a_run_and_are_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The losses of an iteration are of the weights before it: these may be fine."""
-    step: Any = torch.optim.SGD.step
+    step = cast(Any, torch.optim.SGD).step
 
     def broken(self: torch.optim.SGD, *arguments: Any) -> Any:
         done = step(self, *arguments)
