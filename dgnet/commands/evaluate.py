@@ -56,14 +56,11 @@ def evaluate_composites(
         raise InputError(f"cannot write {sheet}: expected a name ending in .png")
     with needs_extra("train"):
         from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, update_metrics
-        from dgnet.model.data.layouts import read_dataset
         from dgnet.model.data.market1501 import DatasetError
         from dgnet.model.evaluation.composites.report import EvaluationConfig, evaluate_checkpoint
         from dgnet.model.evaluation.sheets.composites import evaluation_sheet
     predictor = local.load_predictor(checkpoint, device=device, precision=precision)
     try:
-        for warning in read_dataset(people, "market1501").warnings:
-            typer.echo(f"warning: {warning}", err=True)
         report = evaluate_checkpoint(
             predictor, people, truth, EvaluationConfig(pairs=pairs, seed=seed)
         )

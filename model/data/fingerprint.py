@@ -16,7 +16,7 @@ from typing import Any
 
 from dgnet.model.data.picture import DatasetError, Picture
 
-_SAMPLES = 64
+_SAMPLES = 32
 """Hashes kept of a set, spread over its persons."""
 
 _THREADS = 4

@@ -10,7 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgnet.model.data.market1501 import PICTURE_SUFFIXES, DatasetError
+from dgnet.model.data.files import pictures_in, without_ending
+from dgnet.model.data.picture import DatasetError
 
 _NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth)_\d+")
 _ROLES = ("appearance", "structure", "truth")
@@ -38,10 +39,8 @@ def read_triples(directory: Path) -> list[Triple]:
     if not directory.is_dir():
         raise DatasetError(f"{directory}: no such folder; expected a folder of true triples")
     found: defaultdict[str, dict[str, Path]] = defaultdict(dict)
-    for path in directory.iterdir():
-        if path.suffix.lower() not in PICTURE_SUFFIXES:
-            continue
-        match = _NAME.fullmatch(path.stem)
+    for path in pictures_in(directory):
+        match = _NAME.fullmatch(without_ending(path.name))
         if match is None:
             raise DatasetError(
                 f"{path}: expected NNNN_appearance_PPPP, NNNN_structure_PPPP or NNNN_truth_PPPP "
@@ -60,4 +59,4 @@ def read_triples(directory: Path) -> list[Triple]:
 
 
 def _person_id(path: Path) -> int:
-    return int(path.stem.rpartition("_")[2])
+    return int(without_ending(path.name).rpartition("_")[2])

@@ -134,6 +134,10 @@ class TrainingState:
 
     def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         description = _verified(folder)
+        if self.data is not None:
+            run = str(self.directory.parent)
+            for warning in require_same_data(run, description.get("data"), self.data):
+                tqdm.write(f"warning: {warning}", file=sys.stderr)
         saved = cast(dict[str, Any], description["config"])
         if saved != self.config:
             changed = sorted(
@@ -143,10 +147,6 @@ class TrainingState:
                 f"the run in {self.directory.parent} was started with other settings "
                 f"({', '.join(changed)}): resume with the same ones, or start a new run folder"
             )
-        if self.data is not None:
-            run = str(self.directory.parent)
-            for warning in require_same_data(run, description.get("data"), self.data):
-                tqdm.write(f"warning: {warning}", file=sys.stderr)
         try:
             tensors = read_tensors(folder / STATE_TENSORS)
         except TensorFileError as error:

@@ -41,7 +41,7 @@ _READERS: dict[LayoutName, _Reader] = {
 
 
 def read_dataset(
-    directory: Path,
+    directory: Path | str,
     layout: LayoutName | None = None,
     pattern: str | None = None,
     *,
@@ -54,6 +54,7 @@ def read_dataset(
     and `distractors` are what the data set calls them, where that is not -1 and 0; `none` for
     nobody.
     """
+    directory = Path(directory)
     if layout is not None and layout not in get_args(LayoutName):
         raise DatasetError(
             f"layout {layout!r} is not known; expected {', '.join(get_args(LayoutName))}"
@@ -62,7 +63,7 @@ def read_dataset(
         raise DatasetError(f"a pattern was given for the layout {layout}, which needs none")
     if pattern is None and layout == "pattern":
         raise DatasetError("the layout pattern needs a pattern with a group (?P<person>...)")
-    if not is_text(str(directory)):
+    if not is_text(f"{directory}{directory.resolve().name}"):
         raise DatasetError(f"{directory}: the folder's name is not UTF-8; rename it")
     specials = Specials.of(junk, distractors)
     try:
