@@ -101,6 +101,16 @@ LTCC_NAME = _rule(
     rf"{_PERSON}_(?P<clothes>\d{{1,{MOST_DIGITS}}})_c{_CAMERA}_\d+",
     "PERSON_CLOTHES_cCAMERA_FRAME such as 094_1_c9_015833.png",
 )
+_COMPOSITE = re.compile(r"\d+_c\d+s9_\d{9}_99", re.ASCII)
+"""What `dgnet generate` calls pictures, in all its layouts: named as in Market-1501, but as no real
+picture is."""
+
+
+def is_composite(path: Path) -> bool:
+    """Whether a picture was made by `dgnet generate`, by its name."""
+    return _COMPOSITE.fullmatch(without_ending(path.name)) is not None
+
+
 RANDPERSON_NAME = _rule(
     "RandPerson",
     # A scene's cameras count from 0 anew, so that a camera is known by both numbers.

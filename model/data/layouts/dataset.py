@@ -52,6 +52,8 @@ class DataSet:
     """What the reader has to say about the data set as a whole."""
     notes: tuple[str, ...] = ()
     """What was decided or passed over as it should be; good to know."""
+    lists: tuple[Path, ...] = ()
+    """Files beside the pictures that were read."""
     skipped: tuple[Path, ...] = ()
     """Pictures that were left out because their names do not follow the layout."""
 

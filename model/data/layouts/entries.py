@@ -69,7 +69,6 @@ def dataset_of(
                 clothes_id=entry.clothes,
             )
         )
-    splits = {split: tuple(found) for split, found in pictures.items()}
     return DataSet(
         layout=layout,
         root=root,
@@ -83,7 +82,10 @@ def dataset_of(
         ),
         notes=tuple(notes),
         skipped=tuple(skipped),
-        **splits,
+        train=tuple(pictures["train"]),
+        query=tuple(pictures["query"]),
+        gallery=tuple(pictures["gallery"]),
+        multi_query=tuple(pictures["multi_query"]),
     )
 
 

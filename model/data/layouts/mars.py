@@ -7,6 +7,7 @@ of each track, `query_IDX.mat` the tracks that search. Without them there are no
 """
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def read_mars(root: Path, specials: Specials | None = None) -> DataSet:
                 f"which tracks are queries is not known: expected info/{', info/'.join(INFO_FILES)}"
                 " of the data set's evaluation code"
             )
-    return dataset_of(
+    found = dataset_of(
         "mars",
         root,
         entries,
@@ -61,6 +62,7 @@ def read_mars(root: Path, specials: Specials | None = None) -> DataSet:
         expected=MARS_NAME.form,
         warnings=warnings,
     )
+    return replace(found, lists=tuple(root / "info" / name for name in INFO_FILES))
 
 
 def _entry(split: SplitName, path: Path) -> Entry:

@@ -81,6 +81,7 @@ def read_msmt17(root: Path) -> DataSet:
         gallery=_sorted(pictures["gallery"]),
         person_names=names,
         warnings=(*((warning,) if repeated else ()), *skipped_warning(root, skipped, _FORM)),
+        lists=tuple(root / name for name in lists),
         skipped=tuple(skipped),
     )
 

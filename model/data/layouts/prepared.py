@@ -22,6 +22,7 @@ from dgnet.model.data.names import (
     MARS_NAME,
     VERI776_NAME,
     NameRule,
+    is_composite,
     others,
 )
 from dgnet.model.data.picture import DatasetError
@@ -47,15 +48,17 @@ def rule_of(path: Path) -> NameRule | None:
 
 
 def carries_a_camera(path: Path) -> bool:
-    """Whether a picture in a person's folder is named as in a data set with cameras."""
-    return any(rule.matches(path) for rule in _RULES)
+    """Whether a picture in a person's folder is named as in a published data set with cameras."""
+    return not is_composite(path) and any(rule.matches(path) for rule in _RULES)
 
 
 def looks_prepared(root: Path) -> bool:
     """Whether most of the first pictures tell a camera and their folder's person."""
     folders = [folder for folders in _folders(root).values() for folder in folders] or [root]
     some = [path for folder in folders for path in islice(_pictures(folder), _PICTURES_LOOKED_AT)]
-    return sum(rule_of(path) is not None for path in some) * 2 > len(some)
+    # Folders of composites are folders of persons like any other.
+    real = sum(rule_of(path) is not None and not is_composite(path) for path in some)
+    return real * 2 > len(some)
 
 
 def read_prepared(root: Path, specials: Specials | None = None) -> DataSet:

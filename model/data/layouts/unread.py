@@ -31,7 +31,7 @@ class Unread:
 def find_unread(dataset: DataSet) -> Unread:
     """Looks through all folders below the data set."""
     known = {str(picture.path) for split in dataset.splits.values() for picture in split}
-    known.update(map(str, dataset.skipped))
+    known.update(map(str, (*dataset.skipped, *dataset.lists)))
     unread = Unread()
     root = dataset.root
     for entries in walk(root):
@@ -40,10 +40,9 @@ def find_unread(dataset: DataSet) -> Unread:
             if not is_text(name):
                 unread.undecodable.append(below + name)
                 unread.undecodable_pictures += Path(name).suffix.lower() in PICTURE_SUFFIXES
-            elif not is_picture_name(name):
-                unread.files.append(below + name)
             elif str(entries.folder / name) not in known:
-                unread.pictures.append(below + name)
+                kind = unread.pictures if is_picture_name(name) else unread.files
+                kind.append(below + name)
         for name in entries.left:
             if is_text(name):
                 unread.files.append(f"{below}{name}/")
