@@ -265,12 +265,12 @@ def test_wrong_input_exits_2_and_says_why(
 
 
 def test_a_teacher_of_other_people_with_the_same_numbers_is_refused(
-    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    people: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     others = write_people(tmp_path / "others", seed=77)
     assert exit_code(*joint(others, teacher, tmp_path / "run")) == 2
     said = capsys.readouterr().err
-    assert f"the teacher {teacher}, trained on people" in said
+    assert f"the teacher {teacher}, trained on {people.name}," in said
     assert f"of the same names as {others}, but not one picture" in said
     assert not (tmp_path / "run").exists()
     assert exit_code(*joint(others, teacher, tmp_path / "run", "--same-persons")) == 0
@@ -286,7 +286,8 @@ def test_resuming_with_other_pictures_is_refused_with_both_named(
     capsys.readouterr()
     again = ("train", "teacher", str(others), "-o", str(run), *command, "--resume")
     assert exit_code(*again) == 2
-    assert "other training data: then people (9 pictures" in (said := capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert f"other training data: then {people.name} (9 pictures" in said
     assert "now others (9 pictures" in said
 
 
