@@ -8,6 +8,7 @@ others take too.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dgnet.model.data.files import without_ending
@@ -26,12 +27,26 @@ class NameRule:
     form: str
     """The rule in words with an example, for error messages."""
 
+    @property
+    def expected(self) -> str:
+        """The rule in words, and what else a name must be."""
+        return f"{self.form} (numbers of persons and cameras have at most {MOST_DIGITS} digits)"
+
     def match(self, path: Path) -> re.Match[str] | None:
         """What the name says; None where it does not follow."""
         return self.pattern.fullmatch(without_ending(path.name))
 
     def matches(self, path: Path) -> bool:
         return self.match(path) is not None
+
+    def resembles(self, path: Path) -> bool:
+        """Whether a name is meant to follow, though its numbers may be too long."""
+        return self._loose.fullmatch(without_ending(path.name)) is not None
+
+    @cached_property
+    def _loose(self) -> re.Pattern[str]:
+        text = self.pattern.pattern.replace(f"{{1,{MOST_DIGITS}}}", "+")
+        return re.compile(text, re.ASCII)
 
     def parse(self, path: Path) -> Picture:
         """The person and the camera that a picture's name states."""
@@ -55,7 +70,7 @@ class NameRule:
         return right, wrong
 
     def _wrong_name(self, path: Path) -> str:
-        return f"{path}: the name does not follow {self.data_set}; expected {self.form}"
+        return f"{path}: the name does not follow {self.data_set}; expected {self.expected}"
 
 
 def others(count: int) -> str:
@@ -71,7 +86,7 @@ def _rule(data_set: str, pattern: str, form: str) -> NameRule:
     return NameRule(
         data_set=data_set,
         pattern=re.compile(pattern, re.ASCII),
-        form=f"{form} (numbers of persons and cameras have at most {MOST_DIGITS} digits)",
+        form=form,
     )
 
 

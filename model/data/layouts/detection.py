@@ -57,7 +57,7 @@ def _layout_of_names(root: Path) -> LayoutName | None:
         ]
         inside = [] if layout.inside is None else [root / layout.inside]
         names = [path for folder in folders or [root, *inside] for path in _some_pictures(folder)]
-        count = sum(layout.rule.matches(path) for path in names)
+        count = sum(layout.rule.resembles(path) for path in names)
         if count > (2 * most if layout.layout == "personx" else most):
             best, most = layout.layout, count
     return best

@@ -59,7 +59,7 @@ def read_mars(root: Path, specials: Specials | None = None) -> DataSet:
         entries,
         specials or USUAL_SPECIALS,
         skipped=skipped,
-        expected=MARS_NAME.form,
+        expected=MARS_NAME.expected,
         warnings=warnings,
     )
     return replace(found, lists=tuple(root / "info" / name for name in INFO_FILES))

@@ -35,6 +35,7 @@ PREPARED_FOLDERS: dict[SplitName, tuple[str, ...]] = {
 }
 _RULES = (MARKET1501_NAME, DUKE_NAME, CUHK03_NAME, VERI776_NAME, MARS_NAME)
 _WHOLE = "train_all"
+_INSIDE = "pytorch"
 _PICTURES_LOOKED_AT = 200
 
 
@@ -54,7 +55,7 @@ def carries_a_camera(path: Path) -> bool:
 
 def looks_prepared(root: Path) -> bool:
     """Whether most of the first pictures tell a camera and their folder's person."""
-    folders = [folder for folders in _folders(root).values() for folder in folders] or [root]
+    folders = [folder for folders in _folders(root).values() for folder in folders] or [_base(root)]
     some = [path for folder in folders for path in islice(_pictures(folder), _PICTURES_LOOKED_AT)]
     # Folders of composites are folders of persons like any other.
     real = sum(rule_of(path) is not None and not is_composite(path) for path in some)
@@ -66,7 +67,7 @@ def read_prepared(root: Path, specials: Specials | None = None) -> DataSet:
     entries: list[Entry] = []
     skipped: list[Path] = []
     rules: Counter[str] = Counter()
-    for split, folders in (_folders(root) or {"train": [root]}).items():
+    for split, folders in (_folders(root) or {"train": [_base(root)]}).items():
         right: list[Entry] = []
         wrong: list[Path] = []
         for path in (path for folder in folders for path in _pictures(folder)):
@@ -100,8 +101,14 @@ def read_prepared(root: Path, specials: Specials | None = None) -> DataSet:
     )
 
 
+def _base(root: Path) -> Path:
+    """`root`, or the folder that the script puts into it."""
+    return root / _INSIDE if (root / _INSIDE).is_dir() else root
+
+
 def _folders(root: Path) -> dict[SplitName, list[Path]]:
     """The folders of each split that is there."""
+    root = _base(root)
     present: dict[SplitName, list[Path]] = {}
     for split, names in PREPARED_FOLDERS.items():
         folders = [root / name for name in names if (root / name).is_dir()]

@@ -102,7 +102,7 @@ class SplitFolders:
             entries,
             specials or self.specials,
             skipped=skipped,
-            expected=self.rule.form,
+            expected=self.rule.expected,
             warnings=self.warnings,
         )
 

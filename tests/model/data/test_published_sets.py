@@ -4,13 +4,13 @@ silence.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy import io
 
 from dgnet.model.data.layouts import DataSet, LayoutName, read_dataset
 from dgnet.model.data.pairs import TrainingPictures
@@ -184,6 +184,7 @@ def test_a_published_tree_is_recognised_and_read(
 
 
 def test_mars_learns_its_queries_from_the_evaluation_code(tmp_path: Path) -> None:
+    io: Any = importlib.import_module("scipy.io")  # it ships no types
     write_pictures(tmp_path, *MARS)
     assert "which tracks are queries is not known" in read_dataset(tmp_path).warnings[0]
     info = tmp_path / "info"
@@ -422,6 +423,11 @@ def test_a_prepared_folder_says_what_it_leaves_to_train_all(tmp_path: Path) -> N
     )
     assert "2 pictures are not read" in dataset.warnings[0]
     assert read_dataset(tmp_path / "train").layout == "prepared"
+    outside = tmp_path.parent / "outside"
+    outside.mkdir()
+    tmp_path.rename(outside / "pytorch")
+    assert who(read_dataset(outside), read_dataset(outside).query) == [("1", 1, None)]
+    assert read_dataset(outside).layout == "prepared"
 
 
 def test_an_imagefolder_warns_where_names_carry_cameras(tmp_path: Path) -> None:
@@ -444,6 +450,13 @@ def test_a_number_of_twenty_digits_is_left_out_by_name(name: str, tmp_path: Path
     assert len(dataset.train) == 4
     assert f"bounding_box_train/{name}; expected" in dataset.warnings[0]
     assert "at most 18 digits" in dataset.warnings[0]
+
+
+def test_a_set_of_twenty_digits_is_refused_by_name(tmp_path: Path) -> None:
+    write_pictures(tmp_path, f"query/{LONG}_c1s1_000451_03.jpg", f"query/{LONG}_c2s1_000451_03.jpg")
+    message = rf"{LONG}_c1s1_000451_03\.jpg: .*at most 18 digits\); 1 more like it"
+    with pytest.raises(DatasetError, match=message):
+        read_dataset(tmp_path)
 
 
 def test_a_pattern_numbers_what_is_too_long_for_a_number(tmp_path: Path) -> None:
