@@ -1,7 +1,7 @@
 """Which files of an archive belong to a data set, told by their names alone.
 
-Pictures and the lists of MSMT17 and MARS; the readers of data sets (docs/data.md) pass over
-everything else.
+Pictures and the lists of MSMT17 and MARS; the readers of data sets (docs/data.md) pass over the
+rest.
 """
 
 from __future__ import annotations
