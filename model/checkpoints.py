@@ -23,6 +23,7 @@ from dgnet.model.config import ConfigError, NetworkConfig
 from dgnet.model.dgnet import DGNet
 from dgnet.model.files import (
     TensorFileError,
+    not_finite,
     read_tensors,
     replaced_directory,
     write_json,
@@ -60,6 +61,8 @@ class Metadata:
     """Name, size and licence of the training data."""
     metrics: dict[str, Any] = field(default_factory=dict[str, Any])
     """Measured figures, as `dgnet evaluate` reports them."""
+    fingerprint: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Whose pictures were learned from, see `data.fingerprint`; empty where it is not known."""
     sha256: str = ""
     """Of `model.safetensors`."""
     code_version: str = ""
@@ -81,6 +84,7 @@ class Metadata:
             "metrics": self.metrics,
             "sha256": self.sha256,
             "code_version": self.code_version,
+            **({"fingerprint": self.fingerprint} if self.fingerprint else {}),
         }
 
 
@@ -114,6 +118,7 @@ def save_checkpoint(
     training: dict[str, Any] | None = None,
     data: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
+    fingerprint: dict[str, Any] | None = None,
 ) -> Metadata:
     """Write a checkpoint folder (replacing one that is there) and return its metadata.
 
@@ -149,6 +154,7 @@ def save_checkpoint(
         training=training or {},
         data=data or {},
         metrics=metrics or {},
+        fingerprint=fingerprint or {},
         code_version=code_version(),
     )
     return _write(directory, tensors, metadata, half=half)
@@ -203,6 +209,7 @@ def read_metadata(directory: str | Path) -> Metadata:
                 metrics=values["metrics"],
                 sha256=values["sha256"],
                 code_version=values["code_version"],
+                fingerprint=dict(values.get("fingerprint", {})),
             )
     except (KeyError, TypeError, ValueError) as error:  # ValueError: JSON, UTF-8 and ConfigError
         raise CheckpointError(f"{path} is damaged: {error!r}") from error
@@ -269,7 +276,17 @@ def _verified_tensors(directory: Path, metadata: Metadata) -> dict[str, Tensor]:
                 f"{path} holds {name}, which belongs to none of its networks "
                 f"({', '.join(metadata.networks)})"
             )
+    _require_finite(tensors, str(path))
     return tensors
+
+
+def _require_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Weights of a diverged run make pictures of noise that look like results."""
+    if name := not_finite(tensors):
+        raise CheckpointError(
+            f"{what}: {name} has values that are no finite numbers (a run that diverged, or a "
+            "damaged file); take an earlier checkpoint"
+        )
 
 
 def _fill(part: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -293,6 +310,7 @@ def _write(
     directory: str | Path, tensors: Mapping[str, Tensor], metadata: Metadata, *, half: bool
 ) -> Metadata:
     """A checkpoint folder in its place; returns the metadata with the hash of what was written."""
+    _require_finite(tensors, f"{directory} is not written")
     if half:
         tensors = {name: _narrowed(name, tensor) for name, tensor in tensors.items()}
     with replaced_directory(local_path(directory)) as folder:

@@ -42,6 +42,18 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     path.chmod(0o644)  # the library writes 0600, which a container's own user could not read
 
 
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor with a value that is no finite number."""
+    return next(
+        (
+            name
+            for name, tensor in tensors.items()
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+        ),
+        None,
+    )
+
+
 def write_json(path: Path, values: object) -> None:
     """Readable JSON with a final newline, put in place in one step."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

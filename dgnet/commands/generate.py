@@ -19,6 +19,8 @@ from dgnet.commands.options import (
     ApiKeyOption,
     CheckpointOption,
     DeviceOption,
+    DistractorsOption,
+    JunkOption,
     LayoutOption,
     PatternOption,
     PrecisionOption,
@@ -113,6 +115,8 @@ def generate(
     ] = None,
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     split: Annotated[
         SourceSplit | None, typer.Option(help="Pictures to pair; train if absent.")
     ] = None,
@@ -162,7 +166,13 @@ def generate(
     uploaded, and the set is fetched into the output folder.
     """
     options: dict[str, Any] = {
-        "source": {"layout": layout, "pattern": pattern, "split": split},
+        "source": {
+            "layout": layout,
+            "pattern": pattern,
+            "split": split,
+            "junk": junk,
+            "distractors": distractors,
+        },
         "count": count,
         "per_identity": per_identity,
         "pairing": pairing,
@@ -217,6 +227,8 @@ def generate(
                 checkpoint, device=device, precision=precision, max_batch=batch_size
             )
             made = Job.of(spec, loaded, predictor)
+            for warning in made.listing.warnings:
+                typer.echo(f"warning: {warning}", err=True)
             if target.take_folder(made.identity(), resume=resume):
                 typer.echo(f"{target} holds the complete set already")
                 return

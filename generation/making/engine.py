@@ -31,11 +31,12 @@ from dgnet.generation.making.near_duplicates import NearDuplicates
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.pairing.listing import Listing, require_source
 from dgnet.generation.pairing.plan import Plan
+from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.data.picture import NO_CAMERA, DatasetError
 from dgnet.model.data.transforms import decode_picture
-from dgnet.model.predictor import Predictor
+from dgnet.model.predictor import NonFiniteError, Predictor
 
 Integers = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
@@ -203,14 +204,30 @@ class Engine:
         if not len(good):
             return made
         chosen = torch.as_tensor(good, device=self._predictor.device)
-        with self._clock.stage("decode"):
-            composites = self._predictor.compose(
-                AppearanceCode(*(part[chosen] for part in styles[:APPEARANCE_PARTS])),
-                StructureCode(*(part[chosen] for part in structure_codes)),
-            )
-        with self._clock.stage("judge"):
-            embeddings = styles[-1][chosen].cpu().numpy() if self._embeds else None
-            verdicts = self._judging(composites, appearances[good], structures[good], embeddings)
+        try:
+            with self._clock.stage("decode"):
+                composites = self._predictor.compose(
+                    AppearanceCode(*(part[chosen] for part in styles[:APPEARANCE_PARTS])),
+                    StructureCode(*(part[chosen] for part in structure_codes)),
+                )
+            with self._clock.stage("judge"):
+                embeddings = styles[-1][chosen].cpu().numpy() if self._embeds else None
+                verdicts = self._judging(
+                    composites, appearances[good], structures[good], embeddings
+                )
+        except NonFiniteError as error:
+            pairs = zip(appearances[good].tolist(), structures[good].tolist(), strict=True)
+            paths = self._listing.paths
+            raise GenerationError(
+                str(
+                    error.of(
+                        [
+                            f"{paths[appearance]} on {paths[structure]}"
+                            for appearance, structure in pairs
+                        ]
+                    )
+                )
+            ) from error
         for place, pixels, verdict in zip(good.tolist(), composites, verdicts, strict=True):
             made[place] = (pixels, verdict)
         return made

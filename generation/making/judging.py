@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.data.fingerprint import fingerprint_from, persons_digest
 from dgnet.model.labeller import Labeller
 from dgnet.model.predictor import Predictor
 
@@ -60,6 +61,15 @@ class Judging:
         self._real = cache(realism_of_real_pictures)
         self._persons = np.array(listing.persons)
         known = labeller.identities if labeller else 0
+        whose = fingerprint_from(predictor.metadata.fingerprint)
+        shown = persons_digest(listing.persons, listing.names)
+        if "two_labels" in spec.labels and whose is not None and whose.persons != shown:
+            raise GenerationError(
+                "the label two_labels needs a teacher trained on these very persons, but the "
+                f"checkpoint's, trained on {predictor.metadata.data.get('name', 'a data set')}, "
+                f"knows others than {listing.root.name} shows (persons {whose.persons} and "
+                f"{shown}); use the checkpoint of this data set or leave the label out"
+            )
         if "two_labels" in spec.labels and known != len(listing.persons):
             raise GenerationError(
                 f"the label two_labels needs a teacher trained on these very persons, but it knows "

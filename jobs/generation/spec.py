@@ -26,7 +26,23 @@ from pydantic import (
 from dgnet.jobs.generation.errors import GenerationError, SpecError
 
 SourceLayout = Literal[
-    "market1501", "duke", "msmt17", "cuhk03", "veri776", "imagefolder", "pattern"
+    "market1501",
+    "duke",
+    "msmt17",
+    "cuhk03",
+    "veri776",
+    "ltcc",
+    "prcc",
+    "mars",
+    "viper",
+    "cuhk01",
+    "prid2011",
+    "ilids_vid",
+    "randperson",
+    "personx",
+    "prepared",
+    "imagefolder",
+    "pattern",
 ]
 """`LayoutName` of `dgnet.model.data.layouts`, which jobs may not import; a test compares them."""
 
@@ -66,6 +82,10 @@ class SourceSpec(_Part):
     """Found out from folders and names if absent (docs/data.md)."""
     pattern: Text | None = None
     split: SourceSplit = "train"
+    junk: tuple[str, ...] | None = None
+    """What the data set calls junk; -1 if absent, `none` for nobody."""
+    distractors: tuple[str, ...] | None = None
+    """What the data set calls distractors; 0 if absent, `none` for nobody."""
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSpec:
@@ -212,6 +232,10 @@ class GenerationSpec(_Part):
         values = self.model_dump(mode="json")
         # The one place that was given: a job is described alike wherever its source comes from.
         del values["source"]["dataset" if self.source.dataset is None else "folder"]
+        # As a spec was written before there were these fields.
+        for name in ("junk", "distractors"):
+            if values["source"][name] is None:
+                del values["source"][name]
         return values
 
 

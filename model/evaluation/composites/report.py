@@ -21,9 +21,11 @@ from dgnet.model.evaluation.composites.pairs import draw_pairs
 from dgnet.model.evaluation.composites.truth import TruthErrors, TruthTally
 from dgnet.model.evaluation.pictures import batches, decode_pictures
 from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
+from dgnet.model.evaluation.retrieval.preflight import searching
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_retrieval
 from dgnet.model.evaluation.tables import markdown_table
+from dgnet.model.predictor import rows_named
 from dgnet.paths import local_path
 
 
@@ -156,7 +158,9 @@ def score_swaps(
             decode_pictures([people[int(row)].path for row in rows[batch]], predictor)
             for rows in (appearances, structures, others)
         )
-        composite = predictor.swap(appearance, structure)
+        worn = [people[int(row)].path for row in appearances[batch]]
+        posed = [people[int(row)].path for row in structures[batch]]
+        composite = _swapped(predictor, appearance, structure, worn, posed)
         nearer.append(
             nearer_to_appearance(
                 predictor.embed(composite), predictor.embed(appearance), predictor.embed(structure)
@@ -189,7 +193,10 @@ def score_truth(
                 strict=True,
             )
         )
-        made.add(predictor.swap(appearance, structure), structure, truth)
+        worn = [triple.appearance for triple in triples[batch]]
+        posed = [triple.structure for triple in triples[batch]]
+        composite = _swapped(predictor, appearance, structure, worn, posed)
+        made.add(composite, structure, truth)
         structures.add(structure, structure, truth)
         appearances.add(appearance, structure, truth)
     return TruthScores(
@@ -198,6 +205,18 @@ def score_truth(
         copy_of_structure=structures.errors(),
         copy_of_appearance=appearances.errors(),
     )
+
+
+def _swapped(
+    predictor: Predictor,
+    appearance: Pixels,
+    structure: Pixels,
+    worn: Sequence[Path],
+    posed: Sequence[Path],
+) -> Pixels:
+    """Composites; one that is no picture is named by those that it was to be made of."""
+    with rows_named(lambda: [f"{a} on {s}" for a, s in zip(worn, posed, strict=True)]):
+        return predictor.swap(appearance, structure)
 
 
 def score_retrieval(
@@ -211,7 +230,7 @@ def score_retrieval(
     def embedded(pictures: Sequence[Picture]) -> RetrievalSet:
         return labelled(pictures, embed_pictures(predictor, pictures, batch_size=config.batch_size))
 
-    return evaluate_retrieval(embedded(query), embedded(gallery))
+    return evaluate_retrieval(embedded(searching(query)[0]), embedded(gallery))
 
 
 def _truth_rows(truth: TruthScores) -> list[tuple[str, str, str]]:
