@@ -31,7 +31,7 @@ def test_continuous_integration_fails_instead(monkeypatch: pytest.MonkeyPatch) -
 
 
 def provided(folder: Path, *programs: str, ci: str) -> subprocess.CompletedProcess[str]:
-    """`.ci/provide-chromium` where these programs are all there is, and nothing can be installed."""
+    """`.ci/provide-chromium` where these programs are all there is."""
     for name in programs:
         (folder / name).write_text("#!/bin/sh\necho 1000\n")
         (folder / name).chmod(0o755)
