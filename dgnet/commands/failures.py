@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
-Extra = Literal["worker", "embedded", "train", "generate", "people"]
+Extra = Literal["worker", "embedded", "train", "generate", "people", "onnx"]
 
 
 class CommandError(Exception):

@@ -19,8 +19,8 @@ def train_judge_command(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the judge.")
     ],
     iterations: Annotated[
-        int, typer.Option(min=1, help="Batches of 16 persons, 4 pictures of each.")
-    ] = 4000,
+        int, typer.Option(min=1, help="Batches of 12 persons, 4 pictures of each.")
+    ] = 2100,
     seed: SeedOption = 0,
     precision: PrecisionOption = "auto",
     layout: LayoutOption = None,
@@ -39,7 +39,12 @@ def train_judge_command(
         from dgnet.model.judge.training import JudgeTrainingConfig, train_judge
 
     torch.set_flush_denormal(True)  # far faster where values are too small for normal numbers
-    network, config = JudgeConfig(), JudgeTrainingConfig(iterations=iterations, seed=seed)
+    network, config = (
+        JudgeConfig(),
+        JudgeTrainingConfig(
+            iterations=iterations, coarse_iterations=5 * iterations // 7, seed=seed
+        ),
+    )
 
     def report(iteration: int, losses: dict[str, float]) -> None:
         shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())

@@ -29,10 +29,12 @@ _ERASED_SHARE = 0.4
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augmented(pixels: Pixels, random: np.random.Generator) -> Tensor:
-    """Normalized images (B, 3, H, W), each changed in its own way."""
+def augmented(pixels: Pixels, random: np.random.Generator, *, coarse: bool = False) -> Tensor:
+    """Normalized images (B, 3, H, W), each changed in its own way; of half the size if coarse."""
     recorded = np.stack([_recorded(picture, random) for picture in pixels])
     levels = torch.as_tensor(recorded).permute(0, 3, 1, 2).contiguous() / 255  # (B, 3, H, W)
+    if coarse:
+        levels = functional.avg_pool2d(levels, 2)
     grain = torch.Generator().manual_seed(int(random.integers(2**62)))
     levels = _developed(_cropped(levels, random), random, grain)
     images = normalize((levels * 255).round().to(torch.uint8).permute(0, 2, 3, 1))

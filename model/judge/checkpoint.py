@@ -60,6 +60,13 @@ def save_judge(
     return sha256[:12]
 
 
+def update_judge_metrics(directory: Path, metrics: dict[str, Any]) -> None:
+    """Add measured figures to what is known of a judge, replacing those of the same name."""
+    about = _read_card(directory)
+    about["metrics"] = {**about.get("metrics", {}), **metrics}
+    write_json(directory / JUDGE_FILE, about)
+
+
 class TrainedJudge:
     """A judge of `dgnet train judge` on a device. Thread-safe: nothing is stored between calls."""
 
