@@ -79,7 +79,7 @@ def evaluate_composites(
         from dgnet.model.evaluation.generation.weight_files import FigureLeftOut
         from dgnet.model.evaluation.sheets.composites import evaluation_sheet
     predictor = local.load_predictor(checkpoint, device=device, precision=precision)
-    asked = judge and load_judge(
+    asked = load_judge(
         judge,
         device=device,
         size=judge_size,
@@ -100,7 +100,7 @@ def evaluate_composites(
             people,
             truth,
             EvaluationConfig(pairs=pairs, seed=seed),
-            judge=asked or None,
+            judge=asked,
             imagenet_distance=distance,
         )
         picture = None if sheet is None else evaluation_sheet(predictor, people, truth, seed=seed)

@@ -64,6 +64,7 @@ def evaluate_judge(
         channels=judge_channels,
         output=judge_output,
     )
+    assert asked is not None
     figures: dict[str, Any] = {}
     rows = [("data set", "queries", "gallery", "rank-1", "mAP")]
     for folder in data:

@@ -49,7 +49,7 @@ JudgeOutputOption = Annotated[
 
 
 def load_judge(
-    source: str,
+    source: str | None,
     *,
     device: str,
     size: str | None = None,
@@ -57,13 +57,24 @@ def load_judge(
     std: str | None = None,
     channels: Channels | None = None,
     output: str | None = None,
-) -> Judge:
-    """The judge of these options; raises InputError for what cannot be loaded."""
+) -> Judge | None:
+    """The judge of these options, if any; raises InputError for what cannot be loaded."""
+    said = {
+        "--judge-size": size,
+        "--judge-mean": mean,
+        "--judge-std": std,
+        "--judge-channels": channels,
+        "--judge-output": output,
+    }
+    given = [option for option, value in said.items() if value is not None]
+    if source is None:
+        if given:
+            raise InputError(f"{given[0]} is said of a judge; name one with --judge")
+        return None
     with needs_extra("worker"):
         from dgnet.model.judge.judge import JudgeError
         from dgnet.model.judge.onnx import OnnxInput
         from dgnet.model.judge.opening import open_judge
-    given = (size, mean, std, channels, output)
     plain = OnnxInput()
     try:
         wanted = OnnxInput(
@@ -73,9 +84,8 @@ def load_judge(
             channels=channels or plain.channels,
             output=output,
         )
-        said = None if all(value is None for value in given) else wanted
         with needs_extra("onnx"):
-            return open_judge(source, said, device=device)
+            return open_judge(source, wanted if given else None, device=device)
     except JudgeError as error:
         raise InputError(str(error)) from error
 
