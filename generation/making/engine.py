@@ -74,7 +74,7 @@ class Engine:
         self._clock = clock
         self._batch = batch
         self._names = Names(spec.output, listing.persons, listing.names)
-        self._embeds = spec.keep.minimum_identity_consistency is not None
+        self._embedders = judging.embedders
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
         self._orders = plan.appearance_order, plan.structure_order
@@ -187,7 +187,10 @@ class Engine:
                 styles[0][chosen], structure_codes[0][chosen]
             )
         with self._clock.stage("judge"):
-            embeddings = styles[1][chosen].cpu().numpy() if self._embeds else None
+            embeddings = {
+                name: rows[chosen].cpu().numpy()
+                for name, rows in zip(self._embedders, styles[1:], strict=True)
+            }
             verdicts = self._judging(composites, appearances[good], structures[good], embeddings)
         for place, pixels, verdict in zip(good.tolist(), composites, verdicts, strict=True):
             made[place] = (pixels, verdict)
@@ -256,10 +259,11 @@ class Engine:
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         styles = self._predictor.appearance_styles(pixels)
-        if not self._embeds:
-            return (styles,)
-        embeddings = torch.as_tensor(self._predictor.embed(pixels), device=styles.device)
-        return styles, embeddings
+        embeddings = (
+            torch.as_tensor(embed(pixels), device=styles.device)
+            for embed in self._embedders.values()
+        )
+        return styles, *embeddings
 
     def _duplicates(self) -> NearDuplicates | None:
         most_bits = self._spec.keep.near_duplicates
