@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 from typing import Annotated
 
 import typer
@@ -10,19 +10,29 @@ import typer
 from dgnet.commands.failures import CommandError, InputError, needs_extra
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.options import LayoutOption, PatternOption, PrecisionOption
-from dgnet.commands.train_options import DataArgument, DataLicenseOption, DataNameOption, SeedOption
+from dgnet.commands.train_options import (
+    DataArgument,
+    DataLicenseOption,
+    DataNameOption,
+    LogOption,
+    ResumeOption,
+    RunOption,
+    SaveOption,
+    SeedOption,
+)
 
 
 def train_judge_command(
     data: DataArgument,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the judge.")
-    ],
+    output: RunOption,
     iterations: Annotated[
         int, typer.Option(min=1, help="Batches of 12 persons, 4 pictures of each.")
-    ] = 2100,
+    ] = 12000,
     seed: SeedOption = 0,
     precision: PrecisionOption = "auto",
+    resume: ResumeOption = False,
+    log_every: LogOption = 50,
+    checkpoint_every: SaveOption = 250,
     layout: LayoutOption = None,
     pattern: PatternOption = None,
     data_name: DataNameOption = None,
@@ -32,34 +42,42 @@ def train_judge_command(
     with needs_extra("train"):
         import torch
 
+        from dgnet.model.checkpoints import CheckpointError
         from dgnet.model.data.layouts import read_dataset
         from dgnet.model.devices import autocast_dtype
         from dgnet.model.judge.checkpoint import save_judge
         from dgnet.model.judge.network import JudgeConfig
         from dgnet.model.judge.training import JudgeTrainingConfig, train_judge
+        from dgnet.model.training.run import RunOptions, TrainingDiverged
+        from dgnet.model.training.state import saved_iterations
 
     torch.set_flush_denormal(True)  # far faster where values are too small for normal numbers
-    network, config = (
-        JudgeConfig(),
-        JudgeTrainingConfig(
-            iterations=iterations, coarse_iterations=5 * iterations // 7, seed=seed
-        ),
+    plain = JudgeTrainingConfig()
+    coarse = plain.coarse_iterations * iterations // plain.iterations
+    config = JudgeTrainingConfig(iterations=iterations, coarse_iterations=coarse, seed=seed)
+    options = RunOptions(
+        directory=output,
+        log_every=log_every,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+        progress=sys.stderr.isatty(),
     )
-
-    def report(iteration: int, losses: dict[str, float]) -> None:
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-        typer.echo(f"{iteration}/{iterations}: {shown}", err=True)
-
     try:
         dataset = read_dataset(data, layout, pattern)
         pictures = dataset.split("train")
         autocast = autocast_dtype(precision, torch.device("cpu"))
         with sigterm_interrupts():
-            judge = train_judge(network, config, pictures, autocast=autocast, report=report)
-    except ValueError as error:
+            judge = train_judge(JudgeConfig(), config, pictures, options, autocast=autocast)
+    except (CheckpointError, ValueError) as error:
         raise InputError(str(error)) from error
+    except TrainingDiverged as error:
+        raise CommandError(str(error)) from error
     except KeyboardInterrupt:
-        raise CommandError("training of the judge was interrupted; nothing was kept") from None
+        done = saved_iterations(output)
+        raise CommandError(
+            f"training in {output} was interrupted; the state after iteration {done} is kept: run "
+            "the same command with --resume"
+        ) from None
     for warning in dataset.warnings:
         typer.echo(f"dgnet: {data}: {warning}", err=True)
     card = {
@@ -72,5 +90,6 @@ def train_judge_command(
         },
         "metrics": {},
     }
-    version = save_judge(output, judge, card=card)
-    typer.echo(f"wrote {output} (version {version})")
+    folder = output / "checkpoint"
+    version = save_judge(folder, judge, card=card)
+    typer.echo(f"wrote {folder} (version {version})")

@@ -10,7 +10,7 @@ B pictures of P persons a batch, D embedding values.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,19 +25,16 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.model.judge.augmentation import augmented
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
-
-Report = Callable[[int, dict[str, float]], None]
-"""Hears of an iteration: its number and the mean losses since the last report."""
-
-_REPORT_EVERY = 25
+from dgnet.model.training.run import RunOptions, run_iterations
+from dgnet.model.training.state import TrainingState
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeTrainingConfig:
     """How a judge is trained."""
 
-    iterations: int = 2100
-    coarse_iterations: int = 1500
+    iterations: int = 12000
+    coarse_iterations: int = 7000
     """The first ones, on pictures of half the size."""
     persons: int = 12
     """In a batch."""
@@ -45,7 +42,7 @@ class JudgeTrainingConfig:
     """Of each of them; drawn twice where a person has fewer."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
-    warmup_iterations: int = 150
+    warmup_iterations: int = 200
     label_smoothing: float = 0.1
     seed: int = 0
 
@@ -64,40 +61,45 @@ def train_judge(
     network: JudgeConfig,
     config: JudgeTrainingConfig,
     pictures: Sequence[Picture],
+    options: RunOptions,
     *,
     autocast: torch.dtype | None = None,
-    report: Report = lambda iteration, losses: None,
 ) -> JudgeNetwork:
-    """A judge that knows these pictures' persons, in evaluation mode, without its classifier."""
+    """A judge that knows these pictures' persons, in evaluation mode, without its classifier.
+
+    The run is resumed from its last saved state like every other; on the CPU.
+    """
     people = _People(network, config, pictures)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     judge = JudgeNetwork(network, len(people.index)).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(
-        judge.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(config, step))
-    heard: list[dict[str, float]] = []
-    for iteration in range(config.iterations):
+    optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=config.weight_decay)
+    settings = {"network": network.to_json(), "judge": config.to_json()}
+    state = TrainingState(options.directory, {"judge": judge}, {"adamw": optimizer}, settings)
+
+    def step(iteration: int) -> dict[str, Tensor]:
         images, labels = people.batch(iteration)
         with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
             judgement = judge(images.contiguous(memory_format=torch.channels_last))
-        assert judgement.logits is not None
         logits = judgement.logits.float()
         identity = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
         triplet = hardest_triplets(judgement.feature.float(), labels)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, iteration)
         optimizer.zero_grad()
         (identity + triplet).backward()  # pyright: ignore[reportUnknownMemberType]
         optimizer.step()
-        schedule.step()
         right = (logits.argmax(1) == labels).float().mean()
-        losses = {"identity": identity, "triplet": triplet, "accuracy": right}
-        heard.append({name: float(value.detach()) for name, value in losses.items()})
-        if len(heard) == _REPORT_EVERY or iteration + 1 == config.iterations:
-            report(
-                iteration + 1,
-                {name: sum(part[name] for part in heard) / len(heard) for name in losses},
-            )
-            heard.clear()
+        return {"identity": identity.detach(), "triplet": triplet.detach(), "accuracy": right}
+
+    run_iterations(
+        options,
+        state,
+        iterations=config.iterations,
+        seed=config.seed,
+        step=step,
+        scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
+        show=lambda _: None,
+    )
     judge.classifier = None
     return judge.eval()
 
@@ -147,7 +149,8 @@ class _People:
         return random.choice(own, wanted, replace=len(own) < wanted)
 
 
-def _rate(config: JudgeTrainingConfig, step: int) -> float:
-    """Share of the learning rate: up in a straight line, then down half a cosine."""
-    warm = min(1.0, (step + 1) / max(1, config.warmup_iterations))
-    return warm * 0.5 * (1 + math.cos(math.pi * step / config.iterations))
+def learning_rate(config: JudgeTrainingConfig, iteration: int) -> float:
+    """Up in a straight line, then down half a cosine."""
+    warm = min(1.0, (iteration + 1) / max(1, config.warmup_iterations))
+    share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
+    return config.learning_rate * warm * share

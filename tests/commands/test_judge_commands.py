@@ -166,20 +166,27 @@ def test_figures_go_into_the_card_of_a_judge(people: Path, tmp_path: Path) -> No
     assert card["metrics"]["retrieval"][people.name]["queries"] == 3
 
 
-def test_a_judge_is_trained_and_can_be_asked(tmp_path: Path) -> None:
-    data, output = tmp_path / "data" / "bounding_box_train", tmp_path / "judge"
+def test_a_judge_is_trained_and_can_be_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run = tmp_path / "data" / "bounding_box_train", tmp_path / "run"
     data.mkdir(parents=True)
     draws = np.random.default_rng(0)
     for person in range(1, 13):
         for camera in (1, 2):
             pixels = draws.integers(0, 256, (128, 64, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(data / f"{person:04d}_c{camera}s1_000001_00.jpg")
-    command = ("train", "judge", str(data.parent), "-o", str(output), "--iterations", "2")
+    command = ("train", "judge", str(data.parent), "-o", str(run), "--iterations", "2")
     assert exit_code(*command, "--data-license", "CC0", "--seed", "4") == 0
-    card = json.loads((output / "judge.json").read_text())
+    card = json.loads((run / "checkpoint" / "judge.json").read_text())
     assert (card["training"]["iterations"], card["training"]["seed"]) == (2, 4)
+    # Seven of twelve iterations are coarse, whatever their number.
+    assert card["training"]["coarse_iterations"] == 1
     assert card["data"] == {"name": "data", "persons": 12, "pictures": 24, "license": "CC0"}
-    assert TrainedJudge.load(output, device="cpu").embed(pixels[None]).shape == (1, 256)
+    trained = TrainedJudge.load(run / "checkpoint", device="cpu")
+    assert trained.embed(draws.integers(0, 256, (1, 128, 64, 3), dtype=np.uint8)).shape == (1, 256)
+    assert exit_code(*command) == 2
+    assert "already holds a run" in capsys.readouterr().err
 
 
 def test_too_few_people_for_a_judge_are_refused(

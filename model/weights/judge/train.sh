@@ -29,7 +29,8 @@ mkdir -p "$seven"
 find "$work/train/bounding_box_train" -regex '.*_c\([1-9]\|[1-4][0-9]\|5[0-6]\)s.*' \
     -exec ln -f {} "$seven" \;
 
-dgnet train judge "$work/seven" -o "$work/judge" --iterations 2100 --seed 1 --precision bf16 \
+if [ -e "$work/run/state" ]; then set -- --resume; else set --; fi
+dgnet train judge "$work/seven" -o "$work/run" --seed 1 --precision bf16 \
     --data-license "CC0 1.0" \
-    --data-name "rendered people (recipe 2, seed 424200, first 7 of 11 worlds)"
-dgnet evaluate judge "$work/judge" "$work/unseen-1" "$work/unseen-2" --update-card
+    --data-name "rendered people (recipe 2, seed 424200, first 7 of 11 worlds)" "$@"
+dgnet evaluate judge "$work/run/checkpoint" "$work/unseen-1" "$work/unseen-2" --update-card

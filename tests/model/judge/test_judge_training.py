@@ -9,20 +9,34 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from dgnet.model.data.market1501 import Picture, read_split
 from dgnet.model.data.picture import DatasetError
 from dgnet.model.data.transforms import denormalize
 from dgnet.model.evaluation.composites.report import EvaluationConfig, score_retrieval
+from dgnet.model.judge import training
 from dgnet.model.judge.augmentation import augmented
 from dgnet.model.judge.checkpoint import TrainedJudge, save_judge, update_judge_metrics
 from dgnet.model.judge.judge import JudgeError, resized
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
-from dgnet.model.judge.training import JudgeTrainingConfig, hardest_triplets, train_judge
+from dgnet.model.judge.training import (
+    JudgeTrainingConfig,
+    hardest_triplets,
+    learning_rate,
+    train_judge,
+)
+from dgnet.model.training.run import RunOptions
 
 TINY = JudgeConfig(height=32, width=16, channels=(4, 8), blocks=(1, 1))
 SHORT = JudgeTrainingConfig(
-    iterations=40, persons=3, pictures=2, learning_rate=0.02, warmup_iterations=5, seed=3
+    iterations=40,
+    coarse_iterations=0,
+    persons=3,
+    pictures=2,
+    learning_rate=0.02,
+    warmup_iterations=5,
+    seed=3,
 )
 
 
@@ -55,17 +69,14 @@ def test_the_triplet_loss_takes_the_hardest_of_each_picture() -> None:
     assert float(hardest_triplets(features, labels)) == pytest.approx(float(expected))
 
 
-def test_training_tells_people_apart_and_repeats(people: list[Picture]) -> None:
-    heard: list[int] = []
-    judge = train_judge(
-        TINY, SHORT, people, report=lambda iteration, losses: heard.append(iteration)
-    )
-    again = train_judge(TINY, SHORT, people)
-    assert heard == [25, 40]
+def options(folder: Path, **changes: Any) -> RunOptions:
+    return RunOptions(directory=folder, progress=False, **changes)
+
+
+def test_training_tells_people_apart(people: list[Picture], tmp_path: Path) -> None:
+    judge = train_judge(TINY, SHORT, people, options(tmp_path / "run"))
     assert judge.classifier is None
     assert not judge.training
-    for name, tensor in judge.state_dict().items():
-        assert torch.equal(tensor, again.state_dict()[name]), name
     trained = TrainedJudge(judge, name="tiny", version="0", device="cpu")
     query = [picture for picture in people if picture.camera_id == 1]
     gallery = [picture for picture in people if picture.camera_id != 1]
@@ -73,9 +84,37 @@ def test_training_tells_people_apart_and_repeats(people: list[Picture]) -> None:
     assert found.dgnet_convention.rank_1 == 1
 
 
-def test_too_few_people_are_refused(people: list[Picture]) -> None:
+def test_an_interrupted_training_ends_with_the_same_weights(
+    people: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_judge(TINY, SHORT, people, options(tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        calls = iter(range(1000))
+
+        def dies(features: Tensor, labels: Tensor) -> Tensor:
+            if next(calls) == 25:
+                raise KeyboardInterrupt
+            return hardest_triplets(features, labels)
+
+        patch.setattr(training, "hardest_triplets", dies)
+        with pytest.raises(KeyboardInterrupt):
+            train_judge(TINY, SHORT, people, options(tmp_path / "cut", checkpoint_every=10))
+    resumed = train_judge(TINY, SHORT, people, options(tmp_path / "cut", resume=True))
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_the_learning_rate_warms_up_and_ends_near_nothing() -> None:
+    config = JudgeTrainingConfig(iterations=100, warmup_iterations=4, learning_rate=0.1)
+    # A quarter of the way up, where the cosine is still at its top; then half of the cosine.
+    assert learning_rate(config, 0) == pytest.approx(0.1 / 4)
+    assert learning_rate(config, 50) == pytest.approx(0.1 / 2)
+    assert 0 < learning_rate(config, 99) < 0.1 / 1000
+
+
+def test_too_few_people_are_refused(people: list[Picture], tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"4 persons to learn from; .* at least the 12 of a"):
-        train_judge(TINY, JudgeTrainingConfig(), people)
+        train_judge(TINY, JudgeTrainingConfig(), people, options(tmp_path / "run"))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +146,7 @@ def test_augmentation_changes_pictures_and_repeats() -> None:
     assert torch.equal(one, again)
     assert torch.isfinite(one).all()
     assert not torch.equal(one, augmented(shown, np.random.default_rng(6)))
+    assert augmented(shown, np.random.default_rng(5), coarse=True).shape == (4, 3, 16, 8)
     levels = denormalize(one).numpy().reshape(4, -1)
     assert not (levels == shown.reshape(4, -1)).all(axis=1).any()
 
