@@ -66,7 +66,7 @@ def evaluate_judge(
     )
     assert asked is not None
     figures: dict[str, Any] = {}
-    rows = [("data set", "queries", "gallery", "rank-1", "mAP")]
+    rows: list[tuple[str, ...]] = [("data set", "queries", "gallery", "rank-1", "mAP")]
     for folder in data:
         try:
             dataset = read_dataset(folder)

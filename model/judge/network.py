@@ -53,7 +53,7 @@ class JudgeConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> JudgeConfig:
         """What `to_json` gave."""
-        stages = {name: tuple(values[name]) for name in ("channels", "blocks")}
+        stages: dict[str, Any] = {name: tuple(values[name]) for name in ("channels", "blocks")}
         return cls(**{**values, **stages})
 
     def to_json(self) -> dict[str, Any]:

@@ -8,14 +8,16 @@ B pictures of H x W pixels, uint8 (B, H, W, 3) RGB; D embedding values.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgnet.model.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from dgnet.model.evaluation.retrieval.retrieval_set import row_lengths
 from dgnet.model.files import file_sha256
 from dgnet.model.judge.judge import Embeddings, JudgeError, Pixels, resized
 
@@ -49,8 +51,7 @@ class OnnxJudge:
 
     def __init__(self, file: Path, given: OnnxInput | None = None) -> None:
         """Raises JudgeError for what is no such network; needs onnxruntime."""
-        import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
-
+        onnxruntime: Any = importlib.import_module("onnxruntime")  # it has no types
         if not file.is_file():
             raise JudgeError(f"{file}: no such file; expected an embedding network in ONNX")
         self._given = given or OnnxInput()
@@ -83,8 +84,8 @@ class OnnxJudge:
                 for start in range(0, len(prepared), self._batch)
             ]
         )
-        lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        return (found / np.maximum(lengths, _SHORTEST)).astype(np.float32)
+        lengths = row_lengths(found)[:, None]
+        return np.asarray(found / np.maximum(lengths, _SHORTEST), np.float32)
 
     def _prepared(self, images: Pixels) -> NDArray[np.floating]:
         given = self._given
@@ -103,7 +104,7 @@ class OnnxJudge:
             (raw,) = self._session.run([self._output], {self._input: filled})
         except Exception as error:
             raise JudgeError(f"{self.name} cannot be run on {filled.shape}: {error}") from error
-        found = cast("NDArray[np.float32]", np.asarray(raw, np.float32))
+        found = np.asarray(raw, np.float32)
         if found.ndim < 2 or len(found) != len(filled) or found[0].size != found.shape[1]:
             raise JudgeError(
                 f"output {self._output!r} of {self.name} is {found.shape} for {len(filled)} "

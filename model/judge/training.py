@@ -87,7 +87,7 @@ def train_judge(
             group["lr"] = learning_rate(config, iteration)
         optimizer.zero_grad()
         (identity + triplet).backward()  # pyright: ignore[reportUnknownMemberType]
-        optimizer.step()
+        optimizer.step()  # pyright: ignore[reportUnknownMemberType]
         right = (logits.argmax(1) == labels).float().mean()
         return {"identity": identity.detach(), "triplet": triplet.detach(), "accuracy": right}
 

@@ -168,10 +168,15 @@ def evaluate_checkpoint(
     query = read_split(people_dir / QUERY_SPLIT)
     gallery = read_split(people_dir / GALLERY_SPLIT)
     people = [picture for picture in query + gallery if picture.shows_a_person]
-    pairs, triples = (judge and PairJudging(judge)), (judge and TripleJudging(judge))
-    swaps = score_swaps(predictor, people, config, observe=pairs and pairs.add)
+    pairs = None if judge is None else PairJudging(judge)
+    triples = None if judge is None else TripleJudging(judge)
+    swaps = score_swaps(predictor, people, config, observe=None if pairs is None else pairs.add)
     truth = truth_dir and score_truth(
-        predictor, truth_dir, config, imagenet_distance, observe=triples and triples.add
+        predictor,
+        truth_dir,
+        config,
+        imagenet_distance,
+        observe=None if triples is None else triples.add,
     )
     report = EvaluationReport(
         config=config,

@@ -75,7 +75,9 @@ def test_figures_are_those_of_floating_point() -> None:
     structure[:, :8] = truth[:, :8]
 
     def laplacian(pictures: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        y = pictures @ np.array([0.299, 0.587, 0.114])
+        y: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = pictures.astype(np.float64) @ (
+            np.array([0.299, 0.587, 0.114])
+        )
         across = y[:, 1:-1, :-2] + y[:, 1:-1, 2:]
         return -4 * y[:, 1:-1, 1:-1] + y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + across
 

@@ -162,7 +162,7 @@ def test_pictures_of_another_size_are_resized_and_others_untouched() -> None:
 
 
 def saved(folder: Path, **card: Any) -> tuple[JudgeNetwork, str]:
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
     network = JudgeNetwork(TINY).eval()
     return network, save_judge(folder, network, card=card)
 
