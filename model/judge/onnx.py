@@ -94,7 +94,8 @@ class OnnxJudge:
         values = (ordered.astype(np.float32) / 255 - mean) / std  # (B, H, W, 3)
         if not self._channels_last:
             values = values.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(values, dtype=self._type)
+        prepared: NDArray[np.floating] = np.ascontiguousarray(values).astype(self._type, copy=False)
+        return prepared
 
     def _run(self, batch: NDArray[np.floating]) -> NDArray[np.float32]:
         """(b, D); a network of a fixed batch gets the last rows again to fill it up."""

@@ -17,7 +17,12 @@ from dgnet.model.data.transforms import denormalize
 from dgnet.model.evaluation.composites.report import EvaluationConfig, score_retrieval
 from dgnet.model.judge import training
 from dgnet.model.judge.augmentation import augmented
-from dgnet.model.judge.checkpoint import TrainedJudge, save_judge, update_judge_metrics
+from dgnet.model.judge.checkpoint import (
+    SHIPPED_JUDGE,
+    TrainedJudge,
+    save_judge,
+    update_judge_metrics,
+)
 from dgnet.model.judge.judge import JudgeError, resized
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
 from dgnet.model.judge.training import (
@@ -223,3 +228,9 @@ def test_a_damaged_judge_is_named(tmp_path: Path) -> None:
         file.write(b"x")
     with pytest.raises(JudgeError, match="not the file that judge"):
         TrainedJudge.load(folder)
+
+
+def test_the_judge_that_ships_is_whole_and_small() -> None:
+    judge = TrainedJudge.load(SHIPPED_JUDGE, device="cpu")
+    assert (judge.height, judge.width) == (128, 64)
+    assert sum(file.stat().st_size for file in SHIPPED_JUDGE.iterdir()) < 8 * 2**20
