@@ -123,6 +123,10 @@ class WorkerSettings(BaseSettings):
         description="Threads of generation jobs that read pictures, and as many that write. Unset: "
         "half of the processors, at most 8.",
     )
+    judge: str | None = Field(
+        default=None,
+        description="Judge that generation jobs may ask: a folder, an .onnx file or `shipped`.",
+    )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="`dgnet worker` serves Prometheus metrics here."
     )

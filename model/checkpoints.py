@@ -8,7 +8,6 @@ Weights may be stored in half precision; running statistics always stay float32.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from dgnet.model.config import ConfigError, NetworkConfig
 from dgnet.model.dgnet import DGNet
 from dgnet.model.files import (
     TensorFileError,
+    file_sha256,
     not_finite,
     read_tensors,
     replaced_directory,
@@ -261,7 +261,7 @@ def _verified_tensors(directory: Path, metadata: Metadata) -> dict[str, Tensor]:
     path = directory / TENSORS_FILE
     if not path.is_file():
         raise CheckpointError(f"{directory} is not a whole checkpoint: {TENSORS_FILE} is missing")
-    if (found := _sha256(path)) != metadata.sha256:
+    if (found := file_sha256(path)) != metadata.sha256:
         raise CheckpointError(
             f"{path} has sha256 {found[:12]}..., {METADATA_FILE} says {metadata.sha256[:12]}...: "
             "the file was changed or cut short; copy the checkpoint again"
@@ -312,15 +312,15 @@ def _write(
     """A checkpoint folder in its place; returns the metadata with the hash of what was written."""
     _require_finite(tensors, f"{directory} is not written")
     if half:
-        tensors = {name: _narrowed(name, tensor) for name, tensor in tensors.items()}
+        tensors = {name: narrowed(name, tensor) for name, tensor in tensors.items()}
     with replaced_directory(local_path(directory)) as folder:
         write_tensors(folder / TENSORS_FILE, tensors)
-        metadata = replace(metadata, sha256=_sha256(folder / TENSORS_FILE))
+        metadata = replace(metadata, sha256=file_sha256(folder / TENSORS_FILE))
         write_json(folder / METADATA_FILE, metadata.to_json())
     return metadata
 
 
-def _narrowed(name: str, tensor: Tensor) -> Tensor:
+def narrowed(name: str, tensor: Tensor) -> Tensor:
     """Half precision for weights; counters and running statistics stay as they are."""
     if not tensor.is_floating_point() or "running_" in name:
         return tensor
@@ -331,8 +331,3 @@ def _narrowed(name: str, tensor: Tensor) -> Tensor:
             "keep this checkpoint in full precision"
         )
     return narrow
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

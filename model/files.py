@@ -7,6 +7,7 @@ inside mean is left to `checkpoints` and to `training.state`.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import os
 import shutil
@@ -52,6 +53,12 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
         ),
         None,
     )
+
+
+def file_sha256(path: Path) -> str:
+    """In hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, values: object) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from dgnet.model.data.picture import writable
 
-Extra = Literal["worker", "embedded", "train", "generate", "people"]
+Extra = Literal["worker", "embedded", "train", "generate", "people", "onnx"]
 
 
 class CommandError(Exception):

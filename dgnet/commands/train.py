@@ -27,6 +27,7 @@ from dgnet.commands.options import (
     PrecisionOption,
 )
 from dgnet.commands.overrides import apply_overrides, split_overrides
+from dgnet.commands.train_judge import train_judge_command
 from dgnet.commands.train_options import (
     AccumulateOption,
     BatchOption,
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from dgnet.model.training.workers import Workers
 
 app = typer.Typer(no_args_is_help=True, help="Train on your own pictures.")
+
+app.command("judge")(train_judge_command)
 
 
 @app.command("teacher")

@@ -78,7 +78,7 @@ class Engine:
         self._clock = clock
         self._batch = batch
         self._names = Names(spec.output, listing.persons, listing.names)
-        self._embeds = spec.keep.minimum_identity_consistency is not None
+        self._embedders = judging.embedders
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
         self._row_bytes: int | None = None
@@ -211,7 +211,10 @@ class Engine:
                     StructureCode(*(part[chosen] for part in structure_codes)),
                 )
             with self._clock.stage("judge"):
-                embeddings = styles[-1][chosen].cpu().numpy() if self._embeds else None
+                embeddings = {
+                    name: rows[chosen].cpu().numpy()
+                    for name, rows in zip(self._embedders, styles[APPEARANCE_PARTS:], strict=True)
+                }
                 verdicts = self._judging(
                     composites, appearances[good], structures[good], embeddings
                 )
@@ -292,10 +295,11 @@ class Engine:
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         parts = self._predictor.appearance_styles(pixels).tensors()
-        if not self._embeds:
-            return parts
-        embeddings = torch.as_tensor(self._predictor.embed(pixels), device=parts[0].device)
-        return *parts, embeddings
+        embeddings = (
+            torch.as_tensor(embed(pixels), device=parts[0].device)
+            for embed in self._embedders.values()
+        )
+        return *parts, *embeddings
 
     def _duplicates(self) -> NearDuplicates | None:
         most_bits = self._spec.keep.near_duplicates

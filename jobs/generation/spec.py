@@ -120,6 +120,10 @@ class KeepSpec(_Part):
     """The largest probability that the teacher gives to anybody."""
     minimum_realism_percentile: float | None = Field(default=None, ge=0, le=100)
     """Share of the real pictures, in percent, whose discriminator score is not higher."""
+    minimum_judge_similarity: float | None = Field(default=None, ge=-1, le=1)
+    """The same cosine by a judge that had no part in the training; whoever makes the composites
+    names it, never the spec.
+    """
     near_duplicates: int | None = Field(default=None, ge=0, le=64)
     """Drop where the 64-bit difference hash is within so many bits of a kept composite of the same
     person in the same shard.
@@ -227,9 +231,16 @@ class GenerationSpec(_Part):
     def needs_discriminator(self) -> bool:
         return self.keep.minimum_realism_percentile is not None
 
+    @property
+    def needs_judge(self) -> bool:
+        return self.keep.minimum_judge_similarity is not None
+
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form, read back by `spec_from`."""
         values = self.model_dump(mode="json")
+        if not self.needs_judge:
+            # A job that asks no judge is described, and carried on, as before there were any.
+            del values["keep"]["minimum_judge_similarity"]
         # The one place that was given: a job is described alike wherever its source comes from.
         del values["source"]["dataset" if self.source.dataset is None else "folder"]
         # As a spec was written before there were these fields.

@@ -8,7 +8,6 @@ or a power cut damaged costs a run some iterations and not everything.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
@@ -23,6 +22,7 @@ from tqdm import tqdm
 from dgnet.model.checkpoints import CheckpointError
 from dgnet.model.files import (
     TensorFileError,
+    file_sha256,
     not_finite,
     read_tensors,
     replaced_directory,
@@ -82,7 +82,7 @@ class TrainingState:
             description = {
                 "iteration": iteration,
                 "config": self.config,
-                "sha256": _sha256(folder / STATE_TENSORS),
+                "sha256": file_sha256(folder / STATE_TENSORS),
                 **({} if self.data is None else {"data": self.data}),
             }
             write_json(folder / STATE_JSON, description)
@@ -189,7 +189,7 @@ def _verified(folder: Path) -> dict[str, Any]:
     try:
         description = cast(dict[str, Any], json.loads((folder / STATE_JSON).read_text()))
         whole = (
-            description["sha256"] == _sha256(folder / STATE_TENSORS)
+            description["sha256"] == file_sha256(folder / STATE_TENSORS)
             and description["iteration"] == _iteration(folder)
             and isinstance(description["config"], dict)
         )
@@ -205,11 +205,6 @@ def _discard(folder: Path) -> None:
     hidden = folder.with_name(f".{folder.name}-discarded")
     folder.rename(hidden)
     shutil.rmtree(hidden)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from dgnet.generation.output.packing import read_packed
 from dgnet.generation.output.publication import locked
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.codes import StructureCode
 from dgnet.model.data.fingerprint import persons_digest
 from dgnet.model.data.layouts import read_dataset
 from dgnet.model.data.transforms import decode_picture, normalize
@@ -440,8 +441,9 @@ def test_a_composite_that_is_no_picture_ends_the_job_by_name(
     predictor = networks[1]
     structure_codes = predictor.structure_codes
 
-    def broken(images: Any) -> torch.Tensor:
-        return structure_codes(images) * float("nan")
+    def broken(images: Any) -> StructureCode:
+        code = structure_codes(images)
+        return replace(code, maps=code.maps * float("nan"))
 
     monkeypatch.setattr(predictor, "structure_codes", broken)
     with pytest.raises(GenerationError, match=r"composite of \S+\.png on \S+\.png .* no finite"):

@@ -40,6 +40,7 @@ JOINT = "dgnet train joint DATA --teacher runs/teacher/checkpoint"
 NOT_RUN = {
     ("README.md", "make demo"),
     ("README.md", "docker compose up --build"),
+    ("docs/evaluation.md", "dgnet train judge"),
     ("docs/experiments.md", "OMP_NUM_THREADS=1 python -m benchmarks.ablation"),
     ("docs/experiments.md", "python -m benchmarks.downstream"),
     ("docs/generation.md", "dgnet generate --job gen_..."),

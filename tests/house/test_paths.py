@@ -28,6 +28,8 @@ from dgnet.model.evaluation.generation.measuring import measure_generation
 from dgnet.model.evaluation.generation.perceptual import PerceptualDistance
 from dgnet.model.evaluation.retrieval.embedding_cache import EmbeddingCache
 from dgnet.model.evaluation.sheets.composites import evaluation_sheet
+from dgnet.model.judge.checkpoint import TrainedJudge, save_judge, update_judge_metrics
+from dgnet.model.judge.onnx import OnnxJudge
 from dgnet.model.predictor import Predictor
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.state import TrainingState, saved_iterations
@@ -65,6 +67,10 @@ DOORS: list[Callable[..., Any]] = [
     measure_generation,
     InceptionFeatures.load,
     PerceptualDistance.load,
+    save_judge,
+    update_judge_metrics,
+    TrainedJudge.load,
+    OnnxJudge,
     EmbeddingCache,
     EmbeddingCache.embeddings,
     local_run.run_job,
