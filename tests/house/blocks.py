@@ -44,10 +44,19 @@ class Block:
 
     def smaller(self) -> str:
         """The text as it is run."""
-        text = self.text
-        for given, taken in self.run_with.items():
-            text, found = re.subn(rf"(?<![\w.]){re.escape(given)}(?!\w|\.\d)", taken, text)
-            assert found, f"{self.where} has no {given} to be run with {taken}"
+        if not self.run_with:
+            return self.text
+        wanted = "|".join(re.escape(given) for given in self.run_with)
+        found: set[str] = set()
+
+        def taken(match: re.Match[str]) -> str:
+            found.add(match[0])
+            return self.run_with[match[0]]
+
+        # All at once: what is put in may be what another one takes out.
+        text = re.sub(rf"(?<![\w.])(?:{wanted})(?!\w|\.\d)", taken, self.text)
+        absent = sorted(self.run_with.keys() - found)
+        assert not absent, f"{self.where} has no {absent} to be run with less"
         return text
 
 

@@ -262,12 +262,12 @@ def test_a_block_of_another_form_is_refused(text: str, wrong: str, tmp_path: Pat
 
 
 def test_markers_are_read(tmp_path: Path) -> None:
-    markers = "<!-- file: a.yaml -->\n<!-- run with: 1000=8, DATA=small -->"
-    page = f"{markers}\n```yaml\n1000 DATA 10000\n```\n"
+    markers = "<!-- file: a.yaml -->\n<!-- run with: 1000=8, DATA=small, 8=3 -->"
+    page = f"{markers}\n```yaml\n1000 DATA 10000 8\n```\n"
     (tmp_path / "page.md").write_text(page)
     (block,) = blocks_of(tmp_path / "page.md")
     assert (block.file, block.not_run, block.line) == ("a.yaml", None, 3)
-    assert block.smaller() == "8 small 10000\n"
+    assert block.smaller() == "8 small 10000 3\n"
     (tmp_path / "page.md").write_text("<!-- not run: needs a GPU -->\n```sh\ndgnet serve\n```\n")
     (block,) = blocks_of(tmp_path / "page.md")
     assert (block.file, block.not_run) == (None, "needs a GPU")
