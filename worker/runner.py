@@ -138,7 +138,7 @@ class GenerationRunner:
             await self._leave_to_fitting_workers(task, error)
         except Exception as error:
             await self._fail(task, error)
-        if await self._task_store.was_deleted(task):  # after this step made its folder again
+        if await self._task_store.was_deleted(task):  # and this step may have made its folder again
             await self._in_thread(lambda: self._open_jobs.close_all_of(task.job_id))
             await asyncio.to_thread(free_storage, self._storage, task.job_id)
 
@@ -236,7 +236,7 @@ class GenerationRunner:
         def assemble() -> Progress:
             opened = self._open_jobs.open(task, order.spec)
             with locked(opened.folder):
-                conclude(opened.job, opened.folder, shards)
+                progress.unreadable |= conclude(opened.job, opened.folder, shards).unreadable
             return self._delivered(opened, progress)
 
         await self._finish(task, await self._watched(task, assemble))

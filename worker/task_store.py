@@ -59,10 +59,12 @@ class TaskStore:
 
     async def order(self, task: GenerationTask) -> Order | None:
         """None if the task is stale."""
-        names = ("epoch", "spec", "window_start", "window_stop", "window_shard")
+        names = ("epoch", "spec", "state", "window_start", "window_stop", "window_shard")
         values = await self._insist(lambda: self._fields(task, *names))
-        epoch, spec, *window = values
+        epoch, spec, state, *window = values
         if epoch != task.epoch or spec is None:
+            return None
+        if task.step == "shard" and state != "running":  # all shards are there already
             return None
         start, stop, first = (int(value or 0) for value in window)
         if task.step == "shard" and task.number < first:  # of a window that is complete
@@ -73,7 +75,9 @@ class TaskStore:
         return (await self._fields(task, "epoch"))[0] == task.epoch
 
     async def was_deleted(self, task: GenerationTask) -> bool:
-        return (await self._insist(lambda: self._fields(task, "state")))[0] == "deleted"
+        """Whether the job was deleted or has expired: it must have no files."""
+        state = (await self._insist(lambda: self._fields(task, "state")))[0]
+        return state in ("deleted", "expired")
 
     async def start(self, task: GenerationTask, model_version: str) -> bool:
         """Listing and plan are about to be read."""
@@ -121,10 +125,10 @@ class TaskStore:
         dropped: Mapping[str, int],
         unreadable: Iterable[str],
     ) -> bool:
-        """The data set is complete."""
+        """The data set is complete: every task of the job is stale from now on."""
         counts = [part for pair in dropped.items() for part in pair]
         return await self._surely(
-            task, FINISH, composites, kept, len(dropped), *counts, *unreadable
+            task, FINISH, new_epoch(), composites, kept, len(dropped), *counts, *unreadable
         )
 
     async def fail(self, task: GenerationTask, code: str, message: str) -> bool:

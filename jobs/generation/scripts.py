@@ -284,17 +284,19 @@ return 1
 """
 )
 
-# ARGV  3 composites, 4 kept, 5 number of reasons, then reason and count of each, then unreadable
-#       pictures
+# ARGV  3 the epoch that follows, 4 composites, 5 kept, 6 number of reasons, then reason and count
+#       of each, then unreadable pictures
+# With the new epoch every task of the job is stale: a finished set is not written to any more.
 FINISH = (
     _COMMON
     + """
 if not is_mine() then return 0 end
 redis.call('DEL', underway)
-local last = 5 + 2 * tonumber(ARGV[5])
-for i = 6, last, 2 do set('dropped:' .. ARGV[i], ARGV[i + 1]) end
+local last = 6 + 2 * tonumber(ARGV[6])
+for i = 7, last, 2 do set('dropped:' .. ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV do redis.call('SADD', unreadable, ARGV[i]) end
-set('planned', ARGV[3], 'published', ARGV[3], 'kept', ARGV[4])
+set('planned', ARGV[4], 'published', ARGV[4], 'kept', ARGV[5])
+epoch = ARGV[3]
 stop('done')
 redis.call('DEL', done)
 return 1
