@@ -1,6 +1,6 @@
 """Whose folder it is: a job takes an empty one, and only the same job carries it on.
 
-`job.json` holds everything that decides the bytes, and of the source also the sizes of its pictures.
+`job.json` holds everything that decides the bytes, and the sizes of the source's pictures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dgnet.jobs.generation.errors import GenerationError
 
 JOB_FILE = "job.json"
 SIZES = "sizes_sha256"
-"""Field that jobs begun before release 0.2 lack: they are carried on without it."""
+"""Field that jobs of older releases lack: they are carried on without it."""
 
 
 def job_file(identity: dict[str, Any]) -> bytes:

@@ -1,8 +1,8 @@
 """The real pictures that a job pairs, in an order that no file system can change.
 
 Only people are paired: junk and distractors are left out. The digest names exactly these pictures;
-plan and resumption hang on it. The digest of sizes tells whether they were replaced by others; times
-tell nothing, since a copy of a data set is the same data set. Nothing is opened here.
+plan and resumption hang on it. The digest of sizes tells whether they were replaced by others;
+times tell nothing, since a copy of a data set is the same data set. Nothing is opened here.
 
 Legend: N pictures.
 """
@@ -133,7 +133,7 @@ def _size(path: Path) -> int | None:
 
 def require_source(listing: Listing, path: str, error: BaseException) -> None:
     """Raise GenerationError if a picture of the listing could not be read because its storage fails
-    or because it is gone: such a picture is not broken, and leaving it out would change the data set.
+    or because it is gone: such a picture is not broken, and without it the data set is another one.
     """
     cause: BaseException | None = error
     while cause is not None:
