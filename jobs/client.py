@@ -2,7 +2,8 @@
 
 One client per process. However many requests wait, they share one subscription to the process's
 reply channel, which brings the outcomes themselves. A channel may lose a message; the job's record
-does not, and is polled slowly: a lost reply delays a request by `poll_seconds` at most.
+does not, and is polled slowly: a lost reply delays a request by `poll_seconds` at most. Redis that
+is silent for `outage_seconds` fails requests; a pulse finds that out before they ask.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -30,12 +31,7 @@ from dgnet.jobs.codec import (
     split_closed_record,
 )
 from dgnet.jobs.combining import Combiner
-from dgnet.jobs.connection import (
-    REDIS_ERRORS,
-    connect,
-    run_script,
-    unavailable,
-)
+from dgnet.jobs.connection import connect, run_script
 from dgnet.jobs.contract import Job, JobStatus, Lane, Result, WorkerInfo
 from dgnet.jobs.errors import (
     BadJob,
@@ -43,15 +39,19 @@ from dgnet.jobs.errors import (
     NoWorker,
     QueueFull,
     QueueUnavailable,
+    ResultExpired,
     UnknownJob,
     WaitTimeout,
 )
 from dgnet.jobs.keys import GROUP, LANES, Keys
 from dgnet.jobs.live_workers import read_workers
+from dgnet.jobs.outages import REDIS_ERRORS, answered_within, unavailable
 from dgnet.jobs.rate import RateMeter
-from dgnet.jobs.scripts import COLLECT, SUBMIT
+from dgnet.jobs.scripts import COLLECT, PULSE, SUBMIT
 from dgnet.jobs.settings import QueueSettings
-from dgnet.jobs.tasks import cancel_and_wait
+from dgnet.jobs.tasks import Background
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ _MAX_UNANSWERED = 16_384
 _MAX_EARLY = 64
 _LONGEST_BACKOFF_SECONDS = 1.0
 _SILENCE_SECONDS = 5.0  # after this a subscription is asked whether it lives
+_PULSE_TTL_MILLISECONDS = 60_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class JobClient:
         self._workers: list[WorkerInfo] = []
         self._workers_read_at = float("-inf")
         self._workers_lock = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background: Background | None = None
         self._owns_connections = False
 
     @classmethod
@@ -112,16 +113,17 @@ class JobClient:
 
     async def start(self) -> None:
         """Starts to listen for results. Does not need Redis to be up yet."""
-        if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(self._listen(), name="queue-replies"),
-                asyncio.create_task(self._collect(), name="queue-results"),
-            ]
+        if self._background is None:
+            self._background = Background()
+            self._background.start("queue-replies", self._listen)
+            self._background.start("queue-results", self._collect)
+            self._background.start("queue-pulse", self._feel_pulse)
 
     async def close(self) -> None:
         """Stops listening; those who still wait get QueueUnavailable."""
-        await cancel_and_wait(self._tasks)
-        self._tasks = []
+        if self._background is not None:
+            await self._background.close()
+            self._background = None
         self._fail_waiting(QueueUnavailable("the front end is shutting down; try again shortly"))
         await self._let_go_of_collected()
         if self._owns_connections:
@@ -147,8 +149,7 @@ class JobClient:
             kind=kind_of(job),
             payload=encode_job(job),
         )
-        with self._talking():
-            refusal = await self._submissions(submission)
+        refusal = await self._ask(self._submissions(submission))
         if refusal is not None:
             raise refusal
         return submission.job_id
@@ -178,10 +179,11 @@ class JobClient:
 
     async def status(self, job_id: str) -> JobStatus:
         """What is known of a job. Raises UnknownJob or QueueUnavailable."""
-        with self._talking():
-            record, running = await self._read_record(job_id)
+        record, running = await self._ask(self._read_record(job_id))
         if record is None:
             raise _unknown(job_id)
+        if record.startswith(b"x"):
+            raise _expired(job_id)
         if record.startswith(b"o"):
             return JobStatus(
                 job_id=job_id, kind=_open_kind(record), state="running" if running else "queued"
@@ -202,8 +204,7 @@ class JobClient:
             async with self._workers_lock:
                 if not self._knows_workers():  # nobody asked while we waited
                     asked_at = time.monotonic()
-                    with self._talking():
-                        self._workers = await read_workers(self._redis, self._keys)
+                    self._workers = await self._ask(read_workers(self._redis, self._keys))
                     self._workers_read_at = asked_at
         return list(self._workers)
 
@@ -213,8 +214,14 @@ class JobClient:
 
     async def depth(self, lane: Lane) -> int:
         """Unfinished jobs in a lane, waiting or running."""
-        with self._talking():
-            return await self._redis.xlen(self._keys.lane(lane))
+        return await self._ask(self._redis.xlen(self._keys.lane(lane)))
+
+    async def check(self) -> None:
+        """Raises QueueUnavailable unless Redis takes what a submission needs: a script, a write."""
+        pulse = run_script(
+            self._redis, PULSE, [self._keys.pulse], [self._reply_channel, _PULSE_TTL_MILLISECONDS]
+        )
+        await self._ask(pulse)
 
     async def _submit_batch(self, batch: Sequence[_Submission]) -> Sequence[QueueFull | None]:
         """One answer for each job: None if it is queued."""
@@ -239,7 +246,8 @@ class JobClient:
                 submission.kind,
                 submission.payload,
             ]
-        reply = await run_script(self._redis, SUBMIT, keys, arguments)
+        script = run_script(self._redis, SUBMIT, keys, arguments)
+        reply = await answered_within(self._settings.outage_seconds, script)
         depths = dict(zip(LANES, reply[0:2], strict=True))
         for lane, finished in zip(LANES, reply[2:4], strict=True):
             self._rates[lane].observe(finished)
@@ -258,6 +266,22 @@ class JobClient:
             f"{self._settings.lane_depth(lane)}; try again in {retry_after:.0f} s",
             retry_after_seconds=retry_after,
         )
+
+    async def _feel_pulse(self) -> None:
+        """Finds out soon that Redis is silent, and that it answers again; for ever."""
+        seconds = self._settings.outage_seconds
+        while True:
+            asked_at = time.monotonic()
+            try:
+                ping = cast("Awaitable[Any]", self._redis.ping())  # pyright: ignore[reportUnknownMemberType]
+                await answered_within(seconds, ping)
+            except ResponseError:  # it answers, if only to refuse
+                self._mark_up()
+            except REDIS_ERRORS as error:
+                self._mark_down(error, since=asked_at)
+            else:
+                self._mark_up()
+            await asyncio.sleep(min(1.0, seconds))
 
     async def _listen(self) -> None:
         """Subscribes to the replies, for ever."""
@@ -341,6 +365,9 @@ class JobClient:
             elif record.startswith(b"c"):
                 self._unanswered.pop(job_id, None)
                 self._deliver(job_id, record)
+            elif record.startswith(b"x"):
+                self._unanswered.pop(job_id, None)
+                self._resolve(job_id, _expired(job_id))
 
     async def _let_go_of_collected(self) -> None:
         """Lets the records of collected jobs end soon; if Redis is away they end by themselves."""
@@ -348,7 +375,12 @@ class JobClient:
         for start in range(0, len(collected), _MAX_FETCH_BATCH):
             keys = collected[start : start + _MAX_FETCH_BATCH]
             try:
-                await run_script(self._redis, COLLECT, keys, [self._settings.collected_ttl_seconds])
+                await run_script(
+                    self._redis,
+                    COLLECT,
+                    [self._keys.uncollected, self._keys.uncollected_bytes, *keys],
+                    [self._settings.collected_ttl_seconds],
+                )
             except REDIS_ERRORS as error:
                 _log.warning("%d collected results stay for their whole time: %r", len(keys), error)
                 return
@@ -362,18 +394,25 @@ class JobClient:
             else:
                 answer.set_result(outcome)
 
-    @contextlib.contextmanager
-    def _talking(self) -> Generator[None]:
-        """Around commands on behalf of a request."""
+    async def _ask(self, asked: Awaitable[T]) -> T:
+        """Commands on behalf of a request: an answer, or QueueUnavailable soon."""
+        asked_at = time.monotonic()
+        task = asyncio.ensure_future(asked)
+        if self._is_down():
+            task.cancel()  # the pulse tells when it is worth asking again
+            raise unavailable(ConnectionError())
         try:
-            yield
+            answer = await answered_within(self._settings.outage_seconds, task)
         except REDIS_ERRORS as error:
+            if not isinstance(error, ResponseError):
+                self._mark_down(error, since=asked_at)
             raise unavailable(error) from error
         self._mark_up()
+        return answer
 
-    def _mark_down(self, error: BaseException) -> None:
+    def _mark_down(self, error: BaseException, *, since: float | None = None) -> None:
         if self._down_since is None:
-            self._down_since = time.monotonic()
+            self._down_since = time.monotonic() if since is None else since
             _log.warning("the queue does not answer: %r", error)
         if self._is_down():
             self._fail_waiting(unavailable(error))
@@ -434,6 +473,13 @@ def _open_kind(record: bytes) -> Kind:
 
 def _unknown(job_id: str) -> UnknownJob:
     return UnknownJob(f"no job {job_id!r} is queued, running or remembered")
+
+
+def _expired(job_id: str) -> ResultExpired:
+    return ResultExpired(
+        f"the result of {job_id!r} expired: too many wait to be collected, and the oldest make "
+        "room; submit the job anew and fetch its result sooner"
+    )
 
 
 def _result_of(outcome: Outcome) -> Result:

@@ -30,7 +30,8 @@ from dgnet.jobs.contract import (
     SwapResult,
     WorkerInfo,
 )
-from dgnet.jobs.errors import ERRORS_BY_CODE, BadJob, JobError, JobFailed
+from dgnet.jobs.errors import ERRORS_BY_CODE, BadJob, JobError, JobFailed, NewerMessage
+from dgnet.jobs.text import utf8, utf8_throughout
 
 VERSION = 1
 Kind = JobKind
@@ -109,11 +110,11 @@ def decode_job(data: bytes) -> Job:
 def encode_outcome(outcome: Outcome) -> bytes:
     error, result = outcome.error, outcome.result
     if error is not None:
-        return _pack(kind=outcome.kind, error=error.code, message=str(error))
+        return _pack(kind=outcome.kind, error=error.code, message=utf8(str(error)))
     if result is None:
         raise ValueError("an outcome needs a result or an error; got neither")
     if isinstance(result, DatasetCheckResult):
-        return _pack(kind=outcome.kind, report=result.report)
+        return _pack(kind=outcome.kind, report=utf8_throughout(result.report))
     timings = result.timings
     array = (
         _array_out(result.composite, "u1")
@@ -179,6 +180,7 @@ def encode_worker(worker: WorkerInfo) -> bytes:
         device=worker.device,
         ready=worker.ready,
         recipe=worker.recipe,
+        release=worker.release,
         model_id=model.model_id,
         model_version=model.model_version,
         height=model.height,
@@ -196,6 +198,7 @@ def decode_worker(data: bytes) -> WorkerInfo:
         device=_field(message, "device", str),
         ready=_field(message, "ready", bool),
         recipe=_field(message, "recipe", str),
+        release=_field({"release": "", **message}, "release", str),
         model=ModelInfo(
             model_id=_field(message, "model_id", str),
             model_version=_field(message, "model_version", str),
@@ -221,9 +224,11 @@ def _unpack(data: bytes) -> Message:
     if not isinstance(message, dict):
         raise BadJob(f"a msgpack {type(message).__name__} arrived where a map was expected")
     fields = cast("Message", message)
-    if fields.get("v") != VERSION:
-        raise BadJob(
-            f"a message of version {fields.get('v')!r} arrived, version {VERSION} was expected; "
+    version = fields.get("v")
+    if version != VERSION:
+        is_newer = isinstance(version, int) and version > VERSION
+        raise (NewerMessage if is_newer else BadJob)(
+            f"a message of version {version!r} arrived, version {VERSION} was expected; "
             "run the same release of front end and workers"
         )
     return fields

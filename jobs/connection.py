@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import (
+    Connection,
+    ConnectionPool,
+    Redis,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import RedisError
 
-from dgnet.jobs.errors import QueueUnavailable
+from dgnet.jobs.outages import REDIS_ERRORS as REDIS_ERRORS  # for those who talk to Redis
+from dgnet.jobs.outages import lost_connections_told
 
-REDIS_ERRORS = (RedisError, OSError)
-RETRY_AFTER_SECONDS = 2.0
 # Longest a read may block on the server; must stay well below the socket's timeout.
 BLOCK_SECONDS = 1.0
 _SOCKET_TIMEOUT_SECONDS = 5.0
@@ -26,13 +31,66 @@ def connect(redis_url: str) -> Redis:
 
     RESP2 replies, so that every server and the in-process store answer in the same shape.
     """
-    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+    pool = cast("Any", ConnectionPool).from_url(
         redis_url,
         protocol=2,
         socket_timeout=_SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=2.0,
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), retries=3),
     )
+    pool.connection_class = _TELLING[pool.connection_class]
+    return Redis.from_pool(pool)
+
+
+class _Telling:
+    """A connection that tells its loss as ConnectionError, whatever the event loop calls it.
+
+    Then redis-py itself connects again, and whoever asked knows an outage when it is one.
+    """
+
+    async def connect_check_health(self, *arguments: Any, **options: Any) -> None:
+        with lost_connections_told():
+            await cast("Any", super()).connect_check_health(*arguments, **options)
+
+    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+        with lost_connections_told():
+            await cast("Any", super()).send_packed_command(*arguments, **options)
+
+    async def can_read(self, *arguments: Any, **options: Any) -> Any:
+        with lost_connections_told():
+            return await cast("Any", super()).can_read(*arguments, **options)
+
+    async def can_read_destructive(self, *arguments: Any, **options: Any) -> Any:
+        """`can_read` of redis-py before 8."""
+        with lost_connections_told():
+            return await cast("Any", super()).can_read_destructive(*arguments, **options)
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        with lost_connections_told():
+            return await cast("Any", super()).read_response(*arguments, **options)
+
+    async def disconnect(self, *arguments: Any, **options: Any) -> None:
+        with suppress(RuntimeError):  # it is closed already
+            await cast("Any", super()).disconnect(*arguments, **options)
+
+
+class _TcpConnection(_Telling, Connection):
+    pass
+
+
+class _TlsConnection(_Telling, SSLConnection):
+    pass
+
+
+class _UnixConnection(_Telling, UnixDomainSocketConnection):
+    pass
+
+
+_TELLING: dict[type, type] = {
+    Connection: _TcpConnection,
+    SSLConnection: _TlsConnection,
+    UnixDomainSocketConnection: _UnixConnection,
+}
 
 
 async def run_script(
@@ -44,14 +102,6 @@ async def run_script(
     """One EVAL; see scripts.py for why the text travels each time."""
     evaluate = cast("Callable[..., Awaitable[Any]]", redis.eval)  # typed for sync and async at once
     return await evaluate(script, len(keys), *keys, *arguments)
-
-
-def unavailable(error: BaseException) -> QueueUnavailable:
-    """The error a client may see; the cause goes to the log by chaining."""
-    return QueueUnavailable(
-        f"the queue does not answer ({type(error).__name__}); try again shortly",
-        retry_after_seconds=RETRY_AFTER_SECONDS,
-    )
 
 
 def stream_entries(reply: Any) -> list[tuple[str, Entry]]:

@@ -109,6 +109,7 @@ class WorkerInfo:
     ready: bool
     model: ModelInfo
     recipe: str = ""  # what decides the bytes of its data sets; empty: it makes none
+    release: str = ""  # of the code it runs, such as 0.1.0; empty: one that did not tell yet
 
 
 JobState = Literal["queued", "running", "done", "failed"]

@@ -30,6 +30,10 @@ class BadJob(JobError):
     http_status = 422
 
 
+class NewerMessage(BadJob):
+    """The message is of a newer release than this one: others may be able to read it."""
+
+
 class PoisonJob(JobError):
     """The job was delivered too often without an answer: it probably kills its worker."""
 
@@ -71,6 +75,13 @@ class UnknownJob(JobError):
     http_status = 404
 
 
+class ResultExpired(JobError):
+    """The result was there and had to make room before anybody fetched it."""
+
+    code = "result-expired"
+    http_status = 410
+
+
 class WrongState(JobError):
     """The job's state does not allow what was asked of it."""
 
@@ -103,6 +114,7 @@ ERRORS_BY_CODE: dict[str, type[JobError]] = {
         NoWorker,
         WaitTimeout,
         UnknownJob,
+        ResultExpired,
         WrongState,
         IdempotencyConflict,
         JobExpired,

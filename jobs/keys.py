@@ -51,6 +51,26 @@ class Keys:
         return f"{self.prefix}:dead-letters"
 
     @property
+    def uncollected(self) -> str:
+        """Sorted set of records whose result nobody has fetched, by age: bytes and key of each."""
+        return f"{self.prefix}:uncollected"
+
+    @property
+    def uncollected_bytes(self) -> str:
+        """What they come to."""
+        return f"{self.prefix}:uncollected:bytes"
+
+    @property
+    def expired(self) -> str:
+        """List of records that say that their result had to make room."""
+        return f"{self.prefix}:expired"
+
+    @property
+    def pulse(self) -> str:
+        """Written by whoever asks whether Redis takes anything."""
+        return f"{self.prefix}:pulse"
+
+    @property
     def workers(self) -> str:
         """Set of worker ids that have announced themselves."""
         return f"{self.prefix}:workers"

@@ -52,6 +52,11 @@ class QueueSettings(BaseSettings):
         ge=1,
         description="How long a result stays once a waiter has it; bounds Redis's memory.",
     )
+    uncollected_bytes: int = Field(
+        default=268_435_456,
+        ge=1,
+        description="Results that nobody has fetched; beyond this the oldest make room.",
+    )
     poll_seconds: float = Field(
         default=1.0,
         gt=0,

@@ -17,6 +17,7 @@ from dgnet.jobs.errors import (
     NoWorker,
     QueueFull,
     QueueUnavailable,
+    ResultExpired,
     UnknownJob,
     WaitTimeout,
 )
@@ -43,7 +44,7 @@ async def checked(
             record = await _asked(dependencies, bulk, record)
         assert record.check_job is not None
         result = await _outcome(dependencies, record.check_job, wait_seconds)
-    except UnknownJob:
+    except (UnknownJob, ResultExpired):
         return await _put(bulk, record, state="unchecked", check_job=None), None
     except _LATER:
         return record, None

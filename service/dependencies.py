@@ -42,6 +42,8 @@ class Jobs(Protocol):
 
     async def depth(self, lane: Lane) -> int: ...
 
+    async def check(self) -> None: ...
+
 
 class GenerationJobStore(Protocol):
     """All generation jobs; `JobStore` of `dgnet.jobs.generation` is the real one and says more."""

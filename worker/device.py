@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
-from dgnet.worker.serial_thread import LATER, SerialThread
+from dgnet.worker.serial_thread import LATER, SerialThread, bearable
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class DeviceThread(SerialThread):
                     raise DeviceClosed("the device is no longer used")
                 answer.set_result(call())
             except BaseException as error:
-                answer.set_exception(error)
+                answer.set_exception(bearable(error))
 
         self._put(LATER, perform)
         while not wait([answer], timeout=_LOOK_SECONDS).done:

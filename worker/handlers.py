@@ -26,8 +26,8 @@ from dgnet.jobs.contract import (
     SwapResult,
     UInt8Array,
 )
-from dgnet.jobs.errors import BadJob, JobError, JobFailed
-from dgnet.worker.batcher import DeviceBroken, MicroBatcher, Served
+from dgnet.jobs.errors import BadJob, JobFailed
+from dgnet.worker.batcher import BatchLost, DeviceBroken, MicroBatcher, Served
 from dgnet.worker.bulk import BulkWork, LeaveToOthers
 from dgnet.worker.device import DeviceThread
 
@@ -130,33 +130,26 @@ class JobHandler:
         )
 
     async def handle(self, job: Job, *, submitted: float) -> Result:
-        """The result of a job that was submitted at `submitted` (seconds since the epoch).
+        """The result of a job that was submitted at `submitted` (seconds of the monotonic clock).
 
         Raises BadJob if it does not fit the model, JobFailed if the device fails on it alone,
-        DeviceBroken if the device fails on everything, and LeaveToOthers.
+        DeviceBroken if the device fails on everything, and LeaveToOthers. Whatever else it raises
+        was foreseen by nobody.
         """
-        try:
-            match job:
-                case SwapJob():
-                    return await self._swap(job, submitted)
-                case EmbedJob():
-                    return await self._embed(job, submitted)
-                case DatasetCheckJob():
-                    if self._bulk is None:
-                        raise LeaveToOthers("this worker reads no data sets")
-                    return await self._bulk.check_dataset(job)
-        except (JobError, DeviceBroken, LeaveToOthers):
-            raise
-        except Exception as error:
-            raise JobFailed(
-                f"the model failed on this job alone ({type(error).__name__}); "
-                "sending it again will not help"
-            ) from error
+        match job:
+            case SwapJob():
+                return await self._swap(job, submitted)
+            case EmbedJob():
+                return await self._embed(job, submitted)
+            case DatasetCheckJob():
+                if self._bulk is None:
+                    raise LeaveToOthers("this worker reads no data sets")
+                return await self._bulk.check_dataset(job)
 
     async def _swap(self, job: SwapJob, submitted: float) -> SwapResult:
         self._check_shape("appearance picture", job.appearance_image.shape)
         self._check_shape("structure picture", job.structure_image.shape)
-        served = await self._batcher.serve("swap", (job.appearance_image, job.structure_image))
+        served = await self._served("swap", (job.appearance_image, job.structure_image))
         return SwapResult(
             composite=served.output,
             model_version=self._predictor.model_version,
@@ -166,7 +159,7 @@ class JobHandler:
     async def _embed(self, job: EmbedJob, submitted: float) -> EmbedResult:
         self._check_shape("picture", job.images.shape[1:])
         answers = await asyncio.gather(
-            *(self._batcher.serve("embed", image) for image in job.images), return_exceptions=True
+            *(self._served("embed", image) for image in job.images), return_exceptions=True
         )
         served = [answer for answer in answers if isinstance(answer, Served)]
         for answer in answers:
@@ -177,6 +170,17 @@ class JobHandler:
             model_version=self._predictor.model_version,
             timings=_timings(served, submitted),
         )
+
+    async def _served(self, kind: str, item: object) -> Served:
+        try:
+            return await self._batcher.serve(kind, item)
+        except (DeviceBroken, BatchLost):
+            raise
+        except Exception as error:
+            raise JobFailed(
+                f"the model failed on this job alone ({type(error).__name__}); "
+                "sending it again will not help"
+            ) from error
 
     def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
         if shape != self._picture_shape:

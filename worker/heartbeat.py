@@ -28,7 +28,8 @@ class Heartbeat:
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
         self._worker = worker
-        self._clock_ahead_seconds = 0.0  # Redis's clock before ours
+        # Redis's clock before our monotonic one, which nobody sets.
+        self._clock_ahead_seconds = time.time() - time.monotonic()
         self._changed = asyncio.Event()
 
     def announce(self, *, ready: bool) -> None:
@@ -37,7 +38,7 @@ class Heartbeat:
         self._changed.set()
 
     def local_time(self, redis_seconds: float) -> float:
-        """A time by Redis's clock as this machine's clock tells it (seconds since the epoch)."""
+        """A time by Redis's clock as this machine's monotonic clock tells it."""
         return redis_seconds - self._clock_ahead_seconds
 
     async def run(self) -> None:
@@ -67,8 +68,8 @@ class Heartbeat:
         )
         pipeline.sadd(self._keys.workers, self._worker.worker_id)
         pipeline.time()  # pyright: ignore[reportUnknownMemberType]
-        before = time.time()
+        before = time.monotonic()
         replies = await pipeline.execute()
         seconds, microseconds = cast("tuple[int, int]", replies[2])
-        local = (before + time.time()) / 2
+        local = (before + time.monotonic()) / 2
         self._clock_ahead_seconds = seconds + microseconds / 1e6 - local

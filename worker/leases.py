@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_FINISH_BATCH = 64
 _DEAD_LETTERS_LENGTH = 1_000
+_EXPIRED_LENGTH = 10_000  # results that had to make room and are remembered as such
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Claim:
     kind: Kind | Literal["generation"]
     reply_channel: str
     payload: bytes
+    deliveries: int = 1
+    """Workers that were given the message, this one included."""
 
     @property
     def submitted(self) -> float:
@@ -185,11 +188,16 @@ class LeasedQueue:
             *(self._keys.lane(lane) for lane in LANES),
             *(self._keys.finished(lane) for lane in LANES),
             self._keys.dead_letters,
+            self._keys.uncollected,
+            self._keys.uncollected_bytes,
+            self._keys.expired,
         ]
         arguments: list[str | bytes | int] = [
             GROUP,
             self._settings.result_ttl_seconds,
             _DEAD_LETTERS_LENGTH,
+            self._settings.uncollected_bytes,
+            _EXPIRED_LENGTH,
         ]
         for finish in batch:
             claim = finish.claim

@@ -7,6 +7,7 @@ of the bulk lane one message at a time, side by side: the device serves small ba
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -20,9 +21,10 @@ from redis.asyncio import Redis
 
 from dgnet.jobs.connection import connect
 from dgnet.jobs.contract import Lane, WorkerInfo
-from dgnet.jobs.keys import LANES
+from dgnet.jobs.keys import LANES, Keys
+from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
-from dgnet.jobs.tasks import cancel_and_wait
+from dgnet.jobs.tasks import Background, TaskKeepsEnding
 from dgnet.worker.attempts import Attempts
 from dgnet.worker.bulk import BulkWork
 from dgnet.worker.claiming import LaneClaims
@@ -30,8 +32,11 @@ from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
+from dgnet.worker.requirements import dangers, shortcomings
 
 _log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_SECONDS = 1.0  # whether Redis suits by now
 
 
 class Worker:
@@ -50,6 +55,7 @@ class Worker:
     ) -> None:
         """`bulk` makes data sets on the same `device`; without it such work is left to others."""
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._redis = redis
         self._predictor = predictor
         self._settings = settings
         self._shutdown_seconds = worker_settings.shutdown_seconds
@@ -82,40 +88,50 @@ class Worker:
             bulk,
         )
         capacities: dict[Lane, int] = {"small": 2 * worker_settings.max_batch, "bulk": 1}
-        self._claims = [
-            LaneClaims(
+        self._claims = {
+            lane: LaneClaims(
                 lane, self._queue, self._attempts, settings,
                 capacity=capacities[lane], is_stopping=lambda: self._stopping,
+                tell=self._hear_of_lane,
             )
             for lane in LANES
-        ]  # fmt: skip
+        }  # fmt: skip
+        self._barren: set[Lane] = set()  # lanes that Redis lets nothing be had from
         self._stop_by: float | None = None  # deadline by the monotonic clock, once stopping
+        self._failure: TaskKeepsEnding | None = None
 
     async def run(self) -> None:
-        """Works until `stop`. Raises CanaryFailed or DeviceBroken if the device is unfit."""
-        beating = asyncio.create_task(self._heartbeat.run(), name="heartbeat")
-        renewing = asyncio.create_task(self._attempts.keep_leases(), name="leases")
-        background = [beating, renewing]
+        """Works until `stop`.
+
+        Raises CanaryFailed or DeviceBroken if the device is unfit, TaskKeepsEnding if a task that
+        it cannot go on without does not stay alive.
+        """
+        background = Background(give_up=self._fail)
+        background.start("heartbeat", self._heartbeat.run)
+        background.start("leases", self._attempts.keep_leases)
         if self._bulk is not None:
-            background.append(asyncio.create_task(self._bulk.maintain(), name="bulk upkeep"))
+            background.start("bulk upkeep", self._bulk.maintain)
         try:
             await self._device.run(lambda: run_canary(self._predictor))
+            await self._until_redis_suits()
             self._heartbeat.announce(ready=True)
             _log.info("worker %s is ready on %s", self.worker_id, self._predictor.device_name)
-            await self._claim_until_stopped()
+            await self._claim_until_stopped(background)
             self._heartbeat.announce(ready=False)
             await self._drain()
         finally:
             if self._bulk is not None:
                 self._bulk.stop()
             await self._attempts.abandon()
-            await cancel_and_wait(background)
+            await background.close()
             await self._heartbeat.withdraw()
             self._device.close()
             if self._bulk is not None:
                 self._bulk.close()
         if self._attempts.broken is not None:
             raise self._attempts.broken
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Takes nothing more and ends `run` when what is in flight is answered, or time is up."""
@@ -130,18 +146,55 @@ class Worker:
     def _stopping(self) -> bool:
         return self._stop_by is not None or self._attempts.broken is not None
 
+    def _hear_of_lane(self, lane: Lane, is_well: bool) -> None:
+        """A worker that can claim nothing, as when a permission was taken away, is not ready."""
+        if is_well == (lane in self._barren):
+            (self._barren.discard if is_well else self._barren.add)(lane)
+            self._heartbeat.announce(ready=not self._barren)
+
+    async def _until_redis_suits(self) -> None:
+        """Until Redis has all that the queue needs; says once what it lacks, and looks again."""
+        told: list[str] = []
+        while not self._stopping:
+            try:
+                lacks = await shortcomings(self._redis, Keys(self._settings.key_prefix))
+                if not lacks:
+                    for danger in await dangers(self._redis):
+                        _log.warning("Redis suits, but %s", danger)
+                    return
+            except REDIS_ERRORS as error:
+                lacks = [f"it is out of reach or takes nothing now ({error})"]
+            if lacks != told:
+                _log.error(
+                    "worker %s is not ready, for Redis does not suit: %s; docs/queue.md says what "
+                    "it needs. It is looked at again", self.worker_id, "; ".join(lacks),
+                )  # fmt: skip
+                told = lacks
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                    await self._attempts.over.wait()
+
+    def _fail(self, reason: TaskKeepsEnding) -> None:
+        _log.error("worker %s ends: %s", self.worker_id, reason, exc_info=reason.__cause__)
+        self._failure = reason
+        self.stop()
+
     async def _drain(self) -> None:
-        remaining = self._shutdown_seconds
-        if self._stop_by is not None:
-            remaining = self._stop_by - time.monotonic()
-        if not await self._attempts.drain(remaining):
+        if not await self._attempts.drain(self._remaining_seconds()):
             _log.warning("%d jobs were not finished in time", len(self._attempts))
 
-    async def _claim_until_stopped(self) -> None:
-        """Until `stop`, or until the device breaks; one lane's failure ends both."""
-        async with asyncio.TaskGroup() as lanes:
-            for claims in self._claims:
-                lanes.create_task(claims.run())
+    def _remaining_seconds(self) -> float:
+        if self._stop_by is None:
+            return self._shutdown_seconds
+        return self._stop_by - time.monotonic()
+
+    async def _claim_until_stopped(self, background: Background) -> None:
+        """Until `stop`, or until the device breaks."""
+        lanes = {f"claims of the {lane} lane": claims for lane, claims in self._claims.items()}
+        for name, claims in lanes.items():
+            background.start(name, claims.run)
+        await self._attempts.over.wait()
+        await background.returned(lanes, self._remaining_seconds())
 
 
 async def run_worker(

@@ -6,6 +6,9 @@ from prometheus_client import Counter, Histogram
 
 JOBS = Counter("dgnet_worker_jobs", "Jobs answered, by kind and outcome", ["kind", "outcome"])
 REDELIVERIES = Counter("dgnet_worker_redeliveries", "Jobs taken over from a silent worker")
+SURPRISES = Counter(
+    "dgnet_worker_surprises", "Attempts that ended in a way that nobody foresaw", ["lane"]
+)
 DEAD_LETTERS = Counter("dgnet_worker_dead_letters", "Messages given up", ["reason"])
 BATCH_SIZE = Histogram(
     "dgnet_worker_batch_size",

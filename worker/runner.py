@@ -37,13 +37,13 @@ from dgnet.generation.output.shards import (
     shards_of,
 )
 from dgnet.generation.upload.uploading import take_destination, upload
-from dgnet.jobs.connection import REDIS_ERRORS
 from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult
 from dgnet.jobs.errors import BadJob, JobError
-from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.jobs.generation.errors import GenerationError, UnreadableRecord, UploadError
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.generation.jobs import GenerationTask
 from dgnet.jobs.generation.records import free_storage
+from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings
 from dgnet.jobs.tasks import cancel_and_wait
@@ -57,6 +57,7 @@ from dgnet.worker.device import DeviceClosed, DeviceThread
 from dgnet.worker.explanations import code_and_message
 from dgnet.worker.handlers import run_canary
 from dgnet.worker.open_jobs import OpenJob, OpenJobs, OtherNetworks
+from dgnet.worker.releases import is_newer
 from dgnet.worker.serial_thread import SerialThread
 from dgnet.worker.task_store import Order, TaskStore
 
@@ -134,6 +135,11 @@ class GenerationRunner:
                 raise LeaveToOthers("the worker stops") from None
         except (FolderBusy, DeviceClosed) as error:
             raise LeaveToOthers(str(error)) from error
+        except UnreadableRecord as error:
+            workers = await self._task_store.workers()
+            if any(worker.ready and is_newer(worker.release) for worker in workers):
+                raise LeaveToOthers(f"{error}; a worker of a newer release is there") from error
+            raise
         except OtherNetworks as error:
             await self._leave_to_fitting_workers(task, error)
         except Exception as error:
@@ -287,13 +293,17 @@ class GenerationRunner:
         next_report = time.monotonic() + REPORT_SECONDS
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            with suppress(*REDIS_ERRORS):
+            try:
                 wanted = await self._task_store.is_current(task)
                 if wanted and made is not None and time.monotonic() >= next_report:
                     next_report = time.monotonic() + REPORT_SECONDS
                     wanted = await self._task_store.report(task, made())
                 if not wanted:
                     halt.set()
+            except REDIS_ERRORS:
+                pass  # it is looked at again
+            except Exception:
+                _log.exception("job %s: whether it is wanted was not to be seen", task.job_id)
 
     async def _in_thread(self, step: Callable[[], T]) -> T:
         return await self._thread.run(lambda: self._nicely(step))
@@ -317,7 +327,10 @@ class GenerationRunner:
         )
 
     async def _fail(self, task: GenerationTask, error: Exception) -> None:
-        """Let the job fail, unless this task is stale or the device is to blame."""
+        """Let the job fail, unless this task is stale or the device is to blame.
+
+        What nobody foresaw is raised again: another worker may do better.
+        """
         if await self._task_store.order(task) is None:
             return
         code, message = code_and_message(error, self._storage.data_root)
@@ -327,6 +340,7 @@ class GenerationRunner:
             except Exception as canary_error:
                 broken = DeviceBroken(f"the device failed a bulk batch ({error!r}) and its check")
                 raise broken from canary_error
+            raise error
         is_expected = isinstance(error, (GenerationError, BadJob, UploadError))
         _log.error(
             "job %s, %s %d: %s", task.job_id, task.step, task.number, message,

@@ -47,7 +47,7 @@ class SerialThread:
             try:
                 result = call()
             except BaseException as error:
-                answer_with(answer.set_exception, error)
+                answer_with(answer.set_exception, bearable(error))
             else:
                 answer_with(answer.set_result, result)
 
@@ -69,3 +69,14 @@ class SerialThread:
             priority, _, perform = self._calls.get()
             if priority == LATER:
                 perform()
+
+
+def bearable(error: BaseException) -> Exception:
+    """The error as a future can carry it: futures refuse StopIteration and would never be done,
+    and an interpreter's exit that a library asks for must end the call, not the event loop.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError(f"the call ended by {error!r}")
+    wrapped.__cause__ = error
+    return wrapped

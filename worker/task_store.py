@@ -16,8 +16,8 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from dgnet.jobs.connection import REDIS_ERRORS
 from dgnet.jobs.contract import WorkerInfo
+from dgnet.jobs.generation.errors import SpecError, UnreadableRecord
 from dgnet.jobs.generation.jobs import GenerationTask
 from dgnet.jobs.generation.records import change, new_epoch
 from dgnet.jobs.generation.scripts import (
@@ -32,7 +32,10 @@ from dgnet.jobs.generation.scripts import (
 from dgnet.jobs.generation.spec import GenerationSpec, spec_from
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.live_workers import read_workers
+from dgnet.jobs.outages import REDIS_ERRORS, is_outage
 from dgnet.jobs.settings import QueueSettings
+from dgnet.jobs.text import utf8
+from dgnet.worker.releases import RELEASE
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class TaskStore:
         self._keys = Keys(settings.key_prefix)
 
     async def order(self, task: GenerationTask) -> Order | None:
-        """None if the task is stale."""
+        """None if the task is stale; raises UnreadableRecord."""
         names = ("epoch", "spec", "state", "window_start", "window_stop", "window_shard")
         values = await self._insist(lambda: self._fields(task, *names))
         epoch, spec, state, *window = values
@@ -66,10 +69,23 @@ class TaskStore:
             return None
         if task.step == "shard" and state != "running":  # all shards are there already
             return None
-        start, stop, first = (int(value or 0) for value in window)
+        try:
+            start, stop, first = (int(value or 0) for value in window)
+            values = json.loads(spec)
+            if not isinstance(values, dict):
+                raise ValueError("the spec is no mapping")
+        except ValueError as error:
+            raise UnreadableRecord("the job's record is damaged; submit the job anew") from error
         if task.step == "shard" and task.number < first:  # of a window that is complete
             return None
-        return Order(spec=spec_from(json.loads(spec)), window=(start, stop), window_shard=first)
+        try:
+            read = spec_from(cast("dict[str, Any]", values))
+        except SpecError as error:
+            raise UnreadableRecord(
+                f"release {RELEASE} cannot read the job's record: {error}. If a newer release "
+                "wrote it, bring the workers up to date"
+            ) from error
+        return Order(spec=read, window=(start, stop), window_shard=first)
 
     async def is_current(self, task: GenerationTask) -> bool:
         return (await self._fields(task, "epoch"))[0] == task.epoch
@@ -109,8 +125,16 @@ class TaskStore:
         """The task's shard is published; `found` of its composites were there already."""
         counts = [part for pair in dropped.items() for part in pair]
         return await self._surely(
-            task, COMPLETE, task.number, composites, kept, found, len(dropped), *counts, *unreadable
-        )
+            task,
+            COMPLETE,
+            task.number,
+            composites,
+            kept,
+            found,
+            len(dropped),
+            *counts,
+            *map(utf8, unreadable),
+        )  # fmt: skip
 
     async def assemble(self, task: GenerationTask) -> bool:
         """All shards are there, the data set is about to be put together."""
@@ -128,13 +152,14 @@ class TaskStore:
         """The data set is complete: every task of the job is stale from now on."""
         counts = [part for pair in dropped.items() for part in pair]
         return await self._surely(
-            task, FINISH, new_epoch(), composites, kept, len(dropped), *counts, *unreadable
-        )
+            task, FINISH, new_epoch(),
+            composites, kept, len(dropped), *counts, *map(utf8, unreadable),
+        )  # fmt: skip
 
     async def fail(self, task: GenerationTask, code: str, message: str) -> bool:
         """The job ends here, until somebody resumes it."""
         shard = task.number if task.step == "shard" else ""
-        return await self._surely(task, FAIL, new_epoch(), code, message, shard)
+        return await self._surely(task, FAIL, new_epoch(), code, utf8(message), shard)
 
     async def workers(self) -> list[WorkerInfo]:
         """Everybody alive."""
@@ -145,7 +170,7 @@ class TaskStore:
             "list[bytes | None]",
             await self._redis.hmget(self._keys.generation(task.job_id), [*names]),  # pyright: ignore[reportGeneralTypeIssues]
         )
-        return [None if value is None else value.decode() for value in values]
+        return [None if value is None else value.decode(errors="replace") for value in values]
 
     async def _change(self, task: GenerationTask, script: str, *arguments: str | int) -> Any:
         return await change(self._redis, self._keys, script, task.job_id, task.epoch, *arguments)
@@ -159,6 +184,8 @@ class TaskStore:
             try:
                 return await call()
             except REDIS_ERRORS as error:
+                if not is_outage(error):
+                    raise
                 _log.warning("a generation job's record is out of reach: %r", error)
                 await asyncio.sleep(backoff)
                 backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)

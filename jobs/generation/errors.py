@@ -13,6 +13,10 @@ class SpecError(GenerationError):
         self.problems = problems
 
 
+class UnreadableRecord(Exception):
+    """This release cannot read the record of a job; the message is safe to show."""
+
+
 class DestinationRefused(GenerationError):
     """The set is not to go where the spec wants it; the message says what allows it."""
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import time
-from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
-from dgnet.jobs.connection import BLOCK_SECONDS, REDIS_ERRORS, stream_entries, unavailable
+from dgnet.jobs.connection import BLOCK_SECONDS, stream_entries
 from dgnet.jobs.errors import (
     BadJob,
     IdempotencyConflict,
@@ -34,6 +34,7 @@ from dgnet.jobs.generation.records import (
     change,
     event_of,
     free_storage,
+    has_storage,
     is_final,
     is_job_id,
     job_of,
@@ -47,8 +48,13 @@ from dgnet.jobs.generation.records import (
 from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, RESUME, SUBMIT
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.keys import Keys
+from dgnet.jobs.outages import asked_for_a_request, is_outage
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.storage import StorageSettings, job_folder
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 IDEMPOTENCY_SECONDS = 86_400
 TOMBSTONE_SECONDS = 86_400
@@ -89,23 +95,22 @@ class JobStore:
 
     async def get(self, job_id: str) -> GenerationJob:
         """Raises UnknownJob."""
-        with _talking():
-            found = await self._read([job_id] if is_job_id(job_id) else [])
+        found = await self._ask(self._read([job_id] if is_job_id(job_id) else []))
         if not found:
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
+        if found[0] is None:
+            raise JobFailed(f"the record of {job_id} is damaged; delete the job, submit it anew")
         return found[0]
 
     async def list(self, *, limit: int = 100, before: float | None = None) -> list[GenerationJob]:
         """Newest first; `before` takes those created before that time."""
         latest = "+inf" if before is None else f"({before:.3f}"
-        with _talking():
-            members = cast(
-                "list[bytes]",
-                await self._redis.zrevrangebyscore(  # pyright: ignore[reportUnknownMemberType]
-                    self._keys.generations, latest, "-inf", start=0, num=limit
-                ),
-            )
-            return await self._read([member.decode() for member in members])
+        reply: Any = self._redis.zrevrangebyscore(  # pyright: ignore[reportUnknownMemberType]
+            self._keys.generations, latest, "-inf", start=0, num=limit
+        )
+        members = cast("list[bytes]", await self._ask(reply))
+        found = await self._ask(self._read([member.decode() for member in members]))
+        return [job for job in found if job is not None]
 
     async def cancel(self, job_id: str) -> GenerationJob:
         """Stop within a batch; what is published stays. Raises UnknownJob, WrongState."""
@@ -133,7 +138,8 @@ class JobStore:
     async def delete(self, job_id: str) -> None:
         """Forget a job and free what it made; nothing happens if there is none."""
         if is_job_id(job_id):
-            await self._change(job_id, DELETE, TOMBSTONE_SECONDS)
+            has_files = await asyncio.to_thread(has_storage, self._storage, job_id)
+            await self._change(job_id, DELETE, TOMBSTONE_SECONDS, int(has_files))
             await asyncio.to_thread(free_storage, self._storage, job_id)
 
     async def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
@@ -143,10 +149,8 @@ class JobStore:
         stream, last = self._keys.generation(job_id, "events"), _checked_event_id(after)
         spec = (await self.get(job_id)).spec
         while True:
-            with _talking():
-                reply = await self._redis.xread(
-                    {stream: last}, count=100, block=int(BLOCK_SECONDS * 1000)
-                )
+            news = self._redis.xread({stream: last}, count=100, block=int(BLOCK_SECONDS * 1000))
+            reply = await self._ask(news, more_seconds=BLOCK_SECONDS)
             event = None
             for _, entry in stream_entries(reply):
                 event = event_of(job_id, entry, spec)
@@ -159,9 +163,8 @@ class JobStore:
     async def expire_finished(self) -> int:
         """Remove what ended longer ago than the retention time; how many jobs that were."""
         retention = self._storage.job_retention_seconds
-        with _talking():
-            reply: Any = await self._redis.zrange(self._keys.generations, 0, -1)  # pyright: ignore[reportUnknownMemberType]
-            members = cast("list[bytes]", reply)
+        reply: Any = self._redis.zrange(self._keys.generations, 0, -1)  # pyright: ignore[reportUnknownMemberType]
+        members = cast("list[bytes]", await self._ask(reply))
         expired = 0
         for job_id in [member.decode() for member in members]:
             arguments = (retention, int(max(retention, TOMBSTONE_SECONDS)))
@@ -196,11 +199,12 @@ class JobStore:
         if idempotency_key is not None:
             more_keys = [self._keys.idempotency(_digest(idempotency_key))]
         bound = self._settings.bulk_lane_depth
-        with _talking():
-            kind, what = await change(
+        kind, what = await self._ask(
+            change(
                 self._redis, self._keys, SUBMIT, job_id, new_epoch(),
                 spec, created, bound, value, IDEMPOTENCY_SECONDS, more_keys=more_keys,
-            )  # fmt: skip
+            )
+        )  # fmt: skip
         if kind == b"full":
             raise self._full(int(what))
         if kind != b"same":
@@ -228,8 +232,9 @@ class JobStore:
     async def _change(self, job_id: str, script: str, *arguments: str | int | float) -> Any:
         if not is_job_id(job_id):
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
-        with _talking():
-            answer = await change(self._redis, self._keys, script, job_id, new_epoch(), *arguments)
+        answer = await self._ask(
+            change(self._redis, self._keys, script, job_id, new_epoch(), *arguments)
+        )
         if not isinstance(answer, bytes):
             return answer
         state = answer.decode()
@@ -237,22 +242,27 @@ class JobStore:
             raise UnknownJob(f"no generation job {job_id!r} is known")
         return state
 
-    async def _read(self, job_ids: list[str]) -> list[GenerationJob]:
-        """Those of the jobs that there are."""
+    async def _read(self, job_ids: list[str]) -> list[GenerationJob | None]:
+        """Those of the jobs that there are; None for one whose record cannot be read."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.time()  # pyright: ignore[reportUnknownMemberType]
         for job_id in job_ids:
             pipeline.hgetall(self._keys.generation(job_id))
-        seconds, *records = await pipeline.execute()
-        found: list[GenerationJob] = []
+        seconds, *records = await pipeline.execute(raise_on_error=False)
+        for reply in (seconds, *records):
+            if isinstance(reply, Exception) and is_outage(reply):
+                raise reply
+        found: list[GenerationJob | None] = []
         for job_id, record in zip(job_ids, records, strict=True):
-            fields = text_fields(record)
-            if "spec" in fields:
-                spec = cast("dict[str, Any]", json.loads(fields["spec"]))
-                found.append(job_of(job_id, fields, spec=spec, now=float(seconds[0])))
+            if isinstance(record, Exception) or "spec" in text_fields(record):
+                found.append(_job_in(job_id, record, now=float(seconds[0])))
             else:  # its record ran out
                 await self._redis.zrem(self._keys.generations, job_id)
         return found
+
+    async def _ask(self, asked: Awaitable[T], *, more_seconds: float = 0.0) -> T:
+        """Commands on behalf of a request, some of which may take `more_seconds`."""
+        return await asked_for_a_request(self._settings.outage_seconds + more_seconds, asked)
 
     async def _is_at_an_end(self, job_id: str) -> bool:
         try:
@@ -268,13 +278,22 @@ class JobStore:
         )
 
 
-@contextmanager
-def _talking() -> Generator[None]:
-    """Around commands on behalf of a request."""
+def _job_in(job_id: str, record: Any, *, now: float) -> GenerationJob | None:
+    """The job of a record; None for a damaged one, which must not hide the others."""
+    if not isinstance(record, dict):
+        _log.error("the record of %s is of the wrong type: %r", job_id, record)
+        return None
+    fields = text_fields(record)
     try:
-        yield
-    except REDIS_ERRORS as error:
-        raise unavailable(error) from error
+        spec: Any = json.loads(fields["spec"])
+    except ValueError:  # its worker says so, too
+        spec = None
+    known = cast("dict[str, Any]", spec) if isinstance(spec, dict) else {}
+    try:
+        return job_of(job_id, fields, spec=known, now=now)
+    except (KeyError, ValueError):
+        _log.exception("the record of %s is damaged", job_id)
+        return None
 
 
 def _checked_event_id(event_id: str | None) -> str:

@@ -71,7 +71,10 @@ async def change(
 def text_fields(reply: Any) -> dict[str, str]:
     """A hash or a stream entry as text."""
     pairs = cast("dict[bytes, bytes]", reply)
-    return {name.decode(): value.decode() for name, value in pairs.items()}
+    return {
+        name.decode(errors="replace"): value.decode(errors="replace")
+        for name, value in pairs.items()
+    }
 
 
 def job_of(job_id: str, fields: Fields, *, spec: dict[str, Any], now: float) -> GenerationJob:
@@ -186,6 +189,12 @@ def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec,
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadJob(f"the request of {job_id} is damaged; submit the job anew") from error
+
+
+def has_storage(storage: StorageSettings, job_id: str) -> bool:
+    """Whether the job has files, be it only its request."""
+    root = storage.data_root
+    return job_folder(root, job_id).exists() or request_file(root, job_id).exists()
 
 
 def free_storage(storage: StorageSettings, job_id: str) -> None:

@@ -176,11 +176,13 @@ return state
 """
 )
 
-# ARGV  3 seconds that a worker may still be about the job
+# ARGV  3 seconds that a worker may still be about the job, 4 whether it has files: 1 or 0
 # The record stays for that time as a tombstone: who finds it frees what a worker wrote meanwhile.
+# Of a job that never was, nothing stays.
 DELETE = (
     _COMMON
     + """
+if ARGV[4] == '0' and redis.call('EXISTS', record) == 0 then return 0 end
 redis.call('DEL', record, events, underway, done, unreadable)
 redis.call('ZREM', jobs, job)
 redis.call('HSET', record, 'state', 'deleted', 'epoch', epoch)

@@ -185,7 +185,7 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
     bulk = bulk_of(request)
     record = await _known(bulk, dataset_id)
     for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH):
-        source = job.spec["source"]
+        source = job.spec.get("source", {})  # {}: a damaged record
         uses = record.id == source.get("dataset") or record.folder == source.get("folder")
         if uses and job.state not in FINAL_STATES:
             raise Problem(

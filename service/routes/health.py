@@ -29,9 +29,9 @@ async def livez() -> Health:
     responses=problems(JOB_KINDS["queue-unavailable"], JOB_KINDS["no-worker"]),
 )
 async def readyz(request: Request) -> Health:
-    """200 when the queue answers and a live worker has passed its canary, else 503."""
+    """200 when the queue takes jobs and a live worker has passed its canary, else 503."""
     dependencies = dependencies_of(request)
-    await dependencies.jobs.depth("small")  # heartbeats may be cached; this asks the queue itself
+    await dependencies.jobs.check()  # heartbeats may be cached; this writes to the queue itself
     model = await dependencies.serving_model()
     return Health(status="ready", model=model.model_id)
 

@@ -30,7 +30,10 @@ from dgnet.service.schemas import GenerationView, JobView, ProblemSummary
 from dgnet.service.settings import ServiceSettings
 
 router = APIRouter(tags=["jobs"])
-_UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"], INVALID_REQUEST)
+_UNKNOWN = (
+    *(JOB_KINDS[code] for code in ("unknown-job", "result-expired", "queue-unavailable")),
+    INVALID_REQUEST,
+)
 
 Side = Annotated[
     int | None, Query(ge=1, description="Wished pixels of the composite; give both or neither")

@@ -138,6 +138,10 @@ class FakeJobs:
             raise self.queue_error
         return {"small": 3, "bulk": 5}[lane]
 
+    async def check(self) -> None:
+        if self.queue_error is not None:
+            raise self.queue_error
+
 
 def encode(image: Image.Image, picture_format: str = "PNG", **options: Any) -> bytes:
     """An image as a file."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
+import time
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 
@@ -19,13 +21,21 @@ from PIL import Image
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.connection import connect
 from dgnet.jobs.embedded import embedded_redis
+from dgnet.jobs.settings import QueueSettings
 from dgnet.service.app import create_app
 from dgnet.service.settings import ServiceSettings
 from tests.redis_server import RedisServer, redis_server_binary
 from tests.service.fakes import encode, png
 from tests.service.problem import assert_problem
 from tests.worker.fakes import FAILS, HEIGHT, WIDTH, FakePredictor
-from tests.worker.harness import flush, queue_settings, ready_workers, running_worker, until
+from tests.worker.harness import (
+    flush,
+    limit_memory,
+    queue_settings,
+    ready_workers,
+    running_worker,
+    until,
+)
 
 # The fake model's composite has half of each color added: 100 // 2 + 60 // 2 = 80.
 APPEARANCE = png((100, 100, 100), WIDTH, HEIGHT)
@@ -207,6 +217,50 @@ async def test_requests_get_503_while_redis_is_away_and_recover(house: House) ->
         house.redis.start()
     await until(lambda: _has_status(house.http, 200))
     assert pixels(await house.http.post("/v1/swaps", files=FORM)) == {80}
+
+
+async def test_a_redis_that_takes_nothing_is_not_ready(house: House) -> None:
+    if house.redis is None:
+        pytest.skip("the store inside the process is never full")
+    redis = connect(house.redis.url)
+    await limit_memory(redis, 1)
+    try:
+        for response in (await house.http.get("/readyz"), await _ask_for_a_swap(house)):
+            assert_problem(response, 503, "queue-unavailable")
+            assert "takes nothing now" in response.json()["detail"]
+    finally:
+        await limit_memory(redis, 0)
+        await redis.aclose()
+    await until(lambda: _has_status(house.http, 200))
+    assert pixels(await _ask_for_a_swap(house)) == {80}
+
+
+async def test_a_silent_redis_is_told_soon_on_every_route(house: House) -> None:
+    if house.redis is None:
+        pytest.skip("the store inside the process is never silent")
+    house.redis.signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        responses = await asyncio.gather(
+            _ask_for_a_swap(house), *(house.http.get(f"/{path}") for path in (
+                "readyz", "v1/models", "v1/jobs/no-such-job", "v1/jobs/no-such-job/result",
+            ))
+        )  # fmt: skip
+        assert time.monotonic() - begun < 2.5 * QueueSettings().outage_seconds
+        for response in responses:
+            assert_problem(response, 503, "queue-unavailable")
+        begun = time.monotonic()
+        assert_problem(await house.http.get("/readyz"), 503, "queue-unavailable")
+        assert time.monotonic() - begun < 0.2  # it is known by now
+        assert (await house.http.get("/livez")).status_code == 200
+    finally:
+        house.redis.signal(signal.SIGCONT)
+    await until(lambda: _has_status(house.http, 200))
+    assert pixels(await _ask_for_a_swap(house)) == {80}
+
+
+async def _ask_for_a_swap(house: House) -> httpx.Response:
+    return await house.http.post("/v1/swaps", files=FORM)
 
 
 async def _has_status(http: httpx.AsyncClient, status: int) -> bool:

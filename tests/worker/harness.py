@@ -56,6 +56,11 @@ async def flush(redis: Redis) -> None:
     await redis.flushall()  # pyright: ignore[reportUnknownMemberType]
 
 
+async def limit_memory(redis: Redis, most_bytes: int) -> None:
+    """Below what it uses, a server takes nothing more; 0 is no limit."""
+    await redis.config_set("maxmemory", most_bytes)  # pyright: ignore[reportUnknownMemberType]
+
+
 async def all_keys(redis: Redis) -> list[bytes]:
     """Every key of the store."""
     return cast("list[bytes]", await redis.keys())  # pyright: ignore[reportUnknownMemberType]

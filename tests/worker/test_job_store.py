@@ -21,7 +21,7 @@ from dgnet.jobs.errors import (
 )
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.generation.jobs import GenerationTask, JobEvent
-from dgnet.jobs.generation.records import task_of
+from dgnet.jobs.generation.records import new_job_id, task_of
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.storage import StorageSettings, job_folder, request_file
 from dgnet.worker.task_store import TaskStore
@@ -278,6 +278,20 @@ async def test_deleting_frees_files_and_record_and_may_be_repeated(
                 await call(task.job_id)
     assert not await complete(task_store, task)
     assert await task_store.was_deleted(task)
+
+
+async def test_deleting_what_never_was_leaves_nothing(
+    job_store: JobStore, redis: Redis, storage: StorageSettings
+) -> None:
+    for _ in range(20):
+        await job_store.delete(new_job_id())
+    assert await all_keys(redis) == []
+    # One that Redis forgot has files, and perhaps a worker that still writes some.
+    job, _ = await job_store.submit(spec_of())
+    await flush(redis)
+    await job_store.delete(job.job_id)
+    assert [key.decode() for key in await all_keys(redis)] == [KEYS.generation(job.job_id)]
+    assert not request_file(storage.data_root, job.job_id).exists()
 
 
 async def test_what_redis_forgot_is_resumed_from_its_request(

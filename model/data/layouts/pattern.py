@@ -2,8 +2,9 @@
 
 The expression describes the whole path of a picture below the data set (below the split's folder
 where there are splits), with `/` between folders, with or without its ending. The group `person` is
-needed, `camera` and `frame` may be there. Persons that are all numbers keep them, -1 and 0 meaning
-junk and distractors as in Market-1501; else they are names and get ids from 1.
+needed, `camera` and `frame` may be there; `dgnet.model.data.expressions` says what it may hold.
+Persons that are all numbers keep them, -1 and 0 meaning junk and distractors as in Market-1501;
+else they are names and get ids from 1.
 """
 
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgnet.model.data.expressions import NOT_TAKEN, UserPattern
 from dgnet.model.data.files import is_folder_to_read, is_picture_name
 from dgnet.model.data.layouts.dataset import DataSet, SplitName
 from dgnet.model.data.layouts.numbering import number_names
@@ -44,13 +46,13 @@ class _Found:
     camera: str | None
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> UserPattern:
     """The user's expression, checked: it compiles and has the right groups."""
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
+        compiled = UserPattern(pattern)
+    except ValueError as error:
         raise DatasetError(
-            f"pattern {pattern!r} is no regular expression: {error}; "
+            f"pattern {pattern!r} is no regular expression: {error} ({NOT_TAKEN}); "
             r"an example: (?P<person>\d+)_c(?P<camera>\d+)_.*"
         ) from error
     groups = set(compiled.groupindex)
@@ -118,7 +120,7 @@ def _split_folders(root: Path) -> dict[SplitName, Path]:
     return present
 
 
-def _matches(pattern: re.Pattern[str], split: SplitName, folder: Path) -> list[_Found]:
+def _matches(pattern: UserPattern, split: SplitName, folder: Path) -> list[_Found]:
     found: list[_Found] = []
     wrong: list[str] = []
     for path in _walk(folder):

@@ -1,0 +1,27 @@
+"""Which release runs here, and whether another one is newer: several run side by side while an
+installation is brought up to date.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+
+
+def _own() -> str:
+    try:
+        return version("dgnet")
+    except PackageNotFoundError:  # run from the sources
+        return ""
+
+
+RELEASE = _own()
+
+
+def is_newer(release: str, than: str = RELEASE) -> bool:
+    """Whether `release` came after `than`; what tells no number came before all."""
+    return _numbers(release) > _numbers(than)
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d{1,9}", release)]
