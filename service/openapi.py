@@ -14,6 +14,8 @@ from dgnet.service.problems import (
     JOB_KINDS,
     OVERLOADED,
     PROBLEM_MEDIA_TYPE,
+    STORAGE_FAILED,
+    STORAGE_FULL,
     TYPE_PREFIX,
     UNAUTHORIZED,
     ProblemKind,
@@ -36,6 +38,9 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "index": {"type": "integer", "description": "Position of the picture that is at fault"},
     },
 }
+STORAGE_KINDS = (STORAGE_FULL, STORAGE_FAILED)
+"""Of every route that writes to the data root."""
+
 QUEUE_KINDS = (
     OVERLOADED,
     *(

@@ -162,13 +162,14 @@ class GenerationRunner:
             raise LeaveToOthers("the worker stops") from None
 
     async def maintain(self) -> None:
-        """Frees what idle jobs hold here, and what ended jobs hold on the volume."""
+        """Frees what idle jobs hold here, and what ended or deleted jobs hold on the volume."""
         retention = self._storage.job_retention_seconds
         while True:
             await asyncio.sleep(max(0.5, min(60.0, retention / 10)))
             await self._in_thread(self._open_jobs.close_idle)
             try:
                 await self._job_store.expire_finished()
+                await self._job_store.sweep()
             except (JobError, OSError) as error:
                 _log.warning("ended jobs were not looked through: %s", error)
 

@@ -85,7 +85,7 @@ class ShardMaker:
             rows = engine.make(covers.first, appearances, structures, pictures, progress)
             with self.clock.stage("publish"):
                 pack(job.spec, rows, pictures, covers.number)
-                needed = sorted({*appearances.tolist(), *structures.tolist()})
+                needed: list[int] = sorted({*appearances.tolist(), *structures.tolist()})
                 unreadable = {
                     job.listing.paths[picture]: engine.failures[picture]
                     for picture in needed

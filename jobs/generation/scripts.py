@@ -125,7 +125,8 @@ end
 
 # ARGV  3 spec as JSON, 4 created or '', 5 bound of the lane, 6 idempotency key's value,
 #       7 seconds it is kept.  KEYS 9 the idempotency key, if there is one
-# Returns {'new'}, {'known', job}, {'same', value of the key} or {'full', depth}.
+# Returns {'new'}, {'known', job}, {'same', value of the key}, {'full', depth} or {'gone', job}: it
+# was deleted, or given up as never taken.
 SUBMIT = (
     _COMMON
     + """
@@ -133,7 +134,9 @@ if KEYS[9] then
   local before = redis.call('GET', KEYS[9])
   if before then return {'same', before} end
 end
-if redis.call('EXISTS', record) == 1 and get('state') ~= 'deleted' then return {'known', job} end
+if redis.call('EXISTS', record) == 1 then
+  return {get('state') == 'deleted' and 'gone' or 'known', job}
+end
 local depth = redis.call('XLEN', lane)
 if depth >= tonumber(ARGV[5]) then return {'full', depth} end
 redis.call('DEL', record, events)
@@ -187,6 +190,19 @@ redis.call('DEL', record, events, underway, done, unreadable)
 redis.call('ZREM', jobs, job)
 redis.call('HSET', record, 'state', 'deleted', 'epoch', epoch)
 redis.call('EXPIRE', record, ARGV[3])
+"""
+)
+
+# Of a submission whose answer was lost. ARGV  3 seconds that it might still be on its way
+# Returns the state of the job. If there is none, '', and it cannot be entered any more.
+GIVE_UP = (
+    _COMMON
+    + """
+local state = get('state')
+if state then return state end
+redis.call('HSET', record, 'state', 'deleted', 'epoch', epoch)
+redis.call('EXPIRE', record, ARGV[3])
+return ''
 """
 )
 

@@ -72,10 +72,13 @@ class FakeJobStore:
             raise UnknownJob(f"no generation job {job_id!r} is known")
         return self.jobs[job_id]
 
-    async def list(self, *, limit: int = 100, before: float | None = None) -> list[GenerationJob]:
+    async def list(
+        self, *, limit: int = 100, before: float | None = None, before_id: str = ""
+    ) -> list[GenerationJob]:
         self._fail()
-        jobs = sorted(self.jobs.values(), key=lambda job: -job.created)
-        return [job for job in jobs if before is None or job.created < before][:limit]
+        jobs = sorted(self.jobs.values(), key=lambda job: (job.created, job.job_id), reverse=True)
+        latest = (float("inf") if before is None else before, before_id)
+        return [job for job in jobs if (job.created, job.job_id) < latest][:limit]
 
     async def cancel(self, job_id: str) -> GenerationJob:
         job = await self.get(job_id)
@@ -109,6 +112,8 @@ class FakeJobStore:
 
     async def expire_finished(self) -> int:
         return 0
+
+    async def sweep(self) -> None: ...
 
     async def change(self, job_id: str, **changes: Any) -> GenerationJob:
         """Something happens to a job."""
