@@ -13,7 +13,6 @@ from dgnet.jobs.generation.records import is_job_id
 from dgnet.service.problems import JOB_KINDS, Problem, ProblemKind
 from dgnet.service.schemas import GenerationView, JobLinks, ProblemSummary
 
-
 _OF_THE_VOLUME = (StorageFull.code, StorageFailed.code)
 """Here it is the job that failed by them, not a request."""
 

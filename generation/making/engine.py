@@ -30,6 +30,7 @@ from dgnet.generation.making.naming import Names
 from dgnet.generation.making.near_duplicates import NearDuplicates
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output.publication import make_below
+from dgnet.generation.output.sources import REPLACED
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
 from dgnet.generation.pairing.source_pictures import read_source
@@ -86,7 +87,8 @@ class Engine:
         self.failures: dict[int, str] = {}
         """Pictures that the last shard needed and that could not be read, by number, and why."""
         self.sources: dict[int, set[str]] = {}
-        """sha256 of every picture that the last shard read, by number."""
+        """sha256 of every picture that the last shard read, by number, and REPLACED where its size
+        was not the listing's any more."""
 
     def close(self) -> None:
         """End the threads; what they have begun is finished."""
@@ -276,11 +278,14 @@ class Engine:
             return hashlib.sha256(data).hexdigest(), len(data)
 
     def _read(self, picture: int, sources: dict[int, set[str]]) -> Pixels:
+        def note(sha256: str, size_bytes: int) -> None:
+            expected = self._listing.sizes[picture]
+            same = expected is None or size_bytes == expected
+            sources.setdefault(picture, set()).update((sha256,) if same else (sha256, REPLACED))
+
         height, width = self._predictor.height, self._predictor.width
-        return read_source(
-            self._listing, self._listing.paths[picture], height=height, width=width,
-            note=sources.setdefault(picture, set()).add,
-        ).pixels  # fmt: skip
+        path = self._listing.paths[picture]
+        return read_source(self._listing, path, height=height, width=width, note=note).pixels
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         parts = self._predictor.appearance_styles(pixels).tensors()

@@ -61,8 +61,8 @@ class ShardIndex:
     files: dict[str, str]
     """sha256 by path below the pictures folder, and so below the output folder."""
     sources: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """sha256 of every source picture that was read; more than one if it was replaced meanwhile.
-    Empty in shards of releases before this was noted."""
+    """sha256 of every source picture that was read; more than one, or `sources.REPLACED`, if it was
+    replaced meanwhile. Empty in shards of releases before this was noted."""
 
     def to_json(self) -> dict[str, Any]:
         return {

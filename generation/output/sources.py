@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 
+REPLACED = "replaced"
+"""Noted of a picture whose size is not what it was when the job was opened: nobody need have read
+the one before."""
+
+
 class SeenSources:
     """sha256 of every source picture, as the shards read it first. Memory grows with the listing,
     not with the job.
@@ -20,10 +25,13 @@ class SeenSources:
         self._first: dict[str, bytes] = {}
 
     def add(self, sources: Mapping[str, Iterable[str]]) -> None:
-        """What one shard read: sha256 by path."""
-        for path, hashes in sources.items():
-            for sha256 in hashes:
-                self.is_as_before(path, sha256)
+        """What one shard noted of each picture by its path: sha256, perhaps REPLACED."""
+        for path, notes in sources.items():
+            if REPLACED in notes:
+                self.changed.add(path)
+            for sha256 in notes:
+                if sha256 != REPLACED:
+                    self.is_as_before(path, sha256)
 
     def is_as_before(self, path: str, sha256: str) -> bool:
         """Whether the picture is still the one that was read first; noted as changed if not."""

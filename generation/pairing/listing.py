@@ -103,11 +103,16 @@ class Listing:
         return digest.hexdigest()
 
     @cached_property
+    def sizes(self) -> tuple[int | None, ...]:
+        """Bytes of each picture when the job was opened; None for what could not be looked at."""
+        return tuple(_size(self.root / path) for path in self.paths)
+
+    @cached_property
     def sizes_digest(self) -> str:
         """sha256 over path and bytes of every picture."""
         digest = hashlib.sha256()
-        for path in self.paths:
-            digest.update(f"{_size(self.root / path)}\t{path}\n".encode("utf-8", "surrogateescape"))
+        for path, size in zip(self.paths, self.sizes, strict=True):
+            digest.update(f"{size}\t{path}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def person_name(self, person_id: int) -> str:

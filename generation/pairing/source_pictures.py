@@ -38,9 +38,9 @@ def read_source(
     *,
     height: int,
     width: int,
-    note: Callable[[str], None] = lambda sha256: None,
+    note: Callable[[str, int], None] = lambda sha256, size_bytes: None,
 ) -> SourcePicture:
-    """The picture at a path of the listing; `note` hears its file's sha256 even if it is broken.
+    """The picture at a path of the listing; `note` hears sha256 and size of its file even if it is broken.
 
     Raises:
         Unreadable: It is there, and broken.
@@ -49,7 +49,7 @@ def read_source(
     try:
         data = read_file(listing.root / path)
         sha256 = hashlib.sha256(data).hexdigest()
-        note(sha256)
+        note(sha256, len(data))
         return SourcePicture(open_picture(data).prepare(width=width, height=height).pixels, sha256)
     except (PictureRefused, OSError) as error:
         require_source(listing, path, error)
