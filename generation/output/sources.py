@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-
 REPLACED = "replaced"
 """Noted of a picture whose size is not what it was when the job was opened: nobody need have read
 the one before."""

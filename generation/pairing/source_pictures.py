@@ -40,7 +40,7 @@ def read_source(
     width: int,
     note: Callable[[str, int], None] = lambda sha256, size_bytes: None,
 ) -> SourcePicture:
-    """The picture at a path of the listing; `note` hears sha256 and size of its file even if it is broken.
+    """The picture at a path of the listing; `note` hears its sha256 and size, also if broken.
 
     Raises:
         Unreadable: It is there, and broken.

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from dgnet.jobs.errors import IdempotencyConflict, JobError, UnknownJob, WrongState
+from dgnet.jobs.errors import IdempotencyConflict, JobDeleted, JobError, UnknownJob, WrongState
 from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings, job_folder
@@ -53,6 +53,8 @@ class FakeJobStore:
             known, before = self.keys[idempotency_key]
             if before != text:
                 raise IdempotencyConflict("this idempotency key was used for another spec")
+            if known not in self.jobs:
+                raise JobDeleted(f"this idempotency key stands for {known}, which was deleted")
             return self.jobs[known], False
         number = len(self.jobs)
         job = GenerationJob(
