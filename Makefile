@@ -13,10 +13,10 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 WITH_BIN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench weights lock clean
+.PHONY: help demo serve test test-long check format bench weights lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(RUN_STAMP)  ## start the service, swap sample people, write demo-output/, stop
 	$(BIN)/dgnet demo --output demo-output
@@ -26,6 +26,9 @@ serve: $(RUN_STAMP)  ## start the service to stay, at http://127.0.0.1:8000
 
 test: $(DEV_STAMP)  ## run all tests (PYTEST_ARGS='-k name' to choose)
 	$(WITH_BIN) python -m pytest $(PYTEST_ARGS)
+
+test-long: $(DEV_STAMP)  ## run what takes long: thousands of damaged archives and requests
+	$(WITH_BIN) python -m pytest -m long $(PYTEST_ARGS)
 
 check: $(DEV_STAMP)  ## lint, formatting, types and import rules
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor
 
 FORMAT = 1
@@ -32,6 +33,8 @@ class Job:
     predictor: Predictor
     batch: int
     """Rows that go through the networks together; it decides how they round."""
+    judge: Judge | None = None
+    """Asked where the spec asks for one."""
 
     @classmethod
     def of(
@@ -41,13 +44,14 @@ class Job:
         predictor: Predictor,
         *,
         batch: int | None = None,
+        judge: Judge | None = None,
     ) -> Job:
         """Read the listing and lay out the plan; by default as many rows as the predictor takes."""
         listing = Listing.read(spec.source)
         plan = Plan(listing, spec.pairing, spec.seed)
         return cls(
             spec=spec, listing=listing, plan=plan, checkpoint=checkpoint, predictor=predictor,
-            batch=predictor.max_batch if batch is None else batch,
+            batch=predictor.max_batch if batch is None else batch, judge=judge,
         )  # fmt: skip
 
     @property
@@ -66,6 +70,7 @@ class Job:
             "listing_sha256": self.listing.digest,
             SIZES: self.listing.sizes_digest,
             **networks_identity(self.checkpoint, self.predictor, self.batch),
+            **({"judge": self.judge.version} if self.judge and self.spec.needs_judge else {}),
         }
 
     def next_window(self, window: Window, kept: int) -> Window | None:

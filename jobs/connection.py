@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any, cast
 
 from redis.asyncio import (
+    BlockingConnectionPool,
     Connection,
-    ConnectionPool,
     Redis,
     SSLConnection,
     UnixDomainSocketConnection,
@@ -22,6 +22,7 @@ from dgnet.jobs.outages import lost_connections_told
 # Longest a read may block on the server; must stay well below the socket's timeout.
 BLOCK_SECONDS = 1.0
 _SOCKET_TIMEOUT_SECONDS = 5.0
+MOST_CONNECTIONS = 64  # of a process
 
 Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields of a stream entry
 
@@ -29,10 +30,13 @@ Entry = tuple[bytes, dict[bytes, bytes]]  # id and fields of a stream entry
 def connect(redis_url: str) -> Redis:
     """A client that tries a command again for about half a second; all of ours may be repeated.
 
-    RESP2 replies, so that every server and the in-process store answer in the same shape.
+    RESP2 replies, so that every server and the in-process store answer in the same shape. Whoever
+    finds all connections at work waits for one: many at once are no outage.
     """
-    pool = cast("Any", ConnectionPool).from_url(
+    pool = cast("Any", BlockingConnectionPool).from_url(
         redis_url,
+        max_connections=MOST_CONNECTIONS,
+        timeout=_SOCKET_TIMEOUT_SECONDS,
         protocol=2,
         socket_timeout=_SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=2.0,

@@ -20,6 +20,9 @@ except ImportError as error:
     ) from error
 
 
+_MOST_CONNECTIONS = 2**31  # they are objects of this process: nobody need wait for one
+
+
 class _WaitingRedis(FakeAsyncRedis):
     """fakeredis answers XREADGROUP with BLOCK and COUNT at once; this one waits."""
 
@@ -52,4 +55,4 @@ class _WaitingRedis(FakeAsyncRedis):
 
 def embedded_redis() -> Redis:
     """A client of a new, empty store; use it from one event loop."""
-    return cast("Redis", _WaitingRedis(server=FakeServer()))
+    return cast("Redis", _WaitingRedis(server=FakeServer(), max_connections=_MOST_CONNECTIONS))

@@ -20,7 +20,9 @@ class QueueSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DGNET_", frozen=True, extra="ignore")
 
     redis_url: str | None = Field(
-        default=None, description="redis:// URL of the queue; unset: an in-process store."
+        default=None,
+        repr=False,  # it may hold a password
+        description="redis:// URL of the queue; unset: an in-process store.",
     )
     key_prefix: str = Field(
         default="dgnet", min_length=1, description="First part of every Redis key."
@@ -120,6 +122,10 @@ class WorkerSettings(BaseSettings):
         le=64,
         description="Threads of generation jobs that read pictures, and as many that write. Unset: "
         "half of the processors, at most 8.",
+    )
+    judge: str | None = Field(
+        default=None,
+        description="Judge that generation jobs may ask: a folder, an .onnx file or `shipped`.",
     )
     metrics_port: int | None = Field(
         default=None, ge=1, le=65535, description="`dgnet worker` serves Prometheus metrics here."

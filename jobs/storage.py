@@ -131,6 +131,57 @@ def resolve_below(root: Path, relative: Path | str) -> Path:
     return path
 
 
+def resolve_source(root: Path, relative: Path | str) -> Path:
+    """The real path of a folder that data sets may be read from: as `resolve_below`, but no folder
+    in which the service keeps data sets or jobs, however it is spelled.
+    """
+    path = resolve_below(root, relative)
+    kept = (root.resolve() / name for name in ("datasets", "jobs"))
+    if any(place.resolve().is_relative_to(path) for place in kept):
+        raise ValueError(
+            f"{str(relative)!r} holds data sets and jobs; expected one data set's folder"
+        )
+    return path
+
+
+def is_folder(path: Path) -> bool:
+    """As `Path.is_dir`, which raises for names that no file system takes."""
+    return os.path.isdir(path)
+
+
+def is_file(path: Path) -> bool:
+    """As `is_folder`."""
+    return os.path.isfile(path)
+
+
+def refuse_links_out(root: Path, folder: Path) -> None:
+    """Raises ValueError if a link in `folder`, or in what its links lead to, leads out of `root`.
+
+    Readers follow links, so whoever can put one into a folder could have any file of the worker
+    shown. Links that lead nowhere are the readers' business.
+    """
+    top, seen = root.resolve(), set[Path]()
+    waiting = [folder.resolve()]
+    while waiting:
+        place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    target = Path(os.path.realpath(entry.path))
+                    if not target.is_relative_to(top):
+                        raise ValueError(
+                            f"{os.path.relpath(entry.path, top)!r} is a link that leads out of the "
+                            "data root; expected links that stay below it"
+                        )
+                    if os.path.isdir(target):
+                        waiting.append(target)
+                elif entry.is_dir():
+                    waiting.append(Path(entry.path))
+
+
 def _checked(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
         raise ValueError(f"{identifier!r} is no id; expected letters, digits, - and _")

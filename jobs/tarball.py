@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,7 +48,7 @@ def tar_size(entries: Iterator[TarEntry]) -> int:
     return sum(_packed_size(entry) for entry in entries) + len(_END)
 
 
-def tar_range(entries: Iterator[TarEntry], start: int, stop: int) -> Iterator[bytes]:
+def tar_range(entries: Iterator[TarEntry], start: int, stop: int) -> Generator[bytes]:
     """Bytes `start` to `stop` of the tar; files before and behind are not opened.
 
     Raises ValueError if a file has become shorter than its entry says.
@@ -70,7 +70,7 @@ def tar_range(entries: Iterator[TarEntry], start: int, stop: int) -> Iterator[by
     yield from _cut(_END, position, start, stop)
 
 
-def file_range(path: Path, start: int, stop: int) -> Iterator[bytes]:
+def file_range(path: Path, start: int, stop: int) -> Generator[bytes]:
     """Bytes `start` to `stop` of a file, in chunks; raises ValueError if it is shorter."""
     if stop <= start:
         return

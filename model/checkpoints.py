@@ -8,7 +8,6 @@ Weights may be stored in half precision; running statistics always stay float32.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,8 @@ from dgnet.model.config import ConfigError, NetworkConfig
 from dgnet.model.dgnet import DGNet
 from dgnet.model.files import (
     TensorFileError,
+    file_sha256,
+    not_finite,
     read_tensors,
     replaced_directory,
     write_json,
@@ -59,6 +60,8 @@ class Metadata:
     """Name, size and licence of the training data."""
     metrics: dict[str, Any] = field(default_factory=dict[str, Any])
     """Measured figures, as `dgnet evaluate` reports them."""
+    fingerprint: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Whose pictures were learned from, see `data.fingerprint`; empty where it is not known."""
     sha256: str = ""
     """Of `model.safetensors`."""
     code_version: str = ""
@@ -80,6 +83,7 @@ class Metadata:
             "metrics": self.metrics,
             "sha256": self.sha256,
             "code_version": self.code_version,
+            **({"fingerprint": self.fingerprint} if self.fingerprint else {}),
         }
 
 
@@ -113,6 +117,7 @@ def save_checkpoint(
     training: dict[str, Any] | None = None,
     data: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
+    fingerprint: dict[str, Any] | None = None,
 ) -> Metadata:
     """Write a checkpoint folder (replacing one that is there) and return its metadata.
 
@@ -148,6 +153,7 @@ def save_checkpoint(
         training=training or {},
         data=data or {},
         metrics=metrics or {},
+        fingerprint=fingerprint or {},
         code_version=code_version(),
     )
     return _write(directory, tensors, metadata, half=half)
@@ -199,6 +205,7 @@ def read_metadata(directory: Path) -> Metadata:
                 metrics=values["metrics"],
                 sha256=values["sha256"],
                 code_version=values["code_version"],
+                fingerprint=dict(values.get("fingerprint", {})),
             )
     except (KeyError, TypeError, ValueError) as error:  # ValueError: JSON, UTF-8 and ConfigError
         raise CheckpointError(f"{path} is damaged: {error!r}") from error
@@ -248,7 +255,7 @@ def _verified_tensors(directory: Path, metadata: Metadata) -> dict[str, Tensor]:
     path = directory / TENSORS_FILE
     if not path.is_file():
         raise CheckpointError(f"{directory} is not a whole checkpoint: {TENSORS_FILE} is missing")
-    if (found := _sha256(path)) != metadata.sha256:
+    if (found := file_sha256(path)) != metadata.sha256:
         raise CheckpointError(
             f"{path} has sha256 {found[:12]}..., {METADATA_FILE} says {metadata.sha256[:12]}...: "
             "the file was changed or cut short; copy the checkpoint again"
@@ -263,7 +270,17 @@ def _verified_tensors(directory: Path, metadata: Metadata) -> dict[str, Tensor]:
                 f"{path} holds {name}, which belongs to none of its networks "
                 f"({', '.join(metadata.networks)})"
             )
+    _require_finite(tensors, str(path))
     return tensors
+
+
+def _require_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Weights of a diverged run make pictures of noise that look like results."""
+    if name := not_finite(tensors):
+        raise CheckpointError(
+            f"{what}: {name} has values that are no finite numbers (a run that diverged, or a "
+            "damaged file); take an earlier checkpoint"
+        )
 
 
 def _fill(part: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -287,16 +304,17 @@ def _write(
     directory: Path, tensors: Mapping[str, Tensor], metadata: Metadata, *, half: bool
 ) -> Metadata:
     """A checkpoint folder in its place; returns the metadata with the hash of what was written."""
+    _require_finite(tensors, f"{directory} is not written")
     if half:
-        tensors = {name: _narrowed(name, tensor) for name, tensor in tensors.items()}
+        tensors = {name: narrowed(name, tensor) for name, tensor in tensors.items()}
     with replaced_directory(directory) as folder:
         write_tensors(folder / TENSORS_FILE, tensors)
-        metadata = replace(metadata, sha256=_sha256(folder / TENSORS_FILE))
+        metadata = replace(metadata, sha256=file_sha256(folder / TENSORS_FILE))
         write_json(folder / METADATA_FILE, metadata.to_json())
     return metadata
 
 
-def _narrowed(name: str, tensor: Tensor) -> Tensor:
+def narrowed(name: str, tensor: Tensor) -> Tensor:
     """Half precision for weights; counters and running statistics stay as they are."""
     if not tensor.is_floating_point() or "running_" in name:
         return tensor
@@ -307,8 +325,3 @@ def _narrowed(name: str, tensor: Tensor) -> Tensor:
             "keep this checkpoint in full precision"
         )
     return narrow
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

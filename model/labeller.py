@@ -58,4 +58,4 @@ class Labeller:
         """Soft labels (policy 0) of pictures (B, H, W, 3): (B, I), each row adds up to 1."""
         judge = self._judge
         labels = self._predictor.map_pictures(lambda batch: soft_labels(judge, batch), images)
-        return labels.cpu().numpy()
+        return self._predictor.numbers("label", labels)

@@ -10,7 +10,8 @@ Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -50,6 +51,35 @@ FINE_WEIGHT = 0.5
 
 class PredictorError(ValueError):
     """Pictures or codes that cannot be taken; the message says what to change."""
+
+
+class NonFiniteError(PredictorError):
+    """What the networks gave of some pictures is no number; cast to pixels it would look like one.
+
+    Rows are those of the call; whoever knows their names says them by `of`.
+    """
+
+    def __init__(self, what: str, rows: Sequence[int], names: Sequence[object] | None = None):
+        self.what, self.rows = what, tuple(rows)
+        first = f"row {rows[0]}" if names is None else str(names[rows[0]])
+        more = f" and of {len(rows) - 1} more" if len(rows) > 1 else ""
+        super().__init__(
+            f"the {what} of {first}{more} has values that are no finite numbers: try the precision "
+            "fp32, and if that does not help the checkpoint is broken"
+        )
+
+    def of(self, names: Sequence[object]) -> NonFiniteError:
+        """The same with the names of all rows."""
+        return NonFiniteError(self.what, self.rows, names)
+
+
+@contextmanager
+def rows_named(names: Callable[[], Sequence[object]]) -> Generator[None]:
+    """Says by name whose result is no number, where the block raises NonFiniteError."""
+    try:
+        yield
+    except NonFiniteError as error:
+        raise error.of(names()) from error
 
 
 class Predictor:
@@ -211,7 +241,7 @@ class Predictor:
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
-        return self._rows(self.embed_images, self._checked(images)).cpu().numpy()
+        return self.numbers("embedding", self._rows(self.embed_images, self._checked(images)))
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
@@ -231,7 +261,7 @@ class Predictor:
                 f"the checkpoint carries no discriminator, only "
                 f"{', '.join(self.metadata.networks)}; use one that kept it"
             )
-        return self._rows(self._realism, self._checked(images)).cpu().numpy()
+        return self.numbers("realism", self._rows(self._realism, self._checked(images)))
 
     def _realism(self, images: Tensor) -> Tensor:
         scales = self._networks.discriminator(images)  # per scale (B, 1, h, w)
@@ -244,6 +274,12 @@ class Predictor:
         """
         return self._rows(network, self._checked(images))
 
+    @staticmethod
+    def numbers(what: str, values: Tensor) -> NDArray[np.float32]:
+        """Values (B, ...) of pictures on the CPU; NonFiniteError where some are none."""
+        _require_finite(what, finite_rows(values))
+        return values.cpu().numpy()
+
     def _coded(self, encode: Callable[[Tensor], Coded], images: Pixels) -> Coded:
         """Codes of pictures, `max_batch` rows at a time."""
         with self._inference():
@@ -253,10 +289,13 @@ class Predictor:
     def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
         """Pictures (rows, H, W, 3) of what `decode` makes of at most `max_batch` rows at once."""
         with self._inference():
-            parts = [
-                denormalize(decode(slice(start, start + self.max_batch))).cpu()
-                for start in range(0, rows, self.max_batch)
-            ]
+            parts: list[Tensor] = []
+            finite: list[Tensor] = []
+            for start in range(0, rows, self.max_batch):
+                images = decode(slice(start, start + self.max_batch))
+                finite.append(finite_rows(images))
+                parts.append(denormalize(images).cpu())
+            _require_finite("composite", torch.cat(finite))
             return torch.cat(parts).numpy()
 
     def _checked(self, images: Pixels) -> Pixels:
@@ -306,6 +345,18 @@ class _Inference:
 def _stored(part: Tensor) -> Tensor:
     """Of codes that are kept in numbers: half the memory, and no difference that is seen."""
     return part.to(torch.bfloat16)
+
+
+def finite_rows(values: Tensor) -> Tensor:
+    """(B,): whether all values of a row of (B, ...) are finite, where they are."""
+    # A sum of finite values may overflow in half precision, so that it proves nothing.
+    return values.isfinite().flatten(1).all(dim=1) if values.ndim > 1 else values.isfinite()
+
+
+def _require_finite(what: str, finite: Tensor) -> None:
+    rows = [int(row) for row in (~finite).nonzero().flatten()]
+    if rows:
+        raise NonFiniteError(what, rows)
 
 
 def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from dgnet.model.appearance_encoder import AppearanceEncoder
@@ -118,12 +119,19 @@ def _load(network: nn.Module, published: Mapping[str, Tensor], modules: dict[str
         module, leaf = name.rsplit(".", 1)
         source = modules.get(module, module.replace("backbone.stages", "model")) + "." + leaf
         tensor = left.pop(source, None)
+        if tensor is None and leaf == "num_batches_tracked":
+            tensor = torch.zeros_like(wanted)  # files from before PyTorch 0.4.1 have none
         if tensor is None:
             raise PublishedCheckpointError(f"{source} is missing; expected {_shape(wanted)}")
         if tensor.shape != wanted.shape:
             raise PublishedCheckpointError(
                 f"{source} has shape {_shape(tensor)}; expected {_shape(wanted)}: "
                 "does the configuration (identities, preset) match the file?"
+            )
+        if not bool(tensor.isfinite().all()):
+            raise PublishedCheckpointError(
+                f"{source} has values that are no finite numbers: the run that it is from diverged "
+                "or the file is damaged; take an earlier one"
             )
         state[name] = tensor
     if left:

@@ -9,6 +9,7 @@ business.
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from dgnet.model.teacher import Teacher
 
 LEGACY_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 """How files of torch.save before PyTorch 1.6 begin; later ones are zip archives."""
+
+_WRAPPERS = re.compile(r"\b(?:module|_orig_mod)\.")
 
 APPEARANCE_CLASSIFIERS = ("classifier1.classifier.0.weight", "classifier2.classifier.0.weight")
 TEACHER_CLASSIFIERS = ("classifier.classifier.0.weight",)
@@ -122,13 +125,13 @@ def read_published(path: Path) -> dict[str, Tensor]:
 def _state_dict(path: Path, loaded: object) -> dict[str, Tensor]:
     """The tensors by name, whether they are the file's own or all under one of its names."""
     if _is_state_dict(loaded):
-        return dict(loaded)
+        return _unwrapped(path, loaded)
     what, found = _kind(loaded), dict[object, object]()
     if isinstance(loaded, Mapping):
         found.update(cast(Mapping[object, object], loaded))
     inner = [value for value in found.values() if _is_state_dict(value)]
     if len(inner) == 1:
-        return dict(inner[0])
+        return _unwrapped(path, inner[0])
     if found:
         entries = [f"{key!r}: {_kind(value)}" for key, value in list(found.items())[:5]]
         what = f"{{{', '.join([*entries, '...'] if len(found) > 5 else entries)}}}"
@@ -136,6 +139,17 @@ def _state_dict(path: Path, loaded: object) -> dict[str, Tensor]:
         f"{path} holds {what}; expected one mapping of names to tensors, plain or under a single "
         "name"
     )
+
+
+def _unwrapped(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without what wrappers put before names: DataParallel `module.`, compilation `_orig_mod.`."""
+    plain = {_WRAPPERS.sub("", name): tensor for name, tensor in tensors.items()}
+    if len(plain) < len(tensors):
+        raise PublishedCheckpointError(
+            f"{path} holds tensors twice, with and without `module.` or `_orig_mod.` before their "
+            "names; expected them once"
+        )
+    return plain
 
 
 def _is_state_dict(value: object) -> TypeGuard[Mapping[str, Tensor]]:

@@ -11,23 +11,30 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from dgnet.jobs.errors import JobError
 from dgnet.jobs.storage import StorageSettings, storage_problem
 from dgnet.jobs.tasks import Background
+from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, Jobs
 from dgnet.service.metrics import Metrics
+from dgnet.service.middleware.addresses import AddressMiddleware
 from dgnet.service.middleware.auth import AuthMiddleware
 from dgnet.service.middleware.body_limit import BodyLimitMiddleware
 from dgnet.service.middleware.context import ContextMiddleware
+from dgnet.service.middleware.heads import HeadMiddleware
+from dgnet.service.middleware.visitors import VisitorMiddleware
+from dgnet.service.openapi_document import serve_complete
 from dgnet.service.picture_pool import PicturePool
 from dgnet.service.problems import (
     BAD_REQUEST,
@@ -56,6 +63,7 @@ _log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 DESCRIPTION = """\
 Composites for person re-identification: the clothes of one person on the pose and scene of
 another, one by one or as whole data sets, and embeddings to find a person again. Every error is
@@ -80,6 +88,7 @@ def create_app(
             storage=storage,
             dataset_store=DatasetStore(storage.data_root),
             upload_slots=asyncio.Semaphore(settings.max_uploads),
+            max_followers=settings.max_followers,
         )
     dependencies = Dependencies(
         settings=settings,
@@ -89,15 +98,22 @@ def create_app(
         bulk=bulk,
     )
 
+    limits = ConnectionLimits(
+        head_bytes=settings.max_head_bytes,
+        head_seconds=settings.head_timeout_seconds,
+        body_idle_seconds=settings.body_idle_seconds,
+        least_bytes_per_second=settings.min_bytes_per_second,
+    )
+
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, ConnectionLimits]]:
         await job_client.start()
         background = Background()
         if bulk is not None:
             await asyncio.to_thread(bulk.dataset_store.sweep)
             background.start("sweep", partial(_sweep_now_and_then, bulk))
         try:
-            yield
+            yield {LIMITS_KEY: limits}
         finally:
             await background.close()
             await job_client.close()
@@ -117,6 +133,7 @@ def create_app(
     for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
     app.mount("/static", page.PageFiles(directory=page.STATIC_DIRECTORY))
+    serve_complete(app, asks_for_keys=bool(settings.api_keys))
     _install_error_handlers(app, settings)
 
     # Last added is outermost.
@@ -127,12 +144,21 @@ def create_app(
         max_held_bytes=settings.max_held_bytes,
         retry_after_seconds=retry_after_seconds,
         max_streamed_bytes=settings.max_upload_bytes,
+        least_bytes_per_second=settings.min_bytes_per_second,
         is_streamed=_is_upload,
     )
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(AddressMiddleware, retry_after_seconds=retry_after_seconds)
     if settings.api_keys:
         app.add_middleware(
             AuthMiddleware, api_keys=settings.api_keys, retry_after_seconds=retry_after_seconds
         )
+    app.add_middleware(
+        VisitorMiddleware,
+        allowed_hosts=settings.allowed_hosts,
+        any_host=bool(settings.api_keys),
+        retry_after_seconds=retry_after_seconds,
+    )
     app.add_middleware(
         ContextMiddleware,
         metrics=dependencies.metrics,
@@ -218,14 +244,30 @@ def _from_http_exception(request: Request, error: Exception) -> Problem:
     if error.status_code == 404:
         return Problem(NOT_FOUND, f"Nothing lives at {path!r}; GET /openapi.json lists the routes.")
     if error.status_code == 405:
+        known = ", ".join(_known_methods(request))
         return Problem(
             METHOD_NOT_ALLOWED,
-            f"{path!r} does not know {request.method[:20]!r}; "
-            f"expected {headers.get('Allow', 'another method')}.",
-            headers=headers,
+            f"{path!r} does not know {request.method[:20]!r}; expected {known or 'another'}.",
+            headers={**headers, "Allow": known},
         )
     kind = ProblemKind(BAD_REQUEST.code, error.status_code, BAD_REQUEST.title)
     return Problem(kind, "The request cannot be read.", headers=headers)
+
+
+def _known_methods(request: Request) -> list[str]:
+    """What the address knows. The router names the methods of the first route that it meets there,
+    and an address may have one for each.
+    """
+    routes = cast("FastAPI", request.app).router.routes
+
+    def known(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    methods = [method for method in _METHODS if known(method)]
+    if methods[:1] == ["GET"] or not methods:  # files of the page are no routes
+        return ["GET", "HEAD", *methods[1:]]
+    return methods
 
 
 def _from_validation_error(_: Request, error: Exception) -> Problem:

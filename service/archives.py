@@ -12,15 +12,13 @@ import gzip
 import io
 import re
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 CHUNK_BYTES: Final = 1 << 20
 NAME_BYTES: Final = 255  # of one part of a path: what file systems take
@@ -33,19 +31,6 @@ _ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP_ENTRY_MAGIC: Final = b"PK\x01\x02"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ENCRYPTED: Final = 1  # bit of a zip member's flags
-# What the libraries raise on archives that are damaged or made to damage.
-_UNREADABLE: Final = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RecursionError,
-    ValueError,
-    OverflowError,
-)
 
 
 class ArchiveError(Exception):
@@ -187,26 +172,32 @@ def _too_many() -> str:
 
 @contextmanager
 def _reading() -> Generator[None]:
-    """What a library says of a damaged archive becomes an ArchiveError."""
+    """Whatever a library says of the archive within becomes an ArchiveError: it was damaged, or
+    made to damage. Libraries say it in any exception, OSError for a seek before the first byte
+    among them, so nothing but the archive itself may be touched within.
+    """
     try:
         yield
-    except _UNREADABLE as error:
-        raise ArchiveError(f"The archive is damaged or incomplete: {error}.") from error
-    except RuntimeError as error:  # zipfile's word for a member that needs a password
-        raise ArchiveError(f"The archive cannot be unpacked: {error}.") from error
+    except (ArchiveError, Stopped):
+        raise
+    except Exception as error:
+        raise ArchiveError(
+            f"The archive is damaged or incomplete: {error or type(error).__name__}."
+        ) from error
 
 
 def _write(
-    members: Iterable[_Member],
+    members: Generator[_Member],
     folder: Path,
     limits: UnpackLimits,
     budget: _Budget,
     wanted: Callable[[PurePosixPath], bool],
 ) -> Unpacked:
-    files = ignored = 0
-    with _reading():
-        for number, member in enumerate(members):
-            if number >= limits.max_members:
+    files = ignored = number = 0
+    with closing(members):
+        while (member := _next(members)) is not None:
+            number += 1
+            if number > limits.max_members:
                 raise ArchiveTooLarge(_too_many())
             budget.spend(0)
             path = _checked_path(member, limits)
@@ -220,6 +211,11 @@ def _write(
     return Unpacked(files=files, size_bytes=budget.spent, ignored=ignored)
 
 
+def _next(members: Generator[_Member]) -> _Member | None:
+    with _reading():
+        return next(members, None)
+
+
 def _write_file(member: _Member, target: Path, budget: _Budget) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -227,8 +223,8 @@ def _write_file(member: _Member, target: Path, budget: _Budget) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise ArchiveError(f"{_shown(member.name)} is in the archive twice.") from error
     before = budget.spent
-    with file, member.open() as source:
-        while chunk := source.read(CHUNK_BYTES):
+    with file:
+        for chunk in _chunks(member.open):
             budget.spend(len(chunk))
             file.write(chunk)
     if budget.spent - before != member.size_bytes:
@@ -236,6 +232,19 @@ def _write_file(member: _Member, target: Path, budget: _Budget) -> None:
             f"{_shown(member.name)} announces {member.size_bytes} bytes and has "
             f"{budget.spent - before}: the archive is damaged."
         )
+
+
+def _chunks(open_source: Callable[[], IO[bytes]]) -> Generator[bytes]:
+    """What comes out; between two chunks nothing that goes wrong is the archive's fault."""
+    with _reading():
+        source = open_source()
+    with closing(source):
+        while True:
+            with _reading():
+                chunk = source.read(CHUNK_BYTES)
+            if not chunk:
+                return
+            yield chunk
 
 
 def _checked_path(member: _Member, limits: UnpackLimits) -> PurePosixPath:
@@ -266,7 +275,7 @@ def _shown(name: str) -> str:
     return f"Member {name[:100]!r}"
 
 
-def _zip_members(archive: Path, limits: UnpackLimits) -> Iterator[_Member]:
+def _zip_members(archive: Path, limits: UnpackLimits) -> Generator[_Member]:
     allowance = _DIRECTORY_BYTES * limits.max_members + (1 << 18)  # and comments at the end
     with (
         _MeteredFile(archive, allowance, limits.max_members) as file,
@@ -295,7 +304,7 @@ def _zip_oddity(info: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _tar_members(archive: Path) -> Iterator[_Member]:
+def _tar_members(archive: Path) -> Generator[_Member]:
     with (
         _MeteredFile(archive, _HEADER_BYTES, max_entries=_HEADER_BYTES) as file,
         tarfile.TarFile(fileobj=file, errors="strict") as tar,
@@ -365,8 +374,8 @@ def _gunzip(
         max_depth=limits.max_depth,
     )
     budget = _Budget(room, archive.stat().st_size, stopped, before_writing)
-    with _reading(), gzip.open(archive) as source, plain.open("xb") as target:
-        while chunk := source.read(CHUNK_BYTES):
+    with plain.open("xb") as target:
+        for chunk in _chunks(lambda: cast("IO[bytes]", gzip.GzipFile(archive))):
             budget.spend(len(chunk))
             target.write(chunk)
     return plain

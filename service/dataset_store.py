@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dgnet.jobs.storage import dataset_folder, resolve_below
+from dgnet.jobs.storage import dataset_folder, is_folder, resolve_source
 from dgnet.service.archives import Unpacked
 
 DatasetState = Literal["unchecked", "checking", "ready", "unusable"]
@@ -116,12 +116,10 @@ class DatasetStore:
 
     def register(self, folder: str, layout: str | None, pattern: str | None) -> DatasetRecord:
         """A record of a folder below the data root; ValueError with a message that is safe."""
-        path = resolve_below(self._data_root, folder)
-        if not path.is_dir():
+        path = resolve_source(self._data_root, folder)
+        if not is_folder(path):
             raise ValueError(f"{folder!r} is no folder below the data root")
         root = self._data_root.resolve()
-        if path == root or path in (self._folder.resolve(), root / "jobs"):
-            raise ValueError(f"{folder!r} holds data sets and jobs; expected one data set's folder")
         record = DatasetRecord(
             id=_new_id(),
             origin="folder",

@@ -79,6 +79,8 @@ class Bulk:
     storage: StorageSettings
     dataset_store: DatasetStore
     upload_slots: asyncio.Semaphore
+    max_followers: int
+    followers: set[object] = field(default_factory=set[object])
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the app is about to stop: followers are let go, to come back elsewhere."""
 

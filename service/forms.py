@@ -65,9 +65,15 @@ class _Collector:
             raise Problem(
                 BAD_REQUEST, "A part of the form has no name in its Content-Disposition header."
             )
+        try:
+            field = name.decode()
+        except UnicodeDecodeError as error:
+            raise Problem(
+                BAD_REQUEST, f"A part of the form is called {name[:50]!r}, which is no UTF-8."
+            ) from error
         self.parts.append(
             FormPart(
-                name.decode("utf-8", "replace"),
+                field,
                 options.get(b"filename", b"").decode("utf-8", "replace"),
                 b"".join(self._content),
             )

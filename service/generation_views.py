@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 from fastapi import Depends
 
+from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.errors import JobFailed, StorageFailed, StorageFull, UnknownJob
 from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.records import is_job_id
@@ -37,7 +40,7 @@ def generation_view(job: GenerationJob, *, retention_seconds: float) -> Generati
     return GenerationView(
         id=job.job_id,
         state=job.state,
-        spec=job.spec,
+        spec=_shown(job.spec),
         created=_time(job.created),
         updated=_time(job.updated),
         finished=None if ended is None else _time(ended),
@@ -61,6 +64,21 @@ def generation_view(job: GenerationJob, *, retention_seconds: float) -> Generati
             files=f"{address}/files/" if done else None,
         ),
     )
+
+
+def _shown(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec as it can be answered: a release that took text which cannot be encoded may have
+    kept it, and one such job must not hide all others. Of a destination no user is shown.
+    """
+    try:
+        orjson.dumps(spec)
+    except TypeError:
+        text = json.dumps(spec, ensure_ascii=False).encode(errors="replace")
+        spec = json.loads(text)
+    url = spec.get("output", {}).get("destination")
+    if url is None:
+        return spec
+    return {**spec, "output": {**spec["output"], "destination": without_secrets(url)}}
 
 
 def _error(job: GenerationJob) -> ProblemSummary | None:

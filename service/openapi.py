@@ -9,9 +9,12 @@ from typing import Any
 
 from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES, NPY_MEDIA_TYPE
 from dgnet.service.problems import (
+    BAD_REQUEST,
     BODY_TOO_LARGE,
+    CROSS_SITE,
     INTERNAL_ERROR,
     JOB_KINDS,
+    MISDIRECTED,
     OVERLOADED,
     PROBLEM_MEDIA_TYPE,
     STORAGE_FAILED,
@@ -41,6 +44,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 STORAGE_KINDS = (STORAGE_FULL, STORAGE_FAILED)
 """Of every route that writes to the data root."""
 
+ANYWHERE = (BAD_REQUEST, UNAUTHORIZED, CROSS_SITE, BODY_TOO_LARGE, MISDIRECTED, INTERNAL_ERROR)
 QUEUE_KINDS = (
     OVERLOADED,
     *(
@@ -61,7 +65,7 @@ QUEUE_KINDS = (
 def problems(*kinds: ProblemKind) -> Responses:
     """Documented problem answers, with an example of each kind under its status."""
     by_status: dict[int, list[ProblemKind]] = {}
-    for kind in (*kinds, UNAUTHORIZED, BODY_TOO_LARGE, INTERNAL_ERROR):
+    for kind in (*kinds, *ANYWHERE):
         kinds_of_status = by_status.setdefault(kind.status, [])
         if kind not in kinds_of_status:
             kinds_of_status.append(kind)

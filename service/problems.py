@@ -34,11 +34,14 @@ class ProblemKind:
 BAD_REQUEST = ProblemKind("bad-request", 400, "The request cannot be read")
 UNAUTHORIZED = ProblemKind("unauthorized", 401, "A valid API key is needed")
 NOT_FOUND = ProblemKind("not-found", 404, "Nothing lives at this address")
+CROSS_SITE = ProblemKind("cross-site", 403, "Pages of other sites may not ask this")
 UNKNOWN_MODEL = ProblemKind("unknown-model", 404, "No live worker serves this model")
 UNKNOWN_DATASET = ProblemKind("unknown-dataset", 404, "No such data set")
 UNKNOWN_FILE = ProblemKind("unknown-file", 404, "The job made no such file")
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The route knows no such method")
 NOT_ACCEPTABLE = ProblemKind("not-acceptable", 406, "None of the accepted formats is offered")
+HEAD_TIMEOUT = ProblemKind("head-timeout", 408, "The request did not arrive in time")
+BODY_STALLED = ProblemKind("body-stalled", 408, "The request body stopped arriving")
 UPLOAD_STALLED = ProblemKind("upload-stalled", 408, "The upload stopped arriving")
 DATASET_IN_USE = ProblemKind("dataset-in-use", 409, "A job uses the data set")
 RESULT_NOT_READY = ProblemKind("result-not-ready", 409, "The job has no result yet")
@@ -51,7 +54,9 @@ UNSUPPORTED_CONTENT_TYPE = ProblemKind(
 )
 NOT_A_PICTURE = ProblemKind("not-a-picture", 415, "Not a picture in an accepted format")
 NOT_AN_ARCHIVE = ProblemKind("not-an-archive", 415, "Not an archive in an accepted format")
+MISDIRECTED = ProblemKind("misdirected", 421, "This service has no such name")
 RANGE_NOT_SATISFIABLE = ProblemKind("range-not-satisfiable", 416, "The range lies outside")
+HEAD_TOO_LARGE = ProblemKind("head-too-large", 431, "The request's headers are too large")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "A parameter or field is invalid")
 MISSING_PART = ProblemKind("missing-part", 422, "A part of the form is missing")
 DAMAGED_PICTURE = ProblemKind("damaged-picture", 422, "The picture is truncated or damaged")
@@ -65,6 +70,7 @@ DESTINATION_REFUSED = ProblemKind(
     "destination-refused", 422, "The server does not write to this destination"
 )
 OVERLOADED = ProblemKind("overloaded", 503, "Too many requests at once")
+TOO_MANY_FOLLOWERS = ProblemKind("too-many-followers", 503, "Too many follow jobs at once")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "The server failed")
 
 _JOB_TITLES = {
@@ -95,12 +101,18 @@ KINDS: dict[str, ProblemKind] = {
     for kind in (
         BAD_REQUEST,
         UNAUTHORIZED,
+        CROSS_SITE,
+        MISDIRECTED,
         NOT_FOUND,
         UNKNOWN_MODEL,
         UNKNOWN_DATASET,
         UNKNOWN_FILE,
         METHOD_NOT_ALLOWED,
         NOT_ACCEPTABLE,
+        HEAD_TIMEOUT,
+        BODY_STALLED,
+        HEAD_TOO_LARGE,
+        TOO_MANY_FOLLOWERS,
         UPLOAD_STALLED,
         DATASET_IN_USE,
         RESULT_NOT_READY,
@@ -186,7 +198,7 @@ def problem_response(problem: Problem, scope: Scope, *, retry_after_seconds: flo
     if problem.kind.status in (429, 503):
         headers.setdefault("Retry-After", retry_after(retry_after_seconds))
     return Response(
-        json.dumps(body, ensure_ascii=False).encode(),
+        json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace"),
         status_code=problem.kind.status,
         headers=headers,
         media_type=PROBLEM_MEDIA_TYPE,

@@ -7,12 +7,15 @@ run in a thread, chunk by chunk.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from dgnet.jobs.tarball import file_range
 from dgnet.service.problems import RANGE_NOT_SATISFIABLE, Problem
@@ -27,13 +30,13 @@ def ranged_response(
     etag: str,
     media_type: str,
     filename: str,
-    read: Callable[[int, int], Iterator[bytes]],
+    read: Callable[[int, int], Generator[bytes]],
 ) -> Response:
     """200 or 206 with bytes that `read(start, stop)` gives; raises the Problem of a wrong range."""
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
-        "Content-Disposition": f'attachment; filename="{filename}"',
+        "Content-Disposition": _attachment(filename),
         "X-Content-Type-Options": "nosniff",
     }
     wanted = request.headers.get("range")
@@ -45,7 +48,7 @@ def ranged_response(
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size_bytes}"
     headers["Content-Length"] = str(stop - start)
-    return StreamingResponse(
+    return _PulledResponse(
         read(start, stop),
         status_code=200 if part is None else 206,
         media_type=media_type,
@@ -64,6 +67,32 @@ def file_response(request: Request, path: Path, *, media_type: str, filename: st
         filename=filename,
         read=partial(file_range, path),
     )
+
+
+class _PulledResponse(StreamingResponse):
+    """Bytes of an iterator that is closed, with the file that it reads, as soon as nobody wants
+    them: left to the garbage collection, files of clients that are gone would stay open.
+    """
+
+    def __init__(self, chunks: Generator[bytes], **options: Any) -> None:
+        super().__init__(chunks, **options)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # No thread runs it any more: Starlette waits for those that do, cancelled or not.
+            self._chunks.close()
+
+
+def _attachment(filename: str) -> str:
+    """RFC 6266: plain ASCII for all, and the name itself where it is more than that."""
+    simple = re.sub(r"[^ !#-\[\]-~]", "_", filename)
+    if simple == filename:
+        return f'attachment; filename="{filename}"'
+    encoded = quote(filename.encode("utf-8", "surrogateescape"), safe="")
+    return f"attachment; filename=\"{simple}\"; filename*=UTF-8''{encoded}"
 
 
 def _part(wanted: str, size_bytes: int) -> tuple[int, int] | None:

@@ -6,11 +6,13 @@ Nothing is read at import: `ServiceSettings()` reads the environment once and is
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9._~-]+")
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
 
@@ -22,6 +24,30 @@ class ServiceSettings(BaseSettings):
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), description="Accepted bearer keys, separated by commas; empty: no key is asked"
+    )
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names that this service answers to where no key is asked, by commas, beside "
+        "loopback names and IP addresses; `*.example.org` takes all below, `*` any",
+    )
+
+    max_head_bytes: int = Field(
+        default=32_768, ge=1024, description="Longest first line and headers of a request"
+    )
+    head_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Longest time that these take to arrive"
+    )
+    body_idle_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="Time in which a body, sent or fetched, must go on, or its connection is cut",
+    )
+    min_bytes_per_second: float = Field(
+        default=1024.0, ge=0, description="How fast, on the average of that time; 0: at all"
+    )
+    max_followers: int = Field(
+        default=500, ge=1, description="Requests that follow jobs' events at once, in a process"
     )
 
     max_body_bytes: int = Field(
@@ -102,7 +128,7 @@ class ServiceSettings(BaseSettings):
         default=4, ge=1, description="Archives that are received or unpacked at once"
     )
     upload_idle_seconds: float = Field(
-        default=60.0, gt=0, description="An upload that sends nothing for so long is given up"
+        default=30.0, gt=0, description="An upload that sends nothing for so long is given up"
     )
 
     access_log: Literal["all", "errors"] = Field(
@@ -113,9 +139,29 @@ class ServiceSettings(BaseSettings):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(key.strip() for key in value.split(",") if key.strip())
-        return value
+        keys = _split(value)
+        if isinstance(value, str) and value and not keys:
+            raise ValueError(
+                "it holds separators or blanks alone, as ${A},${B} does when neither is set: that "
+                "would open the service; give a key, or leave it empty to ask for none"
+            )
+        return keys
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _only_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _HOST.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no host name; expected names without scheme and port, such as "
+                    "dgnet.example.org"
+                )
+        return names
 
     @model_validator(mode="after")
     def _check_limits(self) -> Self:
@@ -137,3 +183,9 @@ class ServiceSettings(BaseSettings):
                 f"({self.max_held_bytes}): no such body could arrive; raise DGNET_MAX_HELD_BYTES"
             )
         return self
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value

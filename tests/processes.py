@@ -60,6 +60,15 @@ def wait_until_ready(process: subprocess.Popen[str], server: str) -> None:
         time.sleep(0.05)
 
 
+def wait_until_listening(process: subprocess.Popen[str], server: str) -> None:
+    """Polls until somebody answers, ready or not."""
+    give_up_at = time.monotonic() + START_SECONDS
+    while readiness(server) is None:
+        assert process.poll() is None, f"the service ended with {process.returncode}"
+        assert time.monotonic() < give_up_at, f"{server} is silent after {START_SECONDS} s"
+        time.sleep(0.05)
+
+
 def readiness(server: str) -> int | None:
     """Status of /readyz, None if nobody answers."""
     try:

@@ -7,7 +7,7 @@ from typing import cast
 
 from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult
 from dgnet.jobs.errors import BadJob
-from dgnet.jobs.storage import resolve_below
+from dgnet.jobs.storage import is_folder, refuse_links_out, resolve_below
 from dgnet.model.data.check import check_dataset
 from dgnet.model.data.layouts import LayoutName, read_dataset
 from dgnet.model.data.picture import DatasetError
@@ -24,6 +24,8 @@ def checked(job: DatasetCheckJob, data_root: Path, halt: Halt) -> DatasetCheckRe
     """
     try:
         folder = resolve_below(data_root, job.folder)
+        if is_folder(folder):
+            refuse_links_out(data_root, folder)
         dataset = read_dataset(folder, cast("LayoutName | None", job.layout), job.pattern)
     except (DatasetError, ValueError) as error:
         raise BadJob(below(data_root, str(error))) from error

@@ -27,11 +27,12 @@ from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.jobs import GenerationTask
 from dgnet.jobs.generation.records import located
 from dgnet.jobs.generation.spec import GenerationSpec
-from dgnet.jobs.storage import StorageSettings, job_folder
+from dgnet.jobs.storage import StorageSettings, is_folder, job_folder, refuse_links_out
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor
 from dgnet.worker.device import DeviceThread
-from dgnet.worker.queued_predictor import QueuedPredictor
+from dgnet.worker.queued_predictor import QueuedJudge, QueuedPredictor
 
 OPEN_JOBS = 2
 IDLE_SECONDS = 60.0
@@ -72,9 +73,11 @@ class OpenJobs:
         batch: int | None,
         threads: int | None,
         before_each_call: Callable[[], None],
+        judge: Judge | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._predictor = QueuedPredictor(predictor, device, before_each_call)
+        self._judge = judge and QueuedJudge(judge, self._predictor)
         self._storage = storage
         self._batch = batch or default_batch(predictor)
         self._threads = threads or default_threads()
@@ -84,7 +87,7 @@ class OpenJobs:
     @property
     def recipe(self) -> str:
         """What this worker adds to the identity of its jobs, in words."""
-        return _recipe(self._networks)
+        return _recipe({**self._networks, "judge": self._judge and self._judge.version})
 
     def begin(self, task: GenerationTask, spec: GenerationSpec) -> OpenJob:
         """Open a job and take its folder for it, or check that the folder is its own."""
@@ -129,10 +132,17 @@ class OpenJobs:
         require_libraries()
         folder = self._folder(task)
         begun_with = _networks_of(folder)
-        if begun_with is not None and begun_with != self._networks:
+        judge = self._judge.version if self._judge and spec.needs_judge else None
+        if begun_with is not None and begun_with != {**self._networks, "judge": judge}:
             raise OtherNetworks(_recipe(begun_with))
         local = located(spec, self._storage)
-        job = Job.of(local, self._checkpoint, self._predictor, batch=self._batch)
+        assert local.source.folder is not None
+        if is_folder(local.source.folder):
+            try:
+                refuse_links_out(self._storage.data_root, local.source.folder)
+            except ValueError as error:
+                raise GenerationError(f"the source cannot be used: {error}") from error
+        job = Job.of(local, self._checkpoint, self._predictor, batch=self._batch, judge=self._judge)
         _ = job.count  # raises where there are not as many pairs
         shard_maker = ShardMaker.prepared(job, threads=self._threads, clock=StageClock())
         return OpenJob(job=job, shard_maker=shard_maker, folder=folder)
@@ -166,13 +176,15 @@ def _networks_of(folder: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise GenerationError(f"{JOB_FILE} of the job is damaged; delete the job") from error
     return {
-        name: identity.get(name) for name in ("checkpoint_sha256", "device", "precision", "batch")
+        name: identity.get(name)
+        for name in ("checkpoint_sha256", "device", "precision", "batch", "judge")
     }
 
 
 def _recipe(networks: dict[str, Any]) -> str:
-    """Such as `checkpoint 0123456789ab, cpu, float32, batch 4`."""
+    """Such as `checkpoint 0123456789ab, cpu, float32, batch 4`, and `, judge 0123456789ab`."""
+    judge = f", judge {networks['judge']}" if networks["judge"] else ""
     return (
         f"checkpoint {str(networks['checkpoint_sha256'])[:12]}, {networks['device']}, "
-        f"{networks['precision']}, batch {networks['batch']}"
+        f"{networks['precision']}, batch {networks['batch']}{judge}"
     )

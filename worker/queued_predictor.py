@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from dgnet.model.judge.judge import Embeddings, Judge
 from dgnet.model.predictor import Coded, Pixels, Predictor
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import is_out_of_memory
@@ -40,17 +41,18 @@ class QueuedPredictor(Predictor):
 
     def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
         whole = super()._composed
-        return self._in_turn(lambda: whole(decode, rows))
+        return self.in_turn(lambda: whole(decode, rows))
 
     def _coded(self, encode: Callable[[Tensor], Coded], images: Pixels) -> Coded:
         whole = super()._coded
-        return self._in_turn(lambda: whole(encode, images))
+        return self.in_turn(lambda: whole(encode, images))
 
     def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
         whole = super()._rows
-        return self._in_turn(lambda: whole(function, images))
+        return self.in_turn(lambda: whole(function, images))
 
-    def _in_turn(self, call: Callable[[], T]) -> T:
+    def in_turn(self, call: Callable[[], T]) -> T:
+        """What the call gives, once it was this work's turn on the device."""
         for pause_seconds in OUT_OF_MEMORY_PAUSES:
             self._before_each_call()
             try:
@@ -64,3 +66,16 @@ class QueuedPredictor(Predictor):
             time.sleep(pause_seconds)
         self._before_each_call()
         return self._thread.run_bulk(call)
+
+
+class QueuedJudge:
+    """A judge whose calls wait their turn like the predictor's."""
+
+    def __init__(self, judge: Judge, predictor: QueuedPredictor) -> None:
+        self._judge, self._predictor = judge, predictor
+        self.name, self.version = judge.name, judge.version
+        self.height, self.width = judge.height, judge.width
+
+    def embed(self, images: Pixels) -> Embeddings:
+        """(B, D), of length 1."""
+        return self._predictor.in_turn(lambda: self._judge.embed(images))

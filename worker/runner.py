@@ -48,6 +48,7 @@ from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings
 from dgnet.jobs.tasks import cancel_and_wait
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor
 from dgnet.worker import metrics
 from dgnet.worker.batcher import DeviceBroken
@@ -84,6 +85,7 @@ class GenerationRunner:
         settings: QueueSettings,
         worker_settings: WorkerSettings,
         storage: StorageSettings,
+        judge: Judge | None = None,
     ) -> None:
         # Messages say where things are below the root: it must have one name only.
         storage = storage.model_copy(update={"data_root": storage.data_root.resolve()})
@@ -104,6 +106,7 @@ class GenerationRunner:
             batch=worker_settings.generation_batch,
             threads=worker_settings.generation_threads,
             before_each_call=lambda: self._halt.check(),
+            judge=judge,
         )
 
     @property
@@ -318,7 +321,12 @@ class GenerationRunner:
 
     async def _leave_to_fitting_workers(self, task: GenerationTask, found: OtherNetworks) -> None:
         workers = await self._task_store.workers()
-        if any(worker.ready and worker.recipe == found.recipe for worker in workers):
+        # A worker with a judge makes jobs that ask none, too.
+        fitting = (found.recipe, f"{found.recipe}, judge ")
+        if any(
+            worker.ready and (worker.recipe == fitting[0] or worker.recipe.startswith(fitting[1]))
+            for worker in workers
+        ):
             raise LeaveToOthers(f"the job was begun with {found.recipe}, here is {self.recipe}")
         await self._task_store.fail(
             task,

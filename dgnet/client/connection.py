@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import httpx
 
+from dgnet.jobs.addresses import without_secrets
+
 
 class DGNetError(Exception):
     """The server refused or could not be reached; `str(error)` says why and what to do.
@@ -51,6 +53,7 @@ class Connection:
         transport: httpx.BaseTransport | None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
+        self._shown = without_secrets(self.server_url)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
             self._http = httpx.Client(
@@ -60,7 +63,9 @@ class Connection:
                 transport=transport,
             )
         except httpx.InvalidURL as error:
-            raise DGNetError(f"{server_url!r} is not a server address: {error}") from error
+            raise DGNetError(
+                f"{self._shown!r} is not a server address; expected http://HOST:PORT"
+            ) from error
 
     def close(self) -> None:
         self._http.close()
@@ -111,10 +116,10 @@ class Connection:
         try:
             yield
         except httpx.TimeoutException as error:
-            raise DGNetError(f"{self.server_url} did not answer in time") from error
+            raise DGNetError(f"{self._shown} did not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DGNetError(
-                f"{self.server_url} cannot be reached ({error}); is `dgnet serve` running there?"
+                f"{self._shown} cannot be reached ({error}); is `dgnet serve` running there?"
             ) from error
 
 

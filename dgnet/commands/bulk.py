@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
+from dgnet.commands.judge_options import load_judge
 from dgnet.commands.processes import read_settings
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings
@@ -38,6 +39,7 @@ def bulk_work(
         return None
     worker_settings = read_settings(WorkerSettings)
     storage = read_settings(StorageSettings)
+    judge = load_judge(worker_settings.judge, device=str(predictor.device))
     return lambda redis: GenerationRunner(
-        redis, checkpoint, predictor, device, settings, worker_settings, storage
+        redis, checkpoint, predictor, device, settings, worker_settings, storage, judge
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dgnet.commands.failures import CommandError, InputError
-from dgnet.commands.options import LayoutOption, PatternOption
+from dgnet.commands.options import DistractorsOption, JunkOption, LayoutOption, PatternOption
 from dgnet.commands.outputs import write_bytes
 from dgnet.commands.progress import progress_bar
 
@@ -32,6 +32,8 @@ def check_data(
     ],
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     json_file: Annotated[
         Path | None,
         typer.Option(
@@ -48,7 +50,7 @@ def check_data(
     from dgnet.model.data.picture import DatasetError
 
     try:
-        dataset = read_dataset(directory, layout, pattern)
+        dataset = read_dataset(directory, layout, pattern, junk=junk, distractors=distractors)
     except DatasetError as error:
         raise InputError(str(error)) from error
     with progress_bar() as bar:

@@ -70,9 +70,12 @@ def embed_here(
     from dgnet.commands.local import load_predictor
 
     predictor = load_predictor(checkpoint, device=device, precision=precision)
+    from dgnet.model.predictor import rows_named
+
     batches: list[Float32Array] = []
     for start in track(range(0, len(paths), EMBED_BATCH), "Embedding"):
         batch = paths[start : start + EMBED_BATCH]
         pictures = read_pictures(batch, height=predictor.height, width=predictor.width)
-        batches.append(predictor.embed(pictures))
+        with rows_named(lambda batch=batch: batch):
+            batches.append(predictor.embed(pictures))
     return np.concatenate(batches), predictor.model_version

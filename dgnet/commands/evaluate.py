@@ -11,8 +11,18 @@ import typer
 
 from dgnet.commands import local
 from dgnet.commands.evaluate_generation import evaluate_generation
+from dgnet.commands.evaluate_judge import evaluate_judge
 from dgnet.commands.evaluate_retrieval import evaluate_retrieval
 from dgnet.commands.failures import InputError, needs_extra
+from dgnet.commands.judge_options import (
+    JudgeChannelsOption,
+    JudgeMeanOption,
+    JudgeOption,
+    JudgeOutputOption,
+    JudgeSizeOption,
+    JudgeStdOption,
+    load_judge,
+)
 from dgnet.commands.options import CheckpointOption, DeviceOption, Precision, PrecisionOption
 from dgnet.commands.outputs import write_bytes
 
@@ -21,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure a checkpoint.")
 
 app.command("retrieval")(evaluate_retrieval)
 app.command("generation")(evaluate_generation)
+app.command("judge")(evaluate_judge)
 
 
 @app.command("composites")
@@ -48,6 +59,12 @@ def evaluate_composites(
     update_card: Annotated[
         bool, typer.Option("--update-card", help="Keep the figures in the checkpoint's model.json.")
     ] = False,
+    judge: JudgeOption = None,
+    judge_size: JudgeSizeOption = None,
+    judge_mean: JudgeMeanOption = None,
+    judge_std: JudgeStdOption = None,
+    judge_channels: JudgeChannelsOption = None,
+    judge_output: JudgeOutputOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -57,18 +74,42 @@ def evaluate_composites(
     with needs_extra("train"):
         from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, update_metrics
         from dgnet.model.data.market1501 import DatasetError
+        from dgnet.model.evaluation.composites.imagenet_distance import ImageNetDistance
         from dgnet.model.evaluation.composites.report import EvaluationConfig, evaluate_checkpoint
+        from dgnet.model.evaluation.generation.weight_files import FigureLeftOut
         from dgnet.model.evaluation.sheets.composites import evaluation_sheet
     predictor = local.load_predictor(checkpoint, device=device, precision=precision)
+    asked = load_judge(
+        judge,
+        device=device,
+        size=judge_size,
+        mean=judge_mean,
+        std=judge_std,
+        channels=judge_channels,
+        output=judge_output,
+    )
+    distance = None
+    if truth is not None:
+        try:
+            distance = ImageNetDistance.load(predictor.device)
+        except FigureLeftOut as missing:
+            typer.echo(f"note: {missing}", err=True)
     try:
         report = evaluate_checkpoint(
-            predictor, people, truth, EvaluationConfig(pairs=pairs, seed=seed)
+            predictor,
+            people,
+            truth,
+            EvaluationConfig(pairs=pairs, seed=seed),
+            judge=asked,
+            imagenet_distance=distance,
         )
         picture = None if sheet is None else evaluation_sheet(predictor, people, truth, seed=seed)
     except DatasetError as error:
         raise InputError(str(error)) from error
     figures = report.to_json()
     typer.echo(report.to_table())
+    if report.judge is not None and (doubt := report.judge.doubt()):
+        typer.echo(f"warning: {doubt}", err=True)
     if json_file is not None:
         card = {"model_version": predictor.model_version, **figures}
         write_bytes(json_file, (json.dumps(card, indent=2) + "\n").encode())

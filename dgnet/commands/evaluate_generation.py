@@ -12,6 +12,8 @@ from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import (
     CheckpointOption,
     DeviceOption,
+    DistractorsOption,
+    JunkOption,
     LayoutOption,
     PatternOption,
     PrecisionOption,
@@ -31,6 +33,8 @@ def evaluate_generation(
     ],
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     split: Annotated[
         Literal["train", "query", "gallery"] | None,
         typer.Option(help="Whose pictures take part; query and gallery together if absent."),
@@ -86,13 +90,18 @@ def evaluate_generation(
         predictor, inception_weights, alexnet_weights, download=download_weights
     )
     try:
+        dataset = read_dataset(data, layout, pattern, junk=junk, distractors=distractors)
+        composites_there = None if generated is None else read_dataset(generated)
+        for there in (dataset, composites_there):
+            for warning in there.warnings if there else ():
+                typer.echo(f"warning: {warning}", err=True)
         report = measure_generation(
-            read_dataset(data, layout, pattern),
+            dataset,
             predictor,
             GenerationConfig(composites=composites, seed=seed),
             optional=optional,
             split=split,
-            generated=None if generated is None else read_dataset(generated),
+            generated=composites_there,
             truth_dir=truth,
             progress=track,
         )

@@ -14,6 +14,8 @@ from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import (
     CheckpointOption,
     DeviceOption,
+    DistractorsOption,
+    JunkOption,
     LayoutOption,
     PatternOption,
     Precision,
@@ -38,6 +40,8 @@ def evaluate_retrieval(
     ],
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -78,7 +82,7 @@ def evaluate_retrieval(
         from dgnet.model.evaluation.retrieval.reranking import Reranking
     predictor = local.load_predictor(checkpoint, device=device, precision=precision)
     try:
-        dataset = read_dataset(data, layout, pattern)
+        dataset = read_dataset(data, layout, pattern, junk=junk, distractors=distractors)
         measured = measure_retrieval(
             dataset,
             _embedder(predictor, data, cache=cache, device=device, precision=precision),
@@ -89,7 +93,7 @@ def evaluate_retrieval(
             ),
             choose_device(device),
         )
-        drawn = _drawn(measured, dataset.query, dataset.gallery, seed) if picture else None
+        drawn = _drawn(measured, seed) if picture else None
     except (DatasetError, FineWeightError, PreflightError) as error:
         raise InputError(str(error)) from error
     report = measured.report
@@ -136,20 +140,15 @@ def _embedder(
     return cached
 
 
-def _drawn(
-    measured: MeasuredRetrieval,
-    query: Sequence[Picture],
-    gallery: Sequence[Picture],
-    seed: int,
-) -> bytes:
+def _drawn(measured: MeasuredRetrieval, seed: int) -> bytes:
     from dgnet.model.evaluation.sheets.ranked_results import draw_queries, ranked_results
 
     sheet = ranked_results(
         measured.similarity,
         measured.query,
         measured.gallery,
-        query,
-        gallery,
+        measured.dataset.query,
+        measured.dataset.gallery,
         draw_queries(measured.rankings, seed),
     )
     file = io.BytesIO()

@@ -9,13 +9,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
-Extra = Literal["worker", "embedded", "train", "generate", "people"]
+from dgnet.model.data.picture import writable
+
+Extra = Literal["worker", "embedded", "train", "generate", "people", "onnx"]
 
 
 class CommandError(Exception):
     """The command was right and could not be done."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(writable(message))  # names of files need not be UTF-8, terminals are
 
 
 class InputError(CommandError):

@@ -15,10 +15,13 @@ from dgnet.commands import local
 from dgnet.commands.destinations import Target
 from dgnet.commands.failures import CommandError, InputError, needs_extra
 from dgnet.commands.interruption import sigterm_interrupts
+from dgnet.commands.judge_options import JudgeOption, load_judge
 from dgnet.commands.options import (
     ApiKeyOption,
     CheckpointOption,
     DeviceOption,
+    DistractorsOption,
+    JunkOption,
     LayoutOption,
     PatternOption,
     PrecisionOption,
@@ -88,6 +91,10 @@ def generate(
         float | None,
         typer.Option(help="Drop those that the discriminator ranks lower among real pictures."),
     ] = None,
+    minimum_judge_similarity: Annotated[
+        float | None,
+        typer.Option(help="Drop those whose cosine with the appearance is lower by the judge."),
+    ] = None,
     near_duplicates: Annotated[
         int | None,
         typer.Option(metavar="BITS", help="Drop those so near to a kept one of the same person."),
@@ -113,6 +120,8 @@ def generate(
     ] = None,
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     split: Annotated[
         SourceSplit | None, typer.Option(help="Pictures to pair; train if absent.")
     ] = None,
@@ -146,6 +155,7 @@ def generate(
         typer.Option(help="With --server: show progress and fetch the set, or leave at once."),
     ] = True,
     checkpoint: CheckpointOption = None,
+    judge: JudgeOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     batch_size: Annotated[
@@ -162,7 +172,13 @@ def generate(
     uploaded, and the set is fetched into the output folder.
     """
     options: dict[str, Any] = {
-        "source": {"layout": layout, "pattern": pattern, "split": split},
+        "source": {
+            "layout": layout,
+            "pattern": pattern,
+            "split": split,
+            "junk": junk,
+            "distractors": distractors,
+        },
         "count": count,
         "per_identity": per_identity,
         "pairing": pairing,
@@ -172,6 +188,7 @@ def generate(
             "minimum_identity_consistency": minimum_identity_consistency,
             "minimum_teacher_confidence": minimum_teacher_confidence,
             "minimum_realism_percentile": minimum_realism_percentile,
+            "minimum_judge_similarity": minimum_judge_similarity,
             "near_duplicates": near_duplicates,
         },
         "top_up": top_up,
@@ -216,7 +233,10 @@ def generate(
             loaded, predictor = local.load_networks(
                 checkpoint, device=device, precision=precision, max_batch=batch_size
             )
-            made = Job.of(spec, loaded, predictor)
+            asked_judge = load_judge(judge, device=device) if spec.needs_judge else None
+            made = Job.of(spec, loaded, predictor, judge=asked_judge)
+            for warning in made.listing.warnings:
+                typer.echo(f"warning: {warning}", err=True)
             if target.take_folder(made.identity(), resume=resume):
                 typer.echo(f"{target} holds the complete set already")
                 return

@@ -22,6 +22,7 @@ from dgnet.commands.failures import CommandError, InputError
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.progress import progress_bar
 from dgnet.commands.remote import as_failure, connected
+from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.jobs.generation.spec import merged, spec_from
 from dgnet.service.archives import ArchiveError, UnpackLimits, unpack
@@ -39,7 +40,8 @@ class Server:
     api_key: str | None
 
     def way_back(self, job_id: str, output: Path | None) -> str:
-        return f"dgnet generate --server {self.url} --job {job_id} -o {output or 'DIR'}"
+        server = without_secrets(self.url)
+        return f"dgnet generate --server {server} --job {job_id} -o {output or 'DIR'}"
 
 
 def submit(
@@ -69,7 +71,7 @@ def submit(
         except DGNetError as error:
             raise as_failure(error, where) from error
         with _leaving_it_running(server, job["id"], target):
-            typer.echo(f"job {job['id']} at {server.url}")
+            typer.echo(f"job {job['id']} at {without_secrets(server.url)}")
             if follow:
                 _see_through(client, server, job["id"], target)
             else:
@@ -140,7 +142,7 @@ def _see_through(client: DGNetClient, server: Server, job_id: str, target: Path 
         raise _unfinished(server, job)
     if target is not None:
         _fetch(client, job_id, target)
-    where = target or job["spec"]["output"]["destination"] or server.url
+    where = target or job["spec"]["output"]["destination"] or without_secrets(server.url)
     typer.echo(f"{_counts(job)}, in {where}")
     for reason, number in sorted(job["dropped"].items()):
         typer.echo(f"dropped, {reason}: {number}")
@@ -221,6 +223,6 @@ def _leaving_it_running(server: Server, job_id: str, target: Path | None) -> Gen
             yield
     except KeyboardInterrupt:
         raise CommandError(
-            f"no longer following {job_id}, which goes on at {server.url}; to come back: "
-            f"{server.way_back(job_id, target)}"
+            f"no longer following {job_id}, which goes on at {without_secrets(server.url)}; "
+            f"to come back: {server.way_back(job_id, target)}"
         ) from None

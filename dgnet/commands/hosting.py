@@ -19,12 +19,13 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from dgnet.commands.failures import CommandError, InputError, needs_extra
-from dgnet.commands.processes import read_settings
+from dgnet.commands.processes import read_settings, unusable_queue
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings
 from dgnet.service.app import create_app, let_followers_go
+from dgnet.service.connections import BoundedProtocol
 from dgnet.service.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def server_config(app: FastAPI | str, *, workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
+        http=BoundedProtocol,
+        ws="none",
         workers=workers,
         log_config=None,
         access_log=False,
@@ -92,7 +95,7 @@ def front_end() -> FastAPI:
     try:
         jobs = JobClient.from_url(settings.redis_url, settings)
     except ValueError as error:
-        raise InputError(f"cannot use the queue {settings.redis_url}: {error}") from error
+        raise unusable_queue(settings.redis_url) from error
     storage = read_settings(StorageSettings)
     job_store = JobStore(jobs.redis, settings, storage)
     return create_app(read_settings(ServiceSettings), jobs, job_store, storage)

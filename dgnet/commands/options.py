@@ -50,6 +50,24 @@ LayoutOption = Annotated[
     LayoutName | None,
     typer.Option("--layout", help="Layout of the data set; found out from its names if absent."),
 ]
+JunkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--junk",
+        metavar="PERSON",
+        help="What the data set calls junk, which evaluation ignores; -1 if absent, none for "
+        "nobody. May be repeated.",
+    ),
+]
+DistractorsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--distractors",
+        metavar="PERSON",
+        help="What the data set calls distractors; 0 if absent, none for nobody, as where persons "
+        "are numbered from 0. May be repeated.",
+    ),
+]
 PatternOption = Annotated[
     str | None,
     typer.Option(

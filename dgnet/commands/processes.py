@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from dgnet.commands.failures import InputError
+from dgnet.jobs.addresses import without_secrets
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -24,6 +25,15 @@ def read_settings(kind: type[S]) -> S:
         first = error.errors()[0]
         names = [f"DGNET_{str(part).upper()}" for part in first["loc"][:1]]
         raise InputError(": ".join([*names, first["msg"]])) from error
+
+
+def unusable_queue(redis_url: str) -> InputError:
+    """For an address that redis-py does not take. What it says itself may quote a password."""
+    return InputError(
+        f"cannot use the queue {without_secrets(redis_url)}; expected "
+        "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], with special characters of user and "
+        "password percent-encoded, or rediss:// or unix://"
+    )
 
 
 def start_logging() -> None:

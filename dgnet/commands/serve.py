@@ -36,6 +36,7 @@ def serve(
 
     from dgnet.commands.hosting import host_all, host_front_end, host_front_ends, listen
     from dgnet.commands.local import load_networks
+    from dgnet.jobs.addresses import without_secrets
 
     if redis_url is None and workers > 1:
         raise InputError(
@@ -43,19 +44,19 @@ def serve(
         )
     exit_cleanly_while_starting()
     start_logging()
-    listener = listen(host, port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    if redis_url is None:
-        networks, predictor = load_networks(checkpoint, device=device, precision=precision)
-        typer.echo(
-            f"dgnet: {url} serves {predictor.model_id} ({predictor.model_version}) "
-            f"on {predictor.device_name}"
-        )
-        uvloop.run(host_all(listener, networks, predictor))
-        return
-    os.environ["DGNET_REDIS_URL"] = redis_url  # front-end processes read their settings there
-    typer.echo(f"dgnet: {url} queues at {redis_url}")
-    if workers == 1:
-        uvloop.run(host_front_end(listener))
-    else:
-        host_front_ends(listener, processes=workers)
+    with listen(host, port) as listener:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        if redis_url is None:
+            networks, predictor = load_networks(checkpoint, device=device, precision=precision)
+            typer.echo(
+                f"dgnet: {url} serves {predictor.model_id} ({predictor.model_version}) "
+                f"on {predictor.device_name}"
+            )
+            uvloop.run(host_all(listener, networks, predictor))
+            return
+        os.environ["DGNET_REDIS_URL"] = redis_url  # front-end processes read their settings there
+        typer.echo(f"dgnet: {url} queues at {without_secrets(redis_url)}")
+        if workers == 1:
+            uvloop.run(host_front_end(listener))
+        else:
+            host_front_ends(listener, processes=workers)

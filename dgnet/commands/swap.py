@@ -90,6 +90,8 @@ def swap_here(
     from dgnet.commands.local import load_predictor
 
     predictor = load_predictor(checkpoint, device=device, precision=precision)
+    from dgnet.model.predictor import rows_named
+
     height, width = predictor.height, predictor.width
     # All pictures are read before anything is computed: a bad one is told at once.
     appearance_images = read_pictures(appearances, height=height, width=width)
@@ -98,21 +100,19 @@ def swap_here(
     structure_codes = predictor.structure_codes(structure_images)
     columns = len(structures)
     if interpolate is None:
-        composites = np.stack(
-            [
-                predictor.compose(styles[[row] * columns], structure_codes)
-                for row in track(range(len(appearances)), "Swapping")
-            ]
-        )
+        rows: list[UInt8Array] = []
+        for row in track(range(len(appearances)), "Swapping"):
+            with rows_named(lambda row=row: [f"{appearances[row]} on {x}" for x in structures]):
+                rows.append(predictor.compose(styles[[row] * columns], structure_codes))
+        composites = np.stack(rows)
         return as_sheet(appearance_images, structure_images, composites)
     first, second = styles[[0] * columns], styles[[1] * columns]
     shares = [step / (interpolate - 1) for step in range(interpolate)]
-    composites = np.stack(
-        [
-            predictor.interpolate(first, second, [share] * columns, structure_codes)
-            for share in track(shares, "Interpolating")
-        ]
-    )
+    steps: list[UInt8Array] = []
+    for share in track(shares, "Interpolating"):
+        with rows_named(lambda: [f"a mixture on {structure}" for structure in structures]):
+            steps.append(predictor.interpolate(first, second, [share] * columns, structure_codes))
+    composites = np.stack(steps)
     # Only the two ends of the walk have a picture to stand beside them.
     beside = np.full((interpolate, *appearance_images.shape[1:]), 255, np.uint8)
     beside[[0, -1]] = appearance_images

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,12 +19,15 @@ from dgnet.commands.failures import CommandError, InputError, needs_extra
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.options import (
     DeviceOption,
+    DistractorsOption,
+    JunkOption,
     LayoutOption,
     PatternOption,
     Precision,
     PrecisionOption,
 )
 from dgnet.commands.overrides import apply_overrides, split_overrides
+from dgnet.commands.train_judge import train_judge_command
 from dgnet.commands.train_options import (
     AccumulateOption,
     BatchOption,
@@ -49,13 +52,15 @@ if TYPE_CHECKING:
     import torch
 
     from dgnet.model.checkpoints import Metadata
-    from dgnet.model.data.layouts import LayoutName
+    from dgnet.model.data.layouts import DataSet, LayoutName
     from dgnet.model.data.pairs import TrainingPictures
     from dgnet.model.training.execution import Execution
     from dgnet.model.training.validation import Validation
     from dgnet.model.training.workers import Workers
 
 app = typer.Typer(no_args_is_help=True, help="Train on your own pictures.")
+
+app.command("judge")(train_judge_command)
 
 
 @app.command("teacher")
@@ -98,6 +103,8 @@ def train_teacher_command(
     settings: SetOption = None,
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     data_name: DataNameOption = None,
     data_license: DataLicenseOption = "not stated",
 ) -> None:
@@ -133,8 +140,9 @@ def train_teacher_command(
             _require_imagenet(start, network.backbone)
         execution = _execution(device, checkpoint_activations, compiled)
         place, autocast = _device(execution.workers, device, precision)
-        pictures = _pictures(data, layout, pattern, network, place)
-        validation = _validation(validate, layout, pattern)
+        reading = Reading(layout=layout, pattern=pattern, junk=junk, distractors=distractors)
+        pictures = _pictures(data, reading, network, place)
+        validation = _validation(validate, reading)
         network = replace(network, identities=len(pictures.persons))
     options = RunOptions(
         directory=output,
@@ -180,6 +188,14 @@ def train_joint_command(
     ] = None,
     height: Annotated[int | None, typer.Option(help="Pixels; the preset's if absent.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels; the preset's if absent.")] = None,
+    same_persons: Annotated[
+        bool,
+        typer.Option(
+            "--same-persons",
+            help="Take the teacher though its persons or pictures do not look like those of DATA: "
+            "files were renamed or written anew.",
+        ),
+    ] = False,
     start: Annotated[
         Literal["imagenet", "teacher", "scratch"],
         typer.Option(
@@ -254,6 +270,8 @@ def train_joint_command(
     settings: SetOption = None,
     layout: LayoutOption = None,
     pattern: PatternOption = None,
+    junk: JunkOption = None,
+    distractors: DistractorsOption = None,
     data_name: DataNameOption = None,
     data_license: DataLicenseOption = "not stated",
 ) -> None:
@@ -264,6 +282,7 @@ def train_joint_command(
         from dgnet.model.training.config import JointConfig
         from dgnet.model.training.joint import Start, begins_anew, checkpoint_directory, train_joint
         from dgnet.model.training.run import RunOptions
+        from dgnet.model.training.whose import require_same_persons
     with _wrong_input():
         known, teacher_network = load_teacher(teacher)
         network, config = known.config, JointConfig()
@@ -300,9 +319,15 @@ def train_joint_command(
             )
         execution = _execution(device, checkpoint_activations, compiled)
         place, autocast = _device(execution.workers, device, precision)
-        pictures = _pictures(data, layout, pattern, network, place)
-        validation = _validation(validate, layout, pattern)
+        reading = Reading(layout=layout, pattern=pattern, junk=junk, distractors=distractors)
+        pictures = _pictures(data, reading, network, place)
+        validation = _validation(validate, reading)
         sizes = {"height": network.height, "width": network.width}
+        said = require_same_persons(
+            f"the teacher {teacher}", known, str(data), pictures, insisted=same_persons
+        )
+        for line in said:
+            typer.echo(f"dgnet: warning: {line}", err=True)
         triples = TruthTriples(truth, pictures.persons, **sizes, device=place) if truth else None
     options = RunOptions(
         directory=output,
@@ -375,31 +400,51 @@ def _device(
     return place, autocast_dtype(precision, place)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the names of a data set are to be understood."""
+
+    layout: LayoutName | None
+    pattern: str | None
+    junk: list[str] | None
+    distractors: list[str] | None
+
+    def read(self, directory: Path) -> DataSet:
+        """Reads, and says what there is to say."""
+        from dgnet.model.data.layouts import read_dataset
+
+        dataset = read_dataset(
+            directory, self.layout, self.pattern, junk=self.junk, distractors=self.distractors
+        )
+        for line in (*dataset.warnings, *dataset.notes):
+            typer.echo(f"dgnet: {directory}: {line}", err=True)
+        return dataset
+
+
 def _pictures(
-    data: Path,
-    layout: LayoutName | None,
-    pattern: str | None,
-    network: NetworkConfig,
-    device: torch.device,
+    data: Path, reading: Reading, network: NetworkConfig, device: torch.device
 ) -> TrainingPictures:
-    from dgnet.model.data.layouts import read_dataset
     from dgnet.model.data.pairs import TrainingPictures
 
-    dataset = read_dataset(data, layout, pattern)
-    for warning in dataset.warnings:
-        typer.echo(f"dgnet: {data}: {warning}", err=True)
+    dataset = reading.read(data)
     return TrainingPictures(
-        dataset.split("train"), height=network.height, width=network.width, device=device
+        dataset.split("train"),
+        height=network.height,
+        width=network.width,
+        device=device,
+        names=dataset.person_names,
     )
 
 
-def _validation(
-    held_out: Path | None, layout: LayoutName | None, pattern: str | None
-) -> Validation | None:
-    from dgnet.model.data.layouts import read_dataset
+def _validation(held_out: Path | None, reading: Reading) -> Validation | None:
     from dgnet.model.training.validation import Validation
 
-    return Validation(read_dataset(held_out, layout, pattern)) if held_out else None
+    if held_out is None:
+        return None
+    validation = Validation(reading.read(held_out))
+    for line in validation.warnings:
+        typer.echo(f"dgnet: {held_out}: {line}", err=True)
+    return validation
 
 
 def _shows_a_bar() -> bool:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dgnet.commands.failures import InputError
 from dgnet.commands.options import CheckpointOption, DeviceOption, PrecisionOption, RedisUrlOption
-from dgnet.commands.processes import exit_cleanly_while_starting, read_settings, start_logging
+from dgnet.commands.processes import (
+    exit_cleanly_while_starting,
+    read_settings,
+    start_logging,
+    unusable_queue,
+)
 
 
 def worker(
@@ -29,7 +34,7 @@ def worker(
     try:
         connect(redis_url)
     except ValueError as error:
-        raise InputError(f"cannot use the queue {redis_url}: {error}") from error
+        raise unusable_queue(redis_url) from error
     settings = read_settings(QueueSettings).model_copy(update={"redis_url": redis_url})
     worker_settings = read_settings(WorkerSettings)
     start_logging()

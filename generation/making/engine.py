@@ -34,10 +34,11 @@ from dgnet.generation.output.sources import REPLACED
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
 from dgnet.generation.pairing.source_pictures import read_source
+from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.data.picture import NO_CAMERA
-from dgnet.model.predictor import Predictor
+from dgnet.model.predictor import NonFiniteError, Predictor
 
 Integers = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
@@ -79,7 +80,7 @@ class Engine:
         self._clock = clock
         self._batch = batch
         self._names = Names(spec.output, listing.persons, listing.names)
-        self._embeds = spec.keep.minimum_identity_consistency is not None
+        self._embedders = judging.embedders
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
         self._row_bytes: int | None = None
@@ -214,14 +215,33 @@ class Engine:
         if not len(good):
             return made
         chosen = torch.as_tensor(good, device=self._predictor.device)
-        with self._clock.stage("decode"):
-            composites = self._predictor.compose(
-                AppearanceCode(*(part[chosen] for part in styles[:APPEARANCE_PARTS])),
-                StructureCode(*(part[chosen] for part in structure_codes)),
-            )
-        with self._clock.stage("judge"):
-            embeddings = styles[-1][chosen].cpu().numpy() if self._embeds else None
-            verdicts = self._judging(composites, appearances[good], structures[good], embeddings)
+        try:
+            with self._clock.stage("decode"):
+                composites = self._predictor.compose(
+                    AppearanceCode(*(part[chosen] for part in styles[:APPEARANCE_PARTS])),
+                    StructureCode(*(part[chosen] for part in structure_codes)),
+                )
+            with self._clock.stage("judge"):
+                embeddings = {
+                    name: rows[chosen].cpu().numpy()
+                    for name, rows in zip(self._embedders, styles[APPEARANCE_PARTS:], strict=True)
+                }
+                verdicts = self._judging(
+                    composites, appearances[good], structures[good], embeddings
+                )
+        except NonFiniteError as error:
+            pairs = zip(appearances[good].tolist(), structures[good].tolist(), strict=True)
+            paths = self._listing.paths
+            raise GenerationError(
+                str(
+                    error.of(
+                        [
+                            f"{paths[appearance]} on {paths[structure]}"
+                            for appearance, structure in pairs
+                        ]
+                    )
+                )
+            ) from error
         for place, pixels, verdict in zip(good.tolist(), composites, verdicts, strict=True):
             made[place] = (pixels, verdict)
         return made
@@ -289,10 +309,11 @@ class Engine:
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         parts = self._predictor.appearance_styles(pixels).tensors()
-        if not self._embeds:
-            return parts
-        embeddings = torch.as_tensor(self._predictor.embed(pixels), device=parts[0].device)
-        return *parts, embeddings
+        embeddings = (
+            torch.as_tensor(embed(pixels), device=parts[0].device)
+            for embed in self._embedders.values()
+        )
+        return *parts, *embeddings
 
     def _duplicates(self) -> NearDuplicates | None:
         most_bits = self._spec.keep.near_duplicates

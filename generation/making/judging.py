@@ -19,12 +19,17 @@ from numpy.typing import NDArray
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.model.data.fingerprint import fingerprint_from, persons_digest
+from dgnet.model.judge.judge import Judge
 from dgnet.model.labeller import Labeller
 from dgnet.model.predictor import Predictor
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
+Embed = Callable[[Pixels], Floats]
+Embedded = dict[str, Floats]
+"""Of the appearance pictures (B, D), by the name of the score that they are for."""
 
 DIGITS = 6
 
@@ -49,17 +54,28 @@ class Judging:
         predictor: Predictor,
         labeller: Labeller | None,
         realism_of_real_pictures: Callable[[], Floats],
+        judge: Judge | None = None,
     ) -> None:
-        """`labeller` is needed where the spec needs a teacher; `realism_of_real_pictures`, sorted,
-        is asked once if the spec needs a discriminator.
+        """`labeller` is needed where the spec needs a teacher, `judge` where it needs one;
+        `realism_of_real_pictures`, sorted, is asked once if the spec needs a discriminator.
         """
         self._spec = spec
         self._listing = listing
         self._predictor = predictor
         self._labeller = labeller
         self._real = cache(realism_of_real_pictures)
+        self._judge = judge
         self._persons = np.array(listing.persons)
         known = labeller.identities if labeller else 0
+        whose = fingerprint_from(predictor.metadata.fingerprint)
+        shown = persons_digest(listing.persons, listing.names)
+        if "two_labels" in spec.labels and whose is not None and whose.persons != shown:
+            raise GenerationError(
+                "the label two_labels needs a teacher trained on these very persons, but the "
+                f"checkpoint's, trained on {predictor.metadata.data.get('name', 'a data set')}, "
+                f"knows others than {listing.root.name} shows (persons {whose.persons} and "
+                f"{shown}); use the checkpoint of this data set or leave the label out"
+            )
         if "two_labels" in spec.labels and known != len(listing.persons):
             raise GenerationError(
                 f"the label two_labels needs a teacher trained on these very persons, but it knows "
@@ -72,7 +88,7 @@ class Judging:
         composites: Pixels,
         appearances: Integers,
         structures: Integers,
-        appearance_embeddings: Floats | None,
+        appearance_embeddings: Embedded,
     ) -> list[Verdict]:
         """Judge composites (B, H, W, 3) of the pictures (B) and (B)."""
         scores = self._scores(composites, appearance_embeddings)
@@ -89,13 +105,22 @@ class Judging:
             for row in range(len(composites))
         ]
 
-    def _scores(self, composites: Pixels, embeddings: Floats | None) -> dict[str, Floats]:
-        scores: dict[str, Floats] = {}
+    @property
+    def embedders(self) -> dict[str, Embed]:
+        """What compares composites with their appearance pictures, by the score's name."""
+        wanted: dict[str, Embed] = {}
         if self._spec.keep.minimum_identity_consistency is not None:
-            assert embeddings is not None
-            scores["identity_consistency"] = (embeddings * self._predictor.embed(composites)).sum(
-                axis=1
-            )
+            wanted["identity_consistency"] = self._predictor.embed
+        if self._spec.needs_judge:
+            assert self._judge is not None
+            wanted["judge_similarity"] = self._judge.embed
+        return wanted
+
+    def _scores(self, composites: Pixels, embeddings: Embedded) -> dict[str, Floats]:
+        scores = {
+            name: (embeddings[name] * embed(composites)).sum(axis=1)
+            for name, embed in self.embedders.items()
+        }
         if self._spec.needs_discriminator:
             real, realism = self._real(), self._predictor.realism(composites)
             below = np.searchsorted(real, realism, side="right")
@@ -111,6 +136,7 @@ class Judging:
             ("identity_consistency", keep.minimum_identity_consistency),
             ("teacher_confidence", keep.minimum_teacher_confidence),
             ("realism_percentile", keep.minimum_realism_percentile),
+            ("judge_similarity", keep.minimum_judge_similarity),
         ):
             if minimum is not None and scores[name] < minimum:
                 return Verdict(labels=labels, scores=scores, dropped=f"low_{name}")

@@ -25,6 +25,7 @@ from dgnet.generation.output.shards import (
     published_shard,
     write_shard,
 )
+from dgnet.jobs.generation.errors import GenerationError
 from dgnet.model.labeller import Labeller
 
 
@@ -38,15 +39,21 @@ class ShardMaker:
 
     @classmethod
     def prepared(cls, job: Job, *, threads: int, clock: StageClock) -> ShardMaker:
-        """Raises GenerationError where the checkpoint has not what the spec needs."""
+        """Raises GenerationError where checkpoint or judge are not what the spec needs."""
         if job.spec.needs_discriminator:
             require_discriminator(job.predictor)
+        if job.spec.needs_judge and job.judge is None:
+            raise GenerationError(
+                "minimum_judge_similarity needs a judge, and none is configured here: name one "
+                "with --judge, or with DGNET_JUDGE on all workers (docs/evaluation.md)"
+            )
         judging = Judging(
             job.spec,
             job.listing,
             job.predictor,
             _labeller(job),
             lambda: realism_of_real_pictures(job.listing, job.predictor, job.spec.seed, job.batch),
+            job.judge,
         )
         engine = Engine(
             job.spec, job.listing, job.plan, job.predictor, judging,

@@ -37,10 +37,12 @@ def require_pyarrow() -> None:
 class ManifestWriter:
     """Collects rows into a Parquet file, a row group at a time."""
 
-    def __init__(self, path: Path, spec: GenerationSpec, *, pictures: bool = False) -> None:
+    def __init__(
+        self, path: Path, spec: GenerationSpec, *, pictures: bool = False, clothes: bool = False
+    ) -> None:
         self._pyarrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
-        self._schema = manifest_schema(spec, pictures=pictures)
+        self._schema = manifest_schema(spec, pictures=pictures, clothes=clothes)
         self._limit = PICTURES_A_GROUP if pictures else ROWS_A_GROUP
         self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Row] = []
@@ -79,8 +81,10 @@ class ManifestWriter:
             self._group = []
 
 
-def manifest_schema(spec: GenerationSpec, *, pictures: bool = False) -> Any:
-    """Columns of the manifest; labels and scores have those that the spec asks for."""
+def manifest_schema(spec: GenerationSpec, *, pictures: bool = False, clothes: bool = False) -> Any:
+    """Columns of the manifest; labels and scores have those that the spec asks for, `clothes` are
+    there where the source tells them.
+    """
     arrow: Any = importlib.import_module("pyarrow")
     columns: list[Any] = [
         ("position", arrow.int64()),
@@ -93,6 +97,7 @@ def manifest_schema(spec: GenerationSpec, *, pictures: bool = False) -> Any:
             (f"{role}_path", arrow.string()),
             (f"{role}_person", arrow.int64()),
             (f"{role}_camera", arrow.int64()),
+            *([(f"{role}_clothes", arrow.string())] if clothes else []),
         ]
     probability = arrow.float64()
     kinds: dict[str, Any] = {

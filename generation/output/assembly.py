@@ -64,7 +64,10 @@ def assemble(
     wanted = {kept * number // SHOWN for number in range(SHOWN)} if kept else set[int]()
     shown: list[Row] = []
     lines, table = directory / f".{MANIFEST}.part", directory / f".{MANIFEST_TABLE}.part"
-    with lines.open("w", encoding="utf-8") as file, ManifestWriter(table, spec) as parquet:
+    with (
+        lines.open("w", encoding="utf-8") as file,
+        ManifestWriter(table, spec, clothes=listing.clothes is not None) as parquet,
+    ):
         for number in range(shards):
             for row in rows_of(directory, number):
                 if row["kept"] and summary.kept in wanted:

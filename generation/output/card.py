@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from statistics import median
 
+from dgnet.generation.output.markdown import code, plain
 from dgnet.generation.output.plots import CAMERAS_PLOT, PERSONS_PLOT, score_plot
 from dgnet.generation.output.summary import Summary
 from dgnet.generation.pairing.listing import Listing
@@ -27,8 +28,8 @@ which the sources were given, hold for the composites too."""
 
 def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Summary) -> str:
     """Markdown."""
-    plain = spec.to_json()
-    del plain["source"]["folder"], plain["output"]["destination"]
+    values = spec.to_json()
+    del values["source"]["folder"], values["output"]["destination"]
     sections = [
         "# Composites for person re-identification",
         f"{summary.kept} pictures made by DG-Net: each wears the clothes of one picture (the "
@@ -48,10 +49,10 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
     sections += [
         "## Made of\n\n" + _sources(listing),
         "## Made with\n\n" + _networks(metadata),
-        f"## Spec\n\nSeed {spec.seed}.\n\n```json\n{json.dumps(plain, indent=2)}\n```",
+        f"## Spec\n\nSeed {spec.seed}.\n\n```json\n{json.dumps(values, indent=2)}\n```",
         "## License\n\nWhat the license of the sources allows, and no more: it was not given to "
         "the program. Training data of the weights: "
-        f"{metadata.data.get('license', 'license not stated')}.",
+        f"{plain(str(metadata.data.get('license', 'license not stated')))}.",
         f"## Privacy\n\n{PRIVACY}",
     ]
     return "\n\n".join(sections) + "\n"
@@ -87,7 +88,7 @@ def _persons(listing: Listing, summary: Summary) -> str:
         f"{max(counts)} composites a person."
     )
     rows: list[tuple[object, ...]] = [
-        (listing.person_name(person), summary.persons[person]) for person in listing.persons
+        (plain(listing.person_name(person)), summary.persons[person]) for person in listing.persons
     ]
     plot = f"![composites by person]({PERSONS_PLOT})"
     return f"{head}\n\n{plot}\n\n" + _table(("person", "composites"), rows)
@@ -122,7 +123,7 @@ def _scores(summary: Summary) -> str:
 
 def _unreadable(summary: Summary) -> str:
     shown = sorted(summary.unreadable.items())[:PATHS_SHOWN]
-    lines = [f"- `{path}`: {reason}" for path, reason in shown]
+    lines = [f"- {code(path)}: {plain(reason)}" for path, reason in shown]
     if len(summary.unreadable) > len(shown):
         lines.append(f"- and {len(summary.unreadable) - len(shown)} more")
     return "\n".join(lines)
@@ -134,7 +135,7 @@ def _changed(summary: Summary) -> str:
         "Composites of these were made of the picture before or of the one after, and the manifest "
         "does not tell which: make the set anew if that matters."
     )
-    shown = [f"- `{path}`" for path in sorted(summary.changed)[:PATHS_SHOWN]]
+    shown = [f"- {code(path)}" for path in sorted(summary.changed)[:PATHS_SHOWN]]
     if len(summary.changed) > len(shown):
         shown.append(f"- and {len(summary.changed) - len(shown)} more")
     return text + "\n\n" + "\n".join(shown)
@@ -145,12 +146,12 @@ def _sources(listing: Listing) -> str:
         f"{len(listing)} pictures of {len(listing.persons)} persons, read as {listing.layout}; "
         f"sha256 of the listing `{listing.digest}`."
     ]
-    lines += [f"- {warning}" for warning in listing.warnings]
+    lines += [f"- {plain(warning)}" for warning in listing.warnings]
     return "\n".join(lines)
 
 
 def _networks(metadata: Metadata) -> str:
-    data = metadata.data.get("name", "data that its checkpoint does not name")
+    data = plain(str(metadata.data.get("name", "data that its checkpoint does not name")))
     return (
         f"Preset {metadata.config.preset}, {metadata.config.height} x {metadata.config.width} "
         f"pixels (height x width), trained on {data}; sha256 of the checkpoint "

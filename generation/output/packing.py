@@ -34,7 +34,9 @@ def pack(spec: GenerationSpec, rows: list[Row], folder: Path, shard: int) -> Non
     if ending == "tar":
         _write_tar(folder / name, kept, pictures)
     else:
-        with ManifestWriter(folder / name, spec, pictures=True) as file:
+        with ManifestWriter(
+            folder / name, spec, pictures=True, clothes="appearance_clothes" in kept[0]
+        ) as file:
             for row, picture in zip(kept, pictures, strict=True):
                 image = {"bytes": picture.read_bytes(), "path": picture.name}
                 file.write({**row, PICTURE_COLUMN: image})

@@ -17,6 +17,7 @@ SCORE_RANGES: dict[str, tuple[float, float]] = {
     "identity_consistency": (-1.0, 1.0),
     "teacher_confidence": (0.0, 1.0),
     "realism_percentile": (0.0, 100.0),
+    "judge_similarity": (-1.0, 1.0),
 }
 """Lowest and highest value of each score, the bounds of its filter in `KeepSpec`."""
 

@@ -44,6 +44,8 @@ class Listing:
     names: dict[int, str]
     """What the data set calls its persons, where that is not the id."""
     warnings: tuple[str, ...] = ()
+    clothes: tuple[str | None, ...] | None = None
+    """What the data set calls each picture's clothes; None where it tells of nobody's."""
 
     @classmethod
     def read(cls, source: SourceSpec) -> Listing:
@@ -54,22 +56,36 @@ class Listing:
                 "source.folder, since this job is made here"
             )
         try:
-            dataset = read_dataset(source.folder, source.layout, source.pattern)
+            dataset = read_dataset(
+                source.folder,
+                source.layout,
+                source.pattern,
+                junk=source.junk,
+                distractors=source.distractors,
+            )
             return cls.of(dataset, dataset.split(source.split))
         except DatasetError as error:
             raise GenerationError(str(error)) from error
 
     @classmethod
     def of(cls, dataset: DataSet, pictures: tuple[Picture, ...]) -> Listing:
-        rows = sorted(
+        people = sorted(
+            (picture for picture in pictures if picture.shows_a_person),
+            key=lambda picture: (
+                picture.person_id,
+                picture.path.relative_to(dataset.root).as_posix(),
+                picture.camera_id,
+            ),
+        )
+        rows = [
             (
                 picture.person_id,
                 picture.path.relative_to(dataset.root).as_posix(),
                 picture.camera_id,
             )
-            for picture in pictures
-            if picture.shows_a_person
-        )
+            for picture in people
+        ]
+        clothes = tuple(picture.clothes_id for picture in people)
         if not rows:
             raise GenerationError(
                 f"{dataset.root}: none of {len(pictures)} pictures shows a person (junk and "
@@ -83,6 +99,7 @@ class Listing:
             camera_ids=np.array([camera for _, _, camera in rows], dtype=np.int64),
             names=dict(dataset.person_names),
             warnings=dataset.warnings,
+            clothes=clothes if any(clothes) else None,
         )
 
     def __len__(self) -> int:
@@ -95,11 +112,13 @@ class Listing:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over path, person and camera of every picture."""
+        """sha256 over path, person and camera of every picture, and clothes where they are told."""
         digest = hashlib.sha256()
         people, cameras = self.person_ids.tolist(), self.camera_ids.tolist()
         for path, person, camera in zip(self.paths, people, cameras, strict=True):
             digest.update(f"{person}\t{camera}\t{path}\n".encode("utf-8", "surrogateescape"))
+        for clothes in self.clothes or ():
+            digest.update(f"{clothes}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     @cached_property
@@ -121,11 +140,14 @@ class Listing:
     def describe(self, role: str, number: int) -> dict[str, Any]:
         """The columns of a manifest that tell where `role` was taken from."""
         camera = int(self.camera_ids[number])
-        return {
+        columns: dict[str, Any] = {
             f"{role}_path": self.paths[number],
             f"{role}_person": int(self.person_ids[number]),
             f"{role}_camera": None if camera == NO_CAMERA else camera,
         }
+        if self.clothes is not None:
+            columns[f"{role}_clothes"] = self.clothes[number]
+        return columns
 
 
 def _size(path: Path) -> int | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.generation.errors import GenerationError, UploadError
 from dgnet.jobs.generation.spec import url_problem
 
@@ -85,7 +86,9 @@ class Store:
                 "another of its protocols"
             ) from error
         except Exception as error:
-            raise UploadError(f"{self.url} cannot be opened: {explained(error)}") from error
+            raise UploadError(
+                f"{without_secrets(self.url)} cannot be opened: {explained(error)}"
+            ) from error
 
     def is_empty(self) -> bool:
         """Whether nothing lies below the URL; so too where it does not exist."""
@@ -152,7 +155,7 @@ class Store:
         try:
             yield
         except Exception as error:
-            where = f"{self.url}/{name}".rstrip("/")
+            where = f"{without_secrets(self.url)}/{name}".rstrip("/")
             raise UploadError(f"cannot {action} {where}: {explained(error)}") from error
 
 

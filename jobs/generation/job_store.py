@@ -13,11 +13,11 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
-from dgnet.jobs.connection import BLOCK_SECONDS, stream_entries
 from dgnet.jobs.errors import (
     BadJob,
     IdempotencyConflict,
@@ -33,11 +33,11 @@ from dgnet.jobs.errors import (
     WrongState,
 )
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.feed import EventFeed
 from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob, JobEvent
 from dgnet.jobs.generation.leftovers import look_through
 from dgnet.jobs.generation.records import (
     change,
-    event_of,
     free_storage,
     has_storage,
     is_final,
@@ -76,6 +76,7 @@ class JobStore:
         self._settings = settings
         self._storage = storage
         self._keys = Keys(settings.key_prefix)
+        self._feed = EventFeed(redis, self._keys)
 
     async def submit(
         self, spec: GenerationSpec, *, idempotency_key: str | None = None
@@ -216,19 +217,12 @@ class JobStore:
         """What happened since the event `after` (from the first if None), then what happens, until
         the job is at an end. Raises UnknownJob; a damaged `after` is a BadJob.
         """
-        stream, last = self._keys.generation(job_id, "events"), _checked_event_id(after)
+        last = _checked_event_id(after)
         spec = (await self.get(job_id)).spec
-        while True:
-            news = self._redis.xread({stream: last}, count=100, block=int(BLOCK_SECONDS * 1000))
-            reply = await self._ask(news, more_seconds=BLOCK_SECONDS)
-            event = None
-            for _, entry in stream_entries(reply):
-                event = event_of(job_id, entry, spec)
-                last = event.event_id
+        events = self._feed.follow(job_id, spec, after=last, is_at_an_end=self._is_at_an_end)
+        async with aclosing(events):
+            async for event in events:
                 yield event
-            # An end may have been followed by a resumption: the record has the last word.
-            if (event is None or is_final(event.job)) and await self._is_at_an_end(job_id):
-                return
 
     async def expire_finished(self) -> int:
         """Remove what ended longer ago than the retention time; how many jobs that were."""

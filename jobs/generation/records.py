@@ -27,6 +27,7 @@ from dgnet.jobs.storage import (
     job_folder,
     request_file,
     resolve_below,
+    resolve_source,
     unsettled_request_file,
 )
 
@@ -161,7 +162,7 @@ def located(spec: GenerationSpec, storage: StorageSettings) -> GenerationSpec:
             folder = resolve_below(data_root, uploaded)
         else:
             assert source.folder is not None
-            folder = resolve_below(data_root, source.folder)
+            folder = resolve_source(data_root, source.folder)
     except ValueError as error:
         raise GenerationError(f"the source cannot be used: {error}") from error
     place = source.model_copy(update={"folder": folder, "dataset": None})

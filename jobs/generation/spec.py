@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,7 +26,23 @@ from pydantic import (
 from dgnet.jobs.generation.errors import GenerationError, SpecError
 
 SourceLayout = Literal[
-    "market1501", "duke", "msmt17", "cuhk03", "veri776", "imagefolder", "pattern"
+    "market1501",
+    "duke",
+    "msmt17",
+    "cuhk03",
+    "veri776",
+    "ltcc",
+    "prcc",
+    "mars",
+    "viper",
+    "cuhk01",
+    "prid2011",
+    "ilids_vid",
+    "randperson",
+    "personx",
+    "prepared",
+    "imagefolder",
+    "pattern",
 ]
 """`LayoutName` of `dgnet.model.data.layouts`, which jobs may not import; a test compares them."""
 
@@ -36,6 +53,18 @@ OutputLayout = Literal["market1501", "imagefolder", "webdataset", "parquet"]
 PictureFormat = Literal["jpg", "png", "webp"]
 
 TOP_K_PREFIX = "teacher_top_k="
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("expected text; half of a surrogate pair is none") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+"""Text that can be written down: a string of Python, JSON or YAML need not be."""
 
 
 class _Part(BaseModel):
@@ -51,8 +80,12 @@ class SourceSpec(_Part):
     dataset: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     layout: SourceLayout | None = None
     """Found out from folders and names if absent (docs/data.md)."""
-    pattern: str | None = None
+    pattern: Text | None = None
     split: SourceSplit = "train"
+    junk: tuple[str, ...] | None = None
+    """What the data set calls junk; -1 if absent, `none` for nobody."""
+    distractors: tuple[str, ...] | None = None
+    """What the data set calls distractors; 0 if absent, `none` for nobody."""
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSpec:
@@ -87,6 +120,10 @@ class KeepSpec(_Part):
     """The largest probability that the teacher gives to anybody."""
     minimum_realism_percentile: float | None = Field(default=None, ge=0, le=100)
     """Share of the real pictures, in percent, whose discriminator score is not higher."""
+    minimum_judge_similarity: float | None = Field(default=None, ge=-1, le=1)
+    """The same cosine by a judge that had no part in the training; whoever makes the composites
+    names it, never the spec.
+    """
     near_duplicates: int | None = Field(default=None, ge=0, le=64)
     """Drop where the 64-bit difference hash is within so many bits of a kept composite of the same
     person in the same shard.
@@ -118,7 +155,7 @@ class OutputSpec(_Part):
     """Of the pictures written; the network's own if absent."""
     shard_size: int = Field(default=1024, ge=1, le=65536)
     """Composites made and published together."""
-    destination: str | None = None
+    destination: Text | None = None
     """URL that the complete set is put to. It does not change a byte of any file, so it is no part
     of what tells two jobs apart: a job may be delivered elsewhere than it was begun for.
     """
@@ -194,11 +231,22 @@ class GenerationSpec(_Part):
     def needs_discriminator(self) -> bool:
         return self.keep.minimum_realism_percentile is not None
 
+    @property
+    def needs_judge(self) -> bool:
+        return self.keep.minimum_judge_similarity is not None
+
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form, read back by `spec_from`."""
         values = self.model_dump(mode="json")
+        if not self.needs_judge:
+            # A job that asks no judge is described, and carried on, as before there were any.
+            del values["keep"]["minimum_judge_similarity"]
         # The one place that was given: a job is described alike wherever its source comes from.
         del values["source"]["dataset" if self.source.dataset is None else "folder"]
+        # As a spec was written before there were these fields.
+        for name in ("junk", "distractors"):
+            if values["source"][name] is None:
+                del values["source"][name]
         return values
 
 

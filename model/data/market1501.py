@@ -5,6 +5,7 @@ detection 3. Person -1 marks junk (ignored by evaluation) and person 0 marks dis
 as wrong). One folder at a time; whole data sets, of this and other layouts, are `layouts`' matter.
 """
 
+import logging
 from pathlib import Path
 
 from dgnet.model.data.files import some_pictures_in
@@ -32,6 +33,8 @@ __all__ = [
     "read_split",
 ]
 
+_log = logging.getLogger(__name__)
+
 TRAIN_SPLIT = "bounding_box_train"
 QUERY_SPLIT = "query"
 GALLERY_SPLIT = "bounding_box_test"
@@ -43,10 +46,19 @@ def parse_name(path: Path) -> Picture:
 
 
 def read_split(directory: Path) -> list[Picture]:
-    """The pictures of one folder (`bounding_box_train`, `query`, ...), sorted by name."""
+    """The pictures of one folder (`bounding_box_train`, `query`, ...), sorted by name.
+
+    A few that are named otherwise are left out and logged.
+    """
     if not directory.is_dir():
         raise DatasetError(
             f"{directory}: no such folder; a Market-1501 dataset has the folders "
             f"{TRAIN_SPLIT}, {QUERY_SPLIT} and {GALLERY_SPLIT}"
         )
-    return MARKET1501_NAME.parse_all(some_pictures_in(directory))
+    right, wrong = MARKET1501_NAME.followers(some_pictures_in(directory))
+    if wrong:
+        _log.warning(
+            "%s: %d pictures that do not follow Market-1501's naming are left out, such as %s",
+            directory, len(wrong), wrong[0].name,
+        )  # fmt: skip
+    return [parse_name(path) for path in right]

@@ -5,8 +5,9 @@ Joint training draws two batches a and b of different people and, for each pictu
 training step, which needs both kinds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
+from dgnet.model.data.fingerprint import Fingerprint
 from dgnet.model.data.layouts import LayoutName, read_dataset
 from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import DatasetError, Picture
@@ -64,7 +66,9 @@ class TrainingPictures:
         width: int,
         device: torch.device | str = "cpu",
         memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
+        names: Mapping[int, str] | None = None,
     ) -> None:
+        """`names` is what the data set calls its persons, where that is not the id."""
         self.height = height
         self.width = width
         self.persons = PersonIndex.of(pictures)
@@ -82,6 +86,7 @@ class TrainingPictures:
         self._labels = np.array(labels, dtype=np.int64)
         self._counts = np.bincount(self._labels, minlength=len(self.persons))
         self._starts = np.cumsum(self._counts) - self._counts
+        self._names = dict(names or {})
         self._device = torch.device(device)
         self._padding = crop_padding(height)
         fits = len(self.pictures) * height * width * 3 <= memory_limit_bytes
@@ -101,16 +106,23 @@ class TrainingPictures:
         memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
     ) -> "TrainingPictures":
         """Reads the training split of a data set, or a folder of training pictures alone."""
+        dataset = read_dataset(directory, layout, pattern)
         return cls(
-            read_dataset(directory, layout, pattern).split("train"),
+            dataset.split("train"),
             height=height,
             width=width,
             device=device,
             memory_limit_bytes=memory_limit_bytes,
+            names=dataset.person_names,
         )
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Whose pictures these are."""
+        return Fingerprint.of(self.pictures, self._names)
 
     def pair_batch(
         self, position: int, batch_size: int, seed: int, share: Share = WHOLE

@@ -18,7 +18,22 @@ NO_CAMERA = -1
 
 
 class DatasetError(ValueError):
-    """A folder or file does not look like the dataset that was asked for."""
+    """A folder or file does not look like the dataset that was asked for.
+
+    Its message can always be printed and sent, whatever bytes the names in it have.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(writable(message))
+
+
+def writable(text: str) -> str:
+    """Text with what is not UTF-8 written out, as `\\xfc` for a name in Latin-1."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # no file's name
+        data = text.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +43,8 @@ class Picture:
     path: Path
     person_id: int
     camera_id: int
+    clothes_id: str | None = None
+    """Which clothes the person wears, as the data set calls them; None where it does not tell."""
 
     @property
     def is_junk(self) -> bool:

@@ -11,8 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgnet.model.data.files import is_picture_name
-from dgnet.model.data.market1501 import DatasetError
+from dgnet.model.data.files import pictures_in, without_ending
+from dgnet.model.data.picture import DatasetError
 
 _NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth|changed)_\d+")
 _ROLES = ("appearance", "structure", "truth")
@@ -43,10 +43,8 @@ def read_triples(directory: Path) -> list[Triple]:
     if not directory.is_dir():
         raise DatasetError(f"{directory}: no such folder; expected a folder of true triples")
     found: defaultdict[str, dict[str, Path]] = defaultdict(dict)
-    for path in directory.iterdir():
-        if not is_picture_name(path.name):
-            continue
-        match = _NAME.fullmatch(path.stem)
+    for path in pictures_in(directory):
+        match = _NAME.fullmatch(without_ending(path.name))
         if match is None:
             raise DatasetError(
                 f"{path}: expected NNNN_appearance_PPPP, NNNN_structure_PPPP or NNNN_truth_PPPP "
@@ -67,4 +65,4 @@ def read_triples(directory: Path) -> list[Triple]:
 
 
 def _person_id(path: Path) -> int:
-    return int(path.stem.rpartition("_")[2])
+    return int(without_ending(path.name).rpartition("_")[2])

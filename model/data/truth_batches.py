@@ -6,12 +6,14 @@ and truth are flipped and cropped alike, the appearance picture on its own.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
+from dgnet.model.data.fingerprint import file_hashes, listing_digest
 from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.shares import WHOLE, Share
 from dgnet.model.data.transforms import crop_padding
@@ -52,6 +54,12 @@ class TruthTriples:
         device: torch.device | str = "cpu",
     ) -> None:
         triples = read_triples(directory)
+        self.name = directory.resolve().name
+        self._paths = [
+            path
+            for triple in triples
+            for path in (triple.appearance, triple.structure, triple.truth)
+        ]
         self._appearance_labels, self._structure_labels = (
             torch.tensor([persons.label(person_id) for person_id in person_ids])
             for person_ids in (
@@ -83,6 +91,14 @@ class TruthTriples:
 
     def __len__(self) -> int:
         return len(self._truths)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all pictures and their names."""
+        hashes = file_hashes(self._paths)
+        return listing_digest(
+            f"{path.name}\t{found}" for path, found in zip(self._paths, hashes, strict=True)
+        )
 
     def batch(self, position: int, batch_size: int, seed: int, share: Share = WHOLE) -> TruthBatch:
         """Batch number `position` (0, 1, ...) under `seed`, or a share of it."""

@@ -45,6 +45,7 @@ from dgnet.model.training.state import TrainingState
 from dgnet.model.training.step import JointStep
 from dgnet.model.training.teacher import checkpoint_directory
 from dgnet.model.training.validation import Validation, embedder_of
+from dgnet.model.training.whose import sources_of
 
 GRID_PICTURES = 6
 
@@ -136,7 +137,8 @@ def train_joint(
     kept: dict[str, nn.Module] = {"dgnet": networks}
     if average:
         kept["average"] = average
-    state = TrainingState(options.directory, kept, optimizers.by_name(), settings)
+    sources = sources_of((data or {}).get("name"), pictures, validation, truth)
+    state = TrainingState(options.directory, kept, optimizers.by_name(), settings, sources)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
     share = Share(workers.rank, workers.count)
 
@@ -176,8 +178,9 @@ def train_joint(
 
     def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
         return save_checkpoint(
-            directory, learned(), teacher=teacher, training=settings, data=data, metrics=metrics
-        )
+            directory, learned(), teacher=teacher, training=settings, data=data, metrics=metrics,
+            fingerprint=pictures.fingerprint.to_json(),
+        )  # fmt: skip
 
     best = validation and BestCheckpoint(
         options.directory,

@@ -103,6 +103,8 @@ def run_iterations(
             if logs or saves:
                 values = workers.averaged(losses)
                 _guard(values, iteration)  # before saving: a broken state is nothing to resume from
+                if saves:
+                    _guard_weights(state, iteration)
                 if recorder:
                     schedule = scalars(iteration)
                     if logs:
@@ -211,6 +213,16 @@ class _Report:
             "losses": dict(losses),
             "schedule": dict(schedule),
         }
+
+
+def _guard_weights(state: TrainingState, iteration: int) -> None:
+    """Losses are of the weights before the iteration's steps; these are what would be saved."""
+    if name := state.not_finite():
+        raise TrainingDiverged(
+            f"iteration {iteration}: {name} is not made of finite numbers any more and is not "
+            "saved. Lower the learning rates, or train in float32, and resume from the last "
+            "checkpoint"
+        )
 
 
 def _guard(losses: Mapping[str, float], iteration: int) -> None:

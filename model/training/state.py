@@ -8,7 +8,6 @@ or a power cut damaged costs a run some iterations and not everything.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
@@ -23,11 +22,14 @@ from tqdm import tqdm
 from dgnet.model.checkpoints import CheckpointError
 from dgnet.model.files import (
     TensorFileError,
+    file_sha256,
+    not_finite,
     read_tensors,
     replaced_directory,
     write_json,
     write_tensors,
 )
+from dgnet.model.training.whose import require_same_data
 
 STATE_FOLDER = "state"
 STATE_TENSORS = "state.safetensors"
@@ -48,12 +50,15 @@ class TrainingState:
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
         config: dict[str, Any],
+        data: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """`directory` is the run's."""
+        """`directory` is the run's; `data` is what it learns from, as `whose.sources_of`
+        tells."""
         self.directory = directory / STATE_FOLDER
         self.networks = networks
         self.optimizers = optimizers
         self.config = cast(dict[str, Any], json.loads(json.dumps(config)))
+        self.data = None if data is None else {name: dict(part) for name, part in data.items()}
         self._damaged: list[Path] = []
 
     def save(self, iteration: int, *, keep: int = KEPT_STATES) -> None:
@@ -76,11 +81,22 @@ class TrainingState:
             description = {
                 "iteration": iteration,
                 "config": self.config,
-                "sha256": _sha256(folder / STATE_TENSORS),
+                "sha256": file_sha256(folder / STATE_TENSORS),
+                **({} if self.data is None else {"data": self.data}),
             }
             write_json(folder / STATE_JSON, description)
         for old in _states(self.directory)[:-keep]:
             _discard(old)
+
+    def not_finite(self) -> str | None:
+        """The first weight or statistic that is not made of finite numbers, by its name."""
+        return not_finite(
+            {
+                f"{name}.{key}": tensor
+                for name, network in self.networks.items()
+                for key, tensor in network.state_dict().items()
+            }
+        )
 
     def restore(self) -> int:
         """Put the newest sound state back and return the number of iterations done.
@@ -118,6 +134,10 @@ class TrainingState:
 
     def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         description = _verified(folder)
+        if self.data is not None:
+            run = str(self.directory.parent)
+            for warning in require_same_data(run, description.get("data"), self.data):
+                tqdm.write(f"warning: {warning}", file=sys.stderr)
         saved = cast(dict[str, Any], description["config"])
         if saved != self.config:
             changed = sorted(
@@ -128,9 +148,12 @@ class TrainingState:
                 f"({', '.join(changed)}): resume with the same ones, or start a new run folder"
             )
         try:
-            return description, read_tensors(folder / STATE_TENSORS)
+            tensors = read_tensors(folder / STATE_TENSORS)
         except TensorFileError as error:
             raise _DamagedState(str(error)) from error
+        if name := not_finite(_under(tensors, "network.")):
+            raise _DamagedState(f"{folder} is of no use: {name} has values that are no numbers")
+        return description, tensors
 
     def _fill(self, tensors: Mapping[str, Tensor]) -> None:
         for name, network in self.networks.items():
@@ -165,7 +188,7 @@ def _verified(folder: Path) -> dict[str, Any]:
     try:
         description = cast(dict[str, Any], json.loads((folder / STATE_JSON).read_text()))
         whole = (
-            description["sha256"] == _sha256(folder / STATE_TENSORS)
+            description["sha256"] == file_sha256(folder / STATE_TENSORS)
             and description["iteration"] == _iteration(folder)
             and isinstance(description["config"], dict)
         )
@@ -181,11 +204,6 @@ def _discard(folder: Path) -> None:
     hidden = folder.with_name(f".{folder.name}-discarded")
     folder.rename(hidden)
     shutil.rmtree(hidden)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -34,6 +34,7 @@ from dgnet.model.training.schedule import (
 )
 from dgnet.model.training.state import TrainingState
 from dgnet.model.training.validation import TeacherEmbedder, Validation
+from dgnet.model.training.whose import sources_of
 
 
 def require_same_backbone(pretrained: NetworkConfig, network: NetworkConfig) -> None:
@@ -79,7 +80,10 @@ def train_teacher(
     execution.compile([teacher.backbone])
     optimizer = teacher_optimizer(teacher, config)
     settings = {"network": network.to_json(), "teacher": config.to_json()}
-    state = TrainingState(options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings)
+    sources = sources_of((data or {}).get("name"), pictures, validation)
+    state = TrainingState(
+        options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings, sources
+    )
 
     share = Share(workers.rank, workers.count)
 
@@ -122,8 +126,9 @@ def train_teacher(
 
     def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
         return save_checkpoint(
-            directory, None, teacher=teacher, training=settings, data=data, metrics=metrics
-        )
+            directory, None, teacher=teacher, training=settings, data=data, metrics=metrics,
+            fingerprint=pictures.fingerprint.to_json(),
+        )  # fmt: skip
 
     best = validation and BestCheckpoint(
         options.directory, measure=lambda: measure(validation), save=save

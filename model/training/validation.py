@@ -8,6 +8,7 @@ trained on does, and Re-ID is what the networks are for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -15,13 +16,14 @@ from torch.nn import functional
 
 from dgnet.model.checkpoints import Checkpoint, Metadata
 from dgnet.model.config import NetworkConfig
+from dgnet.model.data.fingerprint import file_hashes, listing_digest
 from dgnet.model.data.layouts import DataSet
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import normalize
 from dgnet.model.dgnet import DGNet
 from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
-from dgnet.model.evaluation.retrieval.preflight import check_people
+from dgnet.model.evaluation.retrieval.preflight import check_people, searching
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
 from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
 from dgnet.model.predictor import Predictor
@@ -36,9 +38,26 @@ class Validation:
 
     def __init__(self, dataset: DataSet) -> None:
         """Raises DatasetError and PreflightError where nothing could be found again."""
-        self._query: Sequence[Picture] = dataset.split("query")
+        self._query, self.warnings = searching(dataset.split("query"))
         self._gallery: Sequence[Picture] = dataset.split("gallery")
         check_people(self._query, self._gallery)
+        self.name = dataset.root.resolve().name
+
+    @property
+    def pictures(self) -> int:
+        """How many."""
+        return len(self._query) + len(self._gallery)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all pictures and whose they are."""
+        return listing_digest(
+            f"{part}\t{picture.person_id}\t{picture.camera_id}\t{found}"
+            for part, pictures in (("query", self._query), ("gallery", self._gallery))
+            for picture, found in zip(
+                pictures, file_hashes([picture.path for picture in pictures]), strict=True
+            )
+        )
 
     def measure(self, embedder: Embedder, device: torch.device) -> dict[str, float]:
         """Shares in 0..1 by name, `CRITERION` among them."""

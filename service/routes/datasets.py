@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.jobs.generation.spec import SourceLayout
+from dgnet.jobs.storage import dataset_folder, resolve_below
 from dgnet.service.archives import (
     ArchiveError,
     ArchiveTooLarge,
@@ -26,6 +27,7 @@ from dgnet.service.archives import (
 from dgnet.service.dataset_checks import checked
 from dgnet.service.dataset_store import DatasetRecord, UnknownDataset
 from dgnet.service.dependencies import Bulk, Dependencies, bulk_of, dependencies_of
+from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
 from dgnet.service.openapi import (
     BINARY,
@@ -192,16 +194,35 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
     """Removes the pictures of an upload; a registered folder is only forgotten."""
     bulk = bulk_of(request)
     record = await _known(bulk, dataset_id)
-    for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH):
-        source = job.spec.get("source", {})  # {}: a damaged record
-        uses = record.id == source.get("dataset") or record.folder == source.get("folder")
-        if uses and job.state not in FINAL_STATES:
+    under_way = [
+        job
+        for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH)
+        if job.state not in FINAL_STATES
+    ]
+    for job in under_way:
+        if await asyncio.to_thread(_takes_from, bulk.storage.data_root, job.spec, record):
             raise Problem(
                 DATASET_IN_USE,
                 f"Job {job.job_id} takes its pictures from {record.id}; wait for it, or cancel it.",
             )
     await asyncio.to_thread(bulk.dataset_store.remove, record)
     return Response(status_code=204)
+
+
+def _takes_from(data_root: Path, spec: Mapping[str, Any], record: DatasetRecord) -> bool:
+    """Whether a job's source and a data set share a file: by real paths, since a folder has any
+    number of names.
+    """
+    source = spec.get("source", {})  # {}: a damaged record
+    if source.get("dataset") == record.id:
+        return True
+    try:
+        named = source.get("folder") or dataset_folder(Path(), source.get("dataset", ""))
+        used = resolve_below(data_root, named)
+        own = resolve_below(data_root, record.folder)
+    except ValueError:  # nothing below the data root, or nothing that can be followed
+        return False
+    return used.is_relative_to(own) or own.is_relative_to(used)
 
 
 async def _uploaded(
@@ -212,7 +233,7 @@ async def _uploaded(
     pattern: str | None,
 ) -> DatasetRecord:
     settings = dependencies.settings
-    if bulk.upload_slots.locked():
+    if bulk.upload_slots.locked() and not give_up_a_slow_upload(request.scope):
         raise Problem(
             OVERLOADED,
             f"{settings.max_uploads} uploads are under way, more are not taken at once.",

@@ -6,7 +6,6 @@ What a job made is in `results`; a single job is shown by `jobs`, whose addresse
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Annotated, Any, cast
@@ -19,10 +18,11 @@ from dgnet.jobs.errors import JobError
 from dgnet.jobs.generation.errors import SpecError
 from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
-from dgnet.jobs.storage import resolve_below
+from dgnet.jobs.storage import is_folder, resolve_source
 from dgnet.service.dataset_store import UnknownDataset
 from dgnet.service.dependencies import Bulk, bulk_of
 from dgnet.service.generation_views import GenerationId, generation_view
+from dgnet.service.json_bodies import read_json
 from dgnet.service.openapi import (
     QUEUE_KINDS,
     STORAGE_KINDS,
@@ -36,6 +36,7 @@ from dgnet.service.problems import (
     INVALID_REQUEST,
     INVALID_SPEC,
     JOB_KINDS,
+    TOO_MANY_FOLLOWERS,
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
@@ -43,6 +44,9 @@ from dgnet.service.schemas import GenerationList, GenerationView
 
 router = APIRouter(tags=["jobs"])
 RETRY_MILLISECONDS = 2000  # after which a client that lost its stream comes back
+_FOLLOW_LATER_SECONDS = "10"
+# Both numbers stay below 2**64: Redis takes no larger ones.
+EVENT_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 # Time and id of a job: many may be submitted in one millisecond. Older clients have the time alone.
 _CURSOR = r"^\d{1,12}(\.\d{1,9})?(-gen_[A-Za-z0-9_-]{22})?$"
@@ -144,22 +148,37 @@ async def list_jobs(
     return GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
 
 
-async def _existing(request: Request, job_id: GenerationId) -> GenerationJob:
-    """Whether a job is there has to be known before a stream of its events begins."""
-    return await bulk_of(request).job_store.get(job_id)
+async def _followed(request: Request, job_id: GenerationId) -> AsyncGenerator[GenerationJob]:
+    """Whether a job is there, and room to follow it, has to be known before the stream begins. The
+    place is given back when the stream has ended.
+    """
+    bulk = bulk_of(request)
+    if len(bulk.followers) >= bulk.max_followers:
+        raise Problem(
+            TOO_MANY_FOLLOWERS,
+            f"{len(bulk.followers)} requests follow jobs already, more are not taken at once "
+            f"(DGNET_MAX_FOLLOWERS); ask GET /v1/jobs/{job_id} now and then instead.",
+            headers={"Retry-After": _FOLLOW_LATER_SECONDS},
+        )
+    place = object()
+    bulk.followers.add(place)
+    try:
+        yield await bulk.job_store.get(job_id)
+    finally:
+        bulk.followers.discard(place)
 
 
 @router.get(
     "/v1/jobs/{job_id}/events",
     summary="Follow a generation job",
     response_class=EventSourceResponse,
-    responses=problems(INVALID_REQUEST, *_UNKNOWN),
+    responses=problems(INVALID_REQUEST, TOO_MANY_FOLLOWERS, *_UNKNOWN),
 )
 async def follow_job(
     request: Request,
-    job: Annotated[GenerationJob, Depends(_existing)],
+    job: Annotated[GenerationJob, Depends(_followed)],
     last_event_id: Annotated[
-        str | None, Header(pattern=r"^\d{1,20}-\d{1,20}$", description="Go on after this event")
+        str | None, Header(pattern=EVENT_ID, description="Go on after this event")
     ] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """Server-sent events `state` and `progress`, each with the job as in GET; ends with the job."""
@@ -234,10 +253,7 @@ def _spec(request: Request, body: bytes) -> GenerationSpec:
             UNSUPPORTED_CONTENT_TYPE,
             f"Content-Type is {content_type[:200]!r}; expected application/json.",
         )
-    try:
-        values: object = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Problem(BAD_REQUEST, f"The body is no JSON: {error}.") from error
+    values = read_json(body)
     if not isinstance(values, dict):
         raise Problem(INVALID_SPEC, "The body is no JSON object; expected the fields of a spec.")
     try:
@@ -266,10 +282,10 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
         return spec.model_copy(update={"source": placed})
     assert source.folder is not None
     try:
-        path = await asyncio.to_thread(resolve_below, bulk.storage.data_root, source.folder)
+        path = await asyncio.to_thread(resolve_source, bulk.storage.data_root, source.folder)
     except ValueError as error:
         raise _invalid_field("source.folder", str(error)) from error
-    if not await asyncio.to_thread(path.is_dir):
+    if not await asyncio.to_thread(is_folder, path):
         raise _invalid_field(
             "source.folder", f"{str(source.folder)!r} is no folder below the server's data root"
         )

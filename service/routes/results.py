@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from dgnet.jobs.errors import JobExpired
-from dgnet.jobs.storage import job_folder, resolve_below
+from dgnet.jobs.storage import is_file, is_folder, job_folder, resolve_below
 from dgnet.jobs.tarball import files_below, tar_range, tar_size
 from dgnet.service.dependencies import bulk_of
 from dgnet.service.generation_views import GenerationId
@@ -29,6 +30,20 @@ from dgnet.service.problems import (
 )
 from dgnet.service.ranges import file_response, ranged_response
 
+
+class _Anything(Convertor[str]):
+    """As `path`, which ends at a line break; names of persons, and so of files, may hold one."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _Anything())
 router = APIRouter(tags=["jobs"])
 
 PARQUET: Final = "application/vnd.apache.parquet"
@@ -61,7 +76,7 @@ async def _finished_folder(request: Request, job_id: GenerationId) -> Path:
             "'done'.",
         )
     folder = job_folder(bulk.storage.data_root, job_id)
-    if not await asyncio.to_thread(folder.is_dir):
+    if not await asyncio.to_thread(is_folder, folder):
         raise JobExpired(f"What {job_id} made is no longer on the server; submit it anew")
     return folder
 
@@ -141,7 +156,7 @@ async def fetch_archive(request: Request, job_id: GenerationId, folder: Finished
 
 
 @router.get(
-    "/v1/jobs/{job_id}/files/{path:path}",
+    "/v1/jobs/{job_id}/files/{path:anything}",
     summary="Fetch one file",
     response_class=Response,
     responses=_described("The file", "application/octet-stream", more=(UNKNOWN_FILE,)),
@@ -163,7 +178,7 @@ async def fetch_file(
 
 
 async def _file(request: Request, path: Path, media_type: str, filename: str) -> Response:
-    if not await asyncio.to_thread(path.is_file):
+    if not await asyncio.to_thread(is_file, path):
         raise _unknown_file(path.name)
     return await asyncio.to_thread(
         partial(file_response, request, path, media_type=media_type, filename=filename)

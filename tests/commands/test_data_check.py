@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,44 @@ def test_training_takes_a_folder_a_person_and_says_what_it_lacks(
     wrong = ("train", "teacher", str(data), "-o", str(tmp_path / "other"), *sizes)
     assert exit_code(*wrong, "--layout", "duke", *SHORT, *TINY, *ON_CPU) == 2
     assert "no folder of a DukeMTMC-reID data set" in capsys.readouterr().err
+
+
+def test_what_was_skipped_guessed_or_passed_over_is_in_the_report(
+    market: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(
+        market,
+        "bounding_box_train/1488_c1s6_023021_00.jpg.jpg",
+        "bounding_box_train/portrait.jpg",
+        "bounding_box_train/0000_c1s1_000001_00.jpg",
+        "more/1.jpg",
+    )
+    (market / "readme.txt").write_text("")
+    latin_1 = os.fsdecode(os.fsencode(market / "query") + b"/0009_c1s1_00\xff\xfe_00.jpg")
+    shutil.copy(market / MARKET[4], latin_1)
+    assert exit_code("data", "check", str(market), "--json", "-") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["splits"]["train"]["pictures"] == 6
+    found = [finding["message"] for finding in report["findings"] if finding["rule"] == "data-set"]
+    assert [message.split(":")[0].split(",")[0] for message in found] == [
+        "1 picture is left out",
+        "1 train pictures of person 0 count as distractors",
+        "1 names are not UTF-8 and are not read",
+        "1 pictures are not read",
+    ]
+    assert r"query/0009_c1s1_00\xff\xfe_00.jpg" in found[2]
+    (note,) = (finding for finding in report["findings"] if finding["rule"] == "reading")
+    assert note["severity"] == "note"
+    assert "readme.txt" in note["message"]
+
+
+def test_options_of_junk_and_distractors_reach_the_reader(
+    market: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--junk", "none", "--distractors", "-1")
+    assert exit_code("data", "check", str(market), *options) == 0
+    assert "| all         |        9 |      4 |       4 |    0 |           1 |" in (
+        capsys.readouterr().out
+    )
+    assert exit_code("data", "check", str(market), "--junk", "0") == 2
+    assert "is to be junk and distractors" in capsys.readouterr().err

@@ -208,3 +208,19 @@ def test_a_fake_that_cannot_tell_people_apart_is_at_chance(
             paint(f"{folder}/{person:04d}_c{camera}s1_000001_00.png", (red, green, blue))
     assert evaluate(tmp_path) == 0
     assert "is what a random order reaches (2.5%)" in capsys.readouterr().err
+
+
+def test_a_query_numbered_0_finds_nobody_among_distractors(
+    people: Path, paint: PaintPicture, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paint("query/0000_c1s1_000001_00.png", GREEN)
+    assert evaluate(people, "--json", out / "a.json", "--picture", out / "a.png") == 0
+    printed = capsys.readouterr()
+    assert "2 queries of 2 persons" in printed.out
+    assert "1 of 3 queries are of junk or distractors" in printed.err
+    assert evaluate(people, "--distractors", "none", "--json", out / "b.json") == 0
+    printed = capsys.readouterr()
+    assert "3 queries of 3 persons, 5 gallery pictures (0 distractors, 1 junk)" in printed.out
+    assert json.loads((out / "b.json").read_text())["result"]["torchreid_convention"]["rank_1"] == (
+        pytest.approx(2 / 3)
+    )

@@ -262,3 +262,43 @@ def test_wrong_input_exits_2_and_says_why(
     assert exit_code(*arguments) == 2
     assert line in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_of_other_people_with_the_same_numbers_is_refused(
+    people: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = write_people(tmp_path / "others", seed=77)
+    assert exit_code(*joint(others, teacher, tmp_path / "run")) == 2
+    said = capsys.readouterr().err
+    assert f"the teacher {teacher}, trained on {people.name}," in said
+    assert f"of the same names as {others}, but not one picture" in said
+    assert not (tmp_path / "run").exists()
+    assert exit_code(*joint(others, teacher, tmp_path / "run", "--same-persons")) == 0
+    assert "but not one picture" in capsys.readouterr().err
+
+
+def test_resuming_with_other_pictures_is_refused_with_both_named(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, others = tmp_path / "run", write_people(tmp_path / "others", seed=77)
+    command = ("--height", "64", "--width", "48", *SHORT, *TINY, *ON_CPU)
+    assert exit_code("train", "teacher", str(people), "-o", str(run), *command) == 0
+    capsys.readouterr()
+    again = ("train", "teacher", str(others), "-o", str(run), *command, "--resume")
+    assert exit_code(*again) == 2
+    said = capsys.readouterr().err
+    assert f"other training data: then {people.name} (9 pictures" in said
+    assert "now others (9 pictures" in said
+
+
+def test_training_says_what_it_leaves_out(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(people, data)
+    folder = data / "bounding_box_train"
+    shutil.copy(next(folder.iterdir()), folder / "portrait.png")
+    command = ("--height", "64", "--width", "48", *SHORT, *TINY, *ON_CPU)
+    assert exit_code("train", "teacher", str(data), "-o", str(tmp_path / "run"), *command) == 0
+    assert "1 picture is left out" in capsys.readouterr().err
+    assert read_metadata(tmp_path / "run" / "checkpoint").data["pictures"] == 9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,20 @@ from torchvision.datasets import ImageFolder
 
 from dgnet.generation import local_run
 from dgnet.generation.making import shard_maker
+from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output import assembly, shards
 from dgnet.generation.output.arrow import read_rows
 from dgnet.generation.output.packing import read_packed
 from dgnet.generation.output.publication import locked
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.codes import StructureCode
+from dgnet.model.data.fingerprint import persons_digest
 from dgnet.model.data.layouts import read_dataset
 from dgnet.model.data.transforms import decode_picture, normalize
 from dgnet.model.predictor import Predictor
 from tests.generation.jobs import Row, contents, job_of, load, manifest, run
-from tests.model.tiny import HEIGHT, WIDTH
+from tests.model.tiny import HEIGHT, WIDTH, write_people
 
 Networks = tuple[Checkpoint, Predictor]
 
@@ -382,4 +386,65 @@ def test_nobody_else_writes_into_the_same_folder_meanwhile(
 ) -> None:
     (tmp_path / "out").mkdir()
     with locked(tmp_path / "out"), pytest.raises(GenerationError, match="another process"):
+        run(job_of(people, networks), tmp_path / "out")
+
+
+@pytest.mark.parametrize("layout", ["market1501", "parquet"])
+def test_clothes_that_a_source_tells_are_columns_of_the_manifest(
+    layout: str, networks: Networks, tmp_path: Path
+) -> None:
+    source = write_people(tmp_path / "people", persons=3)
+    ltcc = tmp_path / "ltcc"
+    ltcc.mkdir()
+    for path in source.iterdir():
+        person, camera = path.name.split("_")[0], path.name.split("_c")[1][0]
+        path.rename(ltcc / f"{person}_{int(person) % 2 + 1}_c{camera}_{path.stem[-9:-3]}.png")
+    out = tmp_path / "out"
+    run(job_of(ltcc, networks, output={"layout": layout}, count=6), out)
+    rows = manifest(out)
+    for row in rows:
+        for role in ("appearance", "structure"):
+            assert row[f"{role}_clothes"] == row[f"{role}_path"].split("_")[1]
+    table = list(read_rows(out / "manifest.parquet"))
+    assert [row["appearance_clothes"] for row in table] == [
+        row["appearance_clothes"] for row in rows
+    ]
+    assert list(table[0])[4:12] == [
+        "appearance_path", "appearance_person", "appearance_camera", "appearance_clothes",
+        "structure_path", "structure_person", "structure_camera", "structure_clothes",
+    ]  # fmt: skip
+
+
+def test_two_labels_need_a_teacher_of_these_persons(people: Path, networks: Networks) -> None:
+    checkpoint, predictor = networks
+    shown = read_dataset(people)
+    persons = sorted({picture.person_id for picture in shown.train})
+
+    def known(digest: str) -> Networks:
+        fingerprint = {"persons": digest, "pictures": "", "samples": ""}
+        other = copy(predictor)
+        other.metadata = replace(predictor.metadata, fingerprint=fingerprint)
+        return replace(checkpoint, metadata=other.metadata), other
+
+    def prepared(found: Networks) -> None:
+        made = job_of(people, found, labels=["two_labels"])
+        shard_maker.ShardMaker.prepared(made, threads=1, clock=StageClock()).close()
+
+    prepared(known(persons_digest(persons, {})))
+    with pytest.raises(GenerationError, match=r"two_labels needs .* these very persons, .* others"):
+        prepared(known(persons_digest([7, 8, 9, 10, 11], {})))
+
+
+def test_a_composite_that_is_no_picture_ends_the_job_by_name(
+    people: Path, networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = networks[1]
+    structure_codes = predictor.structure_codes
+
+    def broken(images: Any) -> StructureCode:
+        code = structure_codes(images)
+        return replace(code, maps=code.maps * float("nan"))
+
+    monkeypatch.setattr(predictor, "structure_codes", broken)
+    with pytest.raises(GenerationError, match=r"composite of \S+\.png on \S+\.png .* no finite"):
         run(job_of(people, networks), tmp_path / "out")

@@ -270,3 +270,30 @@ def test_the_old_folder_stands_until_the_new_one_is_whole(folder: Path, networks
     save_checkpoint(folder, networks)
     assert read_metadata(folder) == before
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(
+    folder: Path, tmp_path: Path, value: float
+) -> None:
+    name = next(
+        key for key, tensor in read_tensors(folder / TENSORS_FILE).items() if tensor.ndim == 4
+    )
+    broken = read_tensors(folder / TENSORS_FILE)[name].clone()
+    broken.view(-1)[-1] = value
+    rewrite_tensors(folder, **{name: broken})
+    message = f"model.safetensors: {name} has values that are no finite numbers"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(folder)
+    with pytest.raises(CheckpointError, match=message):
+        pack_checkpoint(folder, tmp_path / "packed")
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    networks = DGNet(CONFIG)
+    weight = next(networks.decoder.parameters())
+    with torch.no_grad():
+        weight.view(-1)[0] = float("nan")
+    with pytest.raises(CheckpointError, match=r"is not written: decoder\..* no finite numbers"):
+        save_checkpoint(tmp_path / "checkpoint", networks)
+    assert not (tmp_path / "checkpoint").exists()

@@ -13,7 +13,7 @@ from dgnet.model.codes import AppearanceCode, Decoded, StructureCode
 from dgnet.model.data.transforms import normalize
 from dgnet.model.devices import DeviceError, Precision
 from dgnet.model.dgnet import DGNet
-from dgnet.model.predictor import Pixels, Predictor, PredictorError
+from dgnet.model.predictor import NonFiniteError, Pixels, Predictor, PredictorError, rows_named
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
 
 PICTURES = 32
@@ -261,3 +261,35 @@ def test_realism_needs_a_discriminator_that_the_checkpoint_carries(structures: P
     assert not untrained.has_discriminator
     with pytest.raises(PredictorError, match="no discriminator, only appearance_encoder, decoder"):
         untrained.realism(structures[:1])
+
+
+def test_results_that_are_no_numbers_are_refused_by_name(
+    predictor: Predictor, appearances: Pixels, structures: Pixels
+) -> None:
+    """Cast to pixels, what is no number would be a picture like any other."""
+    codes = predictor.appearance_styles(appearances[:4]).each(torch.Tensor.clone)
+    codes.style[2] = float("nan")
+    broken = predictor.structure_codes(structures[:4]).each(torch.Tensor.clone)
+    with pytest.raises(NonFiniteError, match=r"composite of row 2 has values .* precision fp32"):
+        predictor.compose(codes, broken)
+    broken.maps[3] = float("inf")
+    names = ["a", "b", "c", "d"]
+    with (
+        pytest.raises(NonFiniteError, match="composite of c and of 1 more has values") as error,
+        rows_named(lambda: names),
+    ):
+        predictor.compose(codes, broken)
+    assert error.value.rows == (2, 3)
+    with pytest.raises(NonFiniteError, match="the label of row 1 "):
+        predictor.numbers("label", torch.tensor([[0.0, 1.0], [float("nan"), 0.0]]))
+
+
+def test_an_overflow_inside_finite_weights_is_refused(appearances: Pixels) -> None:
+    """float32 holds the weights, not what they make."""
+    loud = build()
+    networks = loud._networks  # pyright: ignore[reportPrivateUsage]
+    with torch.no_grad():
+        for parameter in networks.appearance_encoder.parameters():
+            parameter.fill_(3e38)
+    with pytest.raises(NonFiniteError, match="the embedding of row 0 and of 1 more"):
+        loud.embed(appearances[:2])

@@ -280,3 +280,49 @@ def test_a_file_of_another_kind_is_told_apart(tmp_path: Path, content: bytes) ->
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PublishedCheckpointError, match=r"gone\.pt: no such file"):
         read_published(tmp_path / "gone.pt")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module."])
+def test_names_of_wrapped_networks_are_unwrapped(prefix: str, tmp_path: Path) -> None:
+    """DataParallel and compilation put something before every name."""
+    tensors = published("teacher")
+    path = tmp_path / "net_last.pth"
+    torch.save({prefix + name: tensor for name, tensor in tensors.items()}, path)
+    read = read_published(path)
+    assert read.keys() == tensors.keys()
+    load_teacher(Teacher(preset("paper", identities=IDENTITIES)), read)
+
+
+def test_a_file_with_wrapped_and_plain_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net_last.pth"
+    torch.save({"module.a": torch.zeros(1), "a": torch.zeros(1)}, path)
+    with pytest.raises(PublishedCheckpointError, match="holds tensors twice"):
+        read_published(path)
+
+
+def test_files_from_before_batches_were_counted_are_taken() -> None:
+    config = preset("paper", identities=IDENTITIES)
+    teacher = Teacher(config)
+    tensors = {
+        name: tensor
+        for name, tensor in published("teacher").items()
+        if not name.endswith("num_batches_tracked")
+    }
+    load_teacher(teacher, tensors)
+    counts = [
+        int(tensor)
+        for name, tensor in teacher.state_dict().items()
+        if name.endswith("num_batches_tracked")
+    ]
+    assert len(counts) == 54  # a ResNet-50's 53 and the head's
+    assert set(counts) == {0}
+
+
+def test_published_weights_that_are_no_numbers_are_refused_by_name() -> None:
+    config = preset("paper", identities=IDENTITIES)
+    tensors = published("teacher")
+    name = "classifier.add_block.1.running_mean"
+    tensors[name] = tensors[name].clone()
+    tensors[name][3] = float("nan")
+    with pytest.raises(PublishedCheckpointError, match=f"{name} has values that are no finite"):
+        load_teacher(Teacher(config), tensors)

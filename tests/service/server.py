@@ -10,13 +10,19 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from dgnet.service.connections import BoundedProtocol
+
 START_SECONDS = 30.0
 
 
 @contextmanager
 def serving(app: FastAPI) -> Generator[str]:
     """Serve `app` on a free port of the loopback; gives its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, port=0, log_config=None, access_log=False, http=BoundedProtocol, ws="none"
+        )
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + START_SECONDS

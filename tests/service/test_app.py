@@ -192,7 +192,7 @@ async def test_only_failed_requests_are_logged_by_default(
 ) -> None:
     caplog.set_level(logging.INFO, logger="dgnet.access")
     transport = httpx.ASGITransport(app=create_app(ServiceSettings(), jobs))
-    async with httpx.AsyncClient(transport=transport, base_url="http://dgnet") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         await http.get("/livez")
         await http.get("/nowhere")
     lines = [r.getMessage() for r in caplog.records if r.name == "dgnet.access"]
@@ -303,7 +303,7 @@ async def test_settings_reach_the_app(jobs: FakeJobs) -> None:
     app = create_app(ServiceSettings(retry_after_seconds=9), jobs)
     jobs.live_workers = []
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://dgnet"
+        transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1"
     ) as client:
         response = await client.get("/readyz")
     assert response.headers["retry-after"] == "9"

@@ -14,7 +14,9 @@ import pytest
 
 from dgnet.jobs import dataset_names
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
+from dgnet.model.data.layouts.mars import INFO_FILES, MARS_FOLDERS
 from dgnet.model.data.layouts.msmt17 import LISTS
+from dgnet.model.data.layouts.prepared import PREPARED_FOLDERS
 from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
 from dgnet.model.data.picture import PICTURE_SUFFIXES
 from dgnet.service.archives import (
@@ -91,6 +93,10 @@ def test_what_no_reader_looks_at_is_left_out(folder: Path) -> None:
 def test_names_that_matter_are_those_of_the_readers() -> None:
     assert dataset_names.PICTURE_SUFFIXES == PICTURE_SUFFIXES
     assert set(LISTS) == dataset_names.LIST_NAMES
+    assert set(INFO_FILES) == dataset_names.MARS_FILES
+    assert set(MARS_FOLDERS.values()) <= dataset_names.SPLIT_FOLDERS
+    prepared = {name for names in PREPARED_FOLDERS.values() for name in names}
+    assert prepared <= dataset_names.SPLIT_FOLDERS
     folders = {name for layout in SPLIT_FOLDER_LAYOUTS for name in layout.folders.values()}
     assert folders <= dataset_names.SPLIT_FOLDERS
 

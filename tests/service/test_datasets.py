@@ -204,7 +204,7 @@ async def test_a_client_that_goes_away_leaves_nothing(
 
     scope = {
         "type": "http", "method": "POST", "path": "/v1/datasets", "query_string": b"",
-        "headers": [(b"content-type", b"application/zip")], "app": app,
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/zip")], "app": app,
     }  # fmt: skip
     await app(scope, receive, send)
     assert arrived.is_set()
@@ -246,7 +246,7 @@ async def test_a_silent_client_is_given_up(
         await asyncio.Event().wait()
 
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://dgnet"
+        transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1"
     ) as http:
         response = await http.post("/v1/datasets", content=chunks(), headers=ZIP)
     assert_problem(response, 408, "upload-stalled")
@@ -259,7 +259,7 @@ async def test_the_disk_is_not_filled_up(
     settings = ServiceSettings(min_free_bytes=1 << 60)
     app = create_app(settings, jobs, job_store, storage)
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://dgnet"
+        transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1"
     ) as http:
         response = await http.post("/v1/datasets", content=zip_of(PEOPLE), headers=ZIP)
     assert_problem(response, 507, "storage-full")
@@ -497,7 +497,7 @@ async def test_a_set_that_is_deleted_during_its_check_stays_deleted(
     jobs = SlowCheck()
     app = create_app(settings, jobs, job_store, storage)
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://dgnet"
+        transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1"
     ) as http:
         creating = asyncio.create_task(
             http.post("/v1/datasets", json={"folder": "sets/market1501"})

@@ -35,7 +35,7 @@ async def test_bodies_of_unanswered_requests_are_bounded_together(announced: boo
     jobs = SlowJobs()
     settings = ServiceSettings(max_held_bytes=1024, max_body_bytes=1024, max_picture_bytes=512)
     transport = httpx.ASGITransport(app=create_app(settings, jobs))
-    async with httpx.AsyncClient(transport=transport, base_url="http://dgnet") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         first = asyncio.create_task(http.post("/v1/swaps", files=FORM))
         await until(lambda: len(jobs.queued) == 1)
         request = http.build_request("POST", "/v1/swaps", files=FORM)

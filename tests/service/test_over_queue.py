@@ -83,7 +83,7 @@ async def house(request: pytest.FixtureRequest) -> AsyncGenerator[House]:
         app.router.lifespan_context(app),
         running_worker(worker_store, predictor, settings),
         httpx.AsyncClient(
-            transport=transport, base_url="http://dgnet", timeout=PATIENCE_SECONDS
+            transport=transport, base_url="http://127.0.0.1", timeout=PATIENCE_SECONDS
         ) as http,
     ):
         await until(lambda: _is_ready(jobs))

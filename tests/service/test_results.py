@@ -187,3 +187,28 @@ async def test_what_was_removed_is_gone(
     assert_problem(await http.get(f"/v1/jobs/{job}/{leaf}"), 410, "job-expired")
     await job_store.change(job, state="expired")
     assert_problem(await http.get(f"/v1/jobs/{job}/{leaf}"), 410, "job-expired")
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("a\nb.jpg", "a%0Ab.jpg"),
+        ("a\r\n.jpg", "a%0D%0A.jpg"),
+        ("end.jpg\n", "end.jpg%0A"),
+        ("a\u2028b.jpg", "a%E2%80%A8b.jpg"),
+        ('a"b\\;.jpg', "a%22b%5C%3B.jpg"),
+        ("jörg 1.jpg", "j%C3%B6rg%201.jpg"),
+    ],
+)
+async def test_a_file_of_any_name_is_fetched_by_it(
+    http: httpx.AsyncClient, done: str, storage: StorageSettings, name: str, sent: str
+) -> None:
+    path = job_folder(storage.data_root, done) / "train" / "a\nperson" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"picture")
+    response = await http.get(f"/v1/jobs/{done}/files/train/a%0Aperson/{sent}")
+    assert (response.status_code, response.content) == (200, b"picture")
+    assert response.headers["content-disposition"].endswith(f"filename*=UTF-8''{sent}")
+    assert f"train/a\nperson/{name}" in members(
+        (await http.get(f"/v1/jobs/{done}/archive")).content
+    )

@@ -15,6 +15,7 @@ from dgnet.jobs.generation.spec import GenerationSpec, merged, spec_from
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings, job_folder
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.main import Worker
@@ -33,14 +34,16 @@ def spec_of(folder: str = "people", **changes: Any) -> GenerationSpec:
 @asynccontextmanager
 async def bulk_worker(
     redis: Redis, networks: Networks, settings: QueueSettings, storage: StorageSettings,
-    **worker_settings: Any,
+    judge_network: Judge | None = None, **worker_settings: Any,
 ) -> AsyncGenerator[Worker]:  # fmt: skip
     """A worker in this event loop that makes data sets, stopped and awaited at the end."""
     checkpoint, predictor = networks
     device = DeviceThread()
     values = {"generation_batch": BATCH, "generation_threads": 1, **worker_settings}
     chosen = WorkerSettings.model_validate(values)
-    runner = GenerationRunner(redis, checkpoint, predictor, device, settings, chosen, storage)
+    runner = GenerationRunner(
+        redis, checkpoint, predictor, device, settings, chosen, storage, judge_network
+    )
     worker = Worker(redis, predictor, settings, chosen, device=device, bulk=runner)
     running = asyncio.create_task(worker.run())
     try:

@@ -159,14 +159,14 @@ async def test_a_swap_is_served_while_a_shard_is_made(
 ) -> None:  # fmt: skip
     """The bulk thread is held between two device calls; the device is free."""
     held, go_on = threading.Event(), threading.Event()
-    in_turn = QueuedPredictor._in_turn  # pyright: ignore[reportPrivateUsage]
+    in_turn = QueuedPredictor.in_turn
 
     def hold(predictor: QueuedPredictor, call: Callable[[], Any]) -> Any:
         held.set()
         assert go_on.wait(60)
         return in_turn(predictor, call)
 
-    monkeypatch.setattr(QueuedPredictor, "_in_turn", hold)
+    monkeypatch.setattr(QueuedPredictor, "in_turn", hold)
     picture = black_picture(networks[1])
     async with (
         bulk_worker(redis, networks, SETTINGS, storage),

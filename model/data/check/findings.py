@@ -24,6 +24,7 @@ RuleName = Literal[
     "person-with-one-picture",
     "person-under-one-camera",
     "query-in-gallery",
+    "reading",
 ]
 RULES: dict[RuleName, Severity] = {
     "unreadable-file": "error",
@@ -37,6 +38,7 @@ RULES: dict[RuleName, Severity] = {
     "person-with-one-picture": "warning",
     "person-under-one-camera": "note",
     "query-in-gallery": "note",
+    "reading": "note",
 }
 
 

@@ -14,6 +14,9 @@ def people_findings(dataset: DataSet) -> Iterator[Finding]:
         Finding(rule="data-set", subject=str(dataset.root), message=warning)
         for warning in dataset.warnings
     )
+    yield from (
+        Finding(rule="reading", subject=str(dataset.root), message=note) for note in dataset.notes
+    )
     yield from _missing_splits(dataset)
     yield from _in_train_and_test(dataset)
     yield from _queries_without_match(dataset)

@@ -5,30 +5,56 @@ what the pictures are like is the matter of `dgnet.model.data.check`. docs/data.
 layouts.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+from dgnet.model.data.files import is_text
 from dgnet.model.data.layouts.dataset import SPLITS, DataSet, LayoutName, SplitName
 from dgnet.model.data.layouts.detection import detect_layout
+from dgnet.model.data.layouts.entries import nobody_warnings
 from dgnet.model.data.layouts.imagefolder import read_imagefolder
+from dgnet.model.data.layouts.mars import read_mars
 from dgnet.model.data.layouts.msmt17 import read_msmt17
+from dgnet.model.data.layouts.numbering import Specials
 from dgnet.model.data.layouts.pattern import read_pattern
+from dgnet.model.data.layouts.prcc import read_prcc
+from dgnet.model.data.layouts.prepared import read_prepared
 from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
-from dgnet.model.data.picture import DatasetError
+from dgnet.model.data.layouts.two_cameras import TWO_CAMERA_LAYOUTS
+from dgnet.model.data.layouts.unread import find_unread, unread_notes, unread_warnings
+from dgnet.model.data.picture import DatasetError, writable
 
 __all__ = ["SPLITS", "DataSet", "LayoutName", "SplitName", "detect_layout", "read_dataset"]
 
-_SPLIT_FOLDERS = {layout.layout: layout for layout in SPLIT_FOLDER_LAYOUTS}
+_Reader = Callable[[Path, Specials | None], DataSet]
+
+_READERS: dict[LayoutName, _Reader] = {
+    **{layout.layout: layout.read for layout in SPLIT_FOLDER_LAYOUTS},
+    **{layout.layout: layout.read for layout in TWO_CAMERA_LAYOUTS},
+    "mars": read_mars,
+    "prcc": read_prcc,
+    "prepared": read_prepared,
+    "imagefolder": read_imagefolder,
+}
 
 
 def read_dataset(
-    directory: Path, layout: LayoutName | None = None, pattern: str | None = None
+    directory: Path | str,
+    layout: LayoutName | None = None,
+    pattern: str | None = None,
+    *,
+    junk: Sequence[str] | None = None,
+    distractors: Sequence[str] | None = None,
 ) -> DataSet:
     """Reads a data set; without `layout` its folders and names tell which it is.
 
-    `pattern` is the regular expression of the layout of that name, see `layouts.pattern`.
+    `pattern` is the regular expression of the layout of that name, see `layouts.pattern`. `junk`
+    and `distractors` are what the data set calls them, where that is not -1 and 0; `none` for
+    nobody.
     """
+    directory = Path(directory)
     if layout is not None and layout not in get_args(LayoutName):
         raise DatasetError(
             f"layout {layout!r} is not known; expected {', '.join(get_args(LayoutName))}"
@@ -37,21 +63,42 @@ def read_dataset(
         raise DatasetError(f"a pattern was given for the layout {layout}, which needs none")
     if pattern is None and layout == "pattern":
         raise DatasetError("the layout pattern needs a pattern with a group (?P<person>...)")
-    if not directory.is_dir():
-        raise DatasetError(f"{directory}: no such folder; expected the folder of a data set")
-    dataset = _read(directory, layout, pattern)
-    return replace(dataset, warnings=(*dataset.warnings, *_camera_warnings(dataset)))
+    if not is_text(f"{directory}{directory.resolve().name}"):
+        raise DatasetError(f"{directory}: the folder's name is not UTF-8; rename it")
+    specials = Specials.of(junk, distractors)
+    try:
+        if not directory.is_dir():
+            raise DatasetError(f"{directory}: no such folder; expected the folder of a data set")
+        dataset = _read(directory, layout, pattern, specials)
+        unread = find_unread(dataset)
+    except OSError as error:
+        raise DatasetError(
+            f"{directory}: {error.filename or 'a folder in it'} cannot be read ({error.strerror})"
+        ) from error
+    warnings = (
+        *dataset.warnings,
+        *(() if dataset.layout == "pattern" else nobody_warnings(dataset)),
+        *_camera_warnings(dataset),
+        *unread_warnings(dataset, unread),
+    )
+    return replace(
+        dataset,
+        warnings=tuple(map(writable, warnings)),
+        notes=tuple(map(writable, (*dataset.notes, *unread_notes(unread)))),
+    )
 
 
-def _read(directory: Path, layout: LayoutName | None, pattern: str | None) -> DataSet:
+def _read(
+    directory: Path, layout: LayoutName | None, pattern: str | None, specials: Specials | None
+) -> DataSet:
     if pattern is not None:
-        return read_pattern(directory, pattern)
+        return read_pattern(directory, pattern, specials)
     chosen = layout or detect_layout(directory)
     if chosen == "msmt17":
+        if specials is not None:
+            raise DatasetError("MSMT17 has neither junk nor distractors; none can be named")
         return read_msmt17(directory)
-    if chosen == "imagefolder":
-        return read_imagefolder(directory)
-    return _SPLIT_FOLDERS[chosen].read(directory)
+    return _READERS[chosen](directory, specials)
 
 
 def _camera_warnings(dataset: DataSet) -> tuple[str, ...]:

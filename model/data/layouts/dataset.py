@@ -7,7 +7,25 @@ from typing import Literal
 
 from dgnet.model.data.picture import DatasetError, Picture
 
-LayoutName = Literal["market1501", "duke", "msmt17", "cuhk03", "veri776", "imagefolder", "pattern"]
+LayoutName = Literal[
+    "market1501",
+    "duke",
+    "msmt17",
+    "cuhk03",
+    "veri776",
+    "ltcc",
+    "prcc",
+    "mars",
+    "viper",
+    "cuhk01",
+    "prid2011",
+    "ilids_vid",
+    "randperson",
+    "personx",
+    "prepared",
+    "imagefolder",
+    "pattern",
+]
 SplitName = Literal["train", "query", "gallery", "multi_query"]
 SPLITS: tuple[SplitName, ...] = ("train", "query", "gallery", "multi_query")
 
@@ -32,6 +50,12 @@ class DataSet:
     """What the data set calls a person, where that is not the id."""
     warnings: tuple[str, ...] = ()
     """What the reader has to say about the data set as a whole."""
+    notes: tuple[str, ...] = ()
+    """What was decided or passed over as it should be; good to know."""
+    lists: tuple[Path, ...] = ()
+    """Files beside the pictures that were read."""
+    skipped: tuple[Path, ...] = ()
+    """Pictures that were left out because their names do not follow the layout."""
 
     @property
     def splits(self) -> dict[SplitName, tuple[Picture, ...]]:

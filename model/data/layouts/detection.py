@@ -10,8 +10,12 @@ from pathlib import Path
 from dgnet.model.data.files import folders_in, pictures_in
 from dgnet.model.data.layouts.dataset import LayoutName
 from dgnet.model.data.layouts.imagefolder import IMAGEFOLDER_SPLITS
+from dgnet.model.data.layouts.mars import MARS_FOLDERS, looks_like_mars
 from dgnet.model.data.layouts.msmt17 import LISTS
-from dgnet.model.data.layouts.split_folders import CUHK03_VERSIONS, SPLIT_FOLDER_LAYOUTS
+from dgnet.model.data.layouts.prcc import FORM, looks_like_prcc
+from dgnet.model.data.layouts.prepared import looks_prepared
+from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
+from dgnet.model.data.layouts.two_cameras import TWO_CAMERA_LAYOUTS
 from dgnet.model.data.picture import DatasetError
 
 _NAMES_PER_FOLDER = 200
@@ -26,34 +30,50 @@ def detect_layout(root: Path) -> LayoutName:
     named = _layout_of_names(root)
     if named is not None:
         return named
+    if looks_like_mars(root):
+        return "mars"
+    if looks_like_prcc(root):
+        return "prcc"
+    for layout in TWO_CAMERA_LAYOUTS:
+        if layout.looks_alike(root):
+            return layout.layout
+    if looks_prepared(root):
+        return "prepared"
     if _looks_like_imagefolder(root):
         return "imagefolder"
     raise DatasetError(_undetected(root))
 
 
 def _layout_of_names(root: Path) -> LayoutName | None:
-    """The layout whose rule most of the pictures in its own folders follow."""
-    follow: dict[LayoutName, int] = {}
+    """The layout whose rule most of the pictures in its own folders follow.
+
+    A rule that takes the names of others too comes last and must explain twice as many.
+    """
+    best: LayoutName | None = None
+    most = 0
     for layout in SPLIT_FOLDER_LAYOUTS:
-        versions = CUHK03_VERSIONS if layout.layout == "cuhk03" else ()
-        bases = [root, *(root / name for name in versions)]
-        folders = [folder for base in bases for folder in layout.present(base).values()]
-        names = [path for folder in folders or [root] for path in _some_pictures(folder)]
-        follow[layout.layout] = sum(layout.rule.matches(path) for path in names)
-    best = max(follow, key=lambda layout: follow[layout])
-    return best if follow[best] else None
+        folders = [
+            folder for base in layout.bases(root) for folder in layout.present(base).values()
+        ]
+        inside = [] if layout.inside is None else [root / layout.inside]
+        names = [path for folder in folders or [root, *inside] for path in _some_pictures(folder)]
+        count = sum(layout.rule.resembles(path) for path in names)
+        if count > (2 * most if layout.layout == "personx" else most):
+            best, most = layout.layout, count
+    return best
 
 
 def _looks_like_imagefolder(root: Path) -> bool:
     """Folders of pictures that are not the folders of splits of another layout."""
     splits = [root / split for split in IMAGEFOLDER_SPLITS if (root / split).is_dir()]
     bases = splits or [root]
-    if any(pictures_in(base) for base in bases):
-        return False
+    stray = sum(len(pictures_in(base)) for base in bases)
     persons = [person for base in bases for person in folders_in(base)]
     if any(person.name in _SPLIT_FOLDER_NAMES for person in persons):
         return False
-    return any(_some_pictures(person) for person in persons)
+    if not stray:
+        return any(_some_pictures(person) for person in persons)
+    return sum(len(pictures_in(person)) for person in persons) > stray
 
 
 def _some_pictures(folder: Path) -> list[Path]:
@@ -62,10 +82,17 @@ def _some_pictures(folder: Path) -> list[Path]:
 
 def _undetected(root: Path) -> str:
     sought = [
-        f"{', '.join(layout.folders.values())} with {layout.rule.form} ({layout.rule.data_set})"
+        f"{', '.join(layout.folders.values()) or layout.inside} with {layout.rule.form} "
+        f"({layout.rule.data_set})"
         for layout in SPLIT_FOLDER_LAYOUTS
     ]
-    sought += [f"{', '.join(LISTS)} (MSMT17)", "a folder of pictures a person (imagefolder)"]
+    sought += [f"{layout.form} ({layout.data_set})" for layout in TWO_CAMERA_LAYOUTS]
+    sought += [
+        f"{', '.join(MARS_FOLDERS.values())} (MARS)",
+        f"{FORM} (PRCC)",
+        f"{', '.join(LISTS)} (MSMT17)",
+        "a folder of pictures a person (imagefolder)",
+    ]
     found = [*_seen(root), *(name for folder in folders_in(root) for name in _seen(folder, root))]
     shown = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
     return (

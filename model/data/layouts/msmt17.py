@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dgnet.model.data.layouts.dataset import DataSet, SplitName
-from dgnet.model.data.names import others
+from dgnet.model.data.layouts.entries import skipped_warning
+from dgnet.model.data.names import MOST_DIGITS, others
 from dgnet.model.data.picture import DatasetError, Picture
 
 LISTS: dict[str, SplitName] = {
@@ -28,7 +29,8 @@ _FIRST_PERSON = {"train": 1, "test": 100_001}
 # The real data set has 3,060 persons in its larger half; beyond this, ids of the halves would meet.
 _PERSONS_PER_HALF = 100_000
 
-_NAME = re.compile(r"[^_]+_[^_]+_(?P<camera>\d+)_.+", re.ASCII)
+_NAME = re.compile(rf"[^_]+_[^_]+_(?P<camera>\d{{1,{MOST_DIGITS}}})_.+", re.ASCII)
+_FORM = "PERSON_NUMBER_CAMERA_... such as 0000_000_01_0303morning_0008_0.jpg"
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -51,10 +53,13 @@ def read_msmt17(root: Path) -> DataSet:
     names: dict[int, str] = {}
     numbers: dict[Path, int] = {}
     repeated = 0
+    skipped: list[Path] = []
     for name in lists:
         split = LISTS[name]
         half = "train" if split == "train" else "test"
-        for entry in _read_list(root / name, _folder(root, half)):
+        entries, wrong = _read_list(root / name, _folder(root, half))
+        skipped += wrong
+        for entry in entries:
             known = numbers.setdefault(entry.path, entry.number)
             if known != entry.number:
                 raise DatasetError(
@@ -75,7 +80,9 @@ def read_msmt17(root: Path) -> DataSet:
         query=_sorted(pictures["query"]),
         gallery=_sorted(pictures["gallery"]),
         person_names=names,
-        warnings=(warning,) if repeated else (),
+        warnings=(*((warning,) if repeated else ()), *skipped_warning(root, skipped, _FORM)),
+        lists=tuple(root / name for name in lists),
+        skipped=tuple(skipped),
     )
 
 
@@ -93,16 +100,37 @@ def _folder(root: Path, half: str) -> Path:
     )
 
 
-def _read_list(file: Path, folder: Path) -> list[_Entry]:
+def _read_list(file: Path, folder: Path) -> tuple[list[_Entry], list[Path]]:
+    """The pictures of a list, and those few whose names do not tell a camera."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DatasetError(f"{file}: not text in UTF-8 ({error}); expected PATH PERSON") from error
-    entries = [
-        _parse_line(f"{file}, line {number}", line, folder)
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
+    entries: list[_Entry] = []
+    wrong: list[str] = []
+    skipped: list[Path] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = f"{file}, line {number}"
+        relative, person = _parse_line(place, line, folder)
+        match = _NAME.fullmatch(relative.stem)
+        if match is None:
+            wrong.append(f"{place}: {relative.name}")
+            skipped.append(folder / relative)
+            continue
+        entries.append(
+            _Entry(
+                place=place,
+                path=folder / relative,
+                number=person,
+                camera_id=int(match["camera"]),
+            )
+        )
+    if wrong and len(wrong) >= len(entries):
+        raise DatasetError(
+            f"{wrong[0]} does not follow MSMT17{others(len(wrong) - 1)}; expected {_FORM}"
+        )
     if not entries:
         raise DatasetError(f"{file}: holds no line; expected PATH PERSON, one picture a line")
     missing = [entry for entry in entries if not entry.path.is_file()]
@@ -111,10 +139,11 @@ def _read_list(file: Path, folder: Path) -> list[_Entry]:
             f"{missing[0].place}: {missing[0].path} does not exist{others(len(missing) - 1)}; "
             "unpack the pictures again or take the line out"
         )
-    return entries
+    return entries, skipped
 
 
-def _parse_line(place: str, line: str, folder: Path) -> _Entry:
+def _parse_line(place: str, line: str, folder: Path) -> tuple[PurePosixPath, int]:
+    """Path below the folder, and person."""
     path, _, number = line.strip().rpartition(" ")
     relative = PurePosixPath(path.strip())
     if (
@@ -129,12 +158,4 @@ def _parse_line(place: str, line: str, folder: Path) -> _Entry:
         )
     if int(number) >= _PERSONS_PER_HALF:
         raise DatasetError(f"{place}: person {number}; expected a number below {_PERSONS_PER_HALF}")
-    match = _NAME.fullmatch(relative.stem)
-    if match is None:
-        raise DatasetError(
-            f"{place}: {relative.name} does not follow MSMT17; expected PERSON_NUMBER_CAMERA_... "
-            "such as 0000_000_01_0303morning_0008_0.jpg"
-        )
-    return _Entry(
-        place=place, path=folder / relative, number=int(number), camera_id=int(match["camera"])
-    )
+    return relative, int(number)

@@ -2,52 +2,37 @@
 
 The expression describes the whole path of a picture below the data set (below the split's folder
 where there are splits), with `/` between folders, with or without its ending. The group `person` is
-needed, `camera` and `frame` may be there; `dgnet.model.data.expressions` says what it may hold.
-Persons that are all numbers keep them, -1 and 0 meaning junk and distractors as in Market-1501;
-else they are names and get ids from 1.
+needed, `camera`, `clothes` and `frame` may be there; `dgnet.model.data.expressions` says what the
+expression may hold. Persons that are all numbers keep them, -1 and 0 meaning junk and distractors
+as in Market-1501; else they are names and get ids from 1.
 """
 
-import os
-import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from dgnet.model.data.expressions import NOT_TAKEN, UserPattern
-from dgnet.model.data.files import is_folder_to_read, is_picture_name
+from dgnet.model.data.files import is_text, pictures_below, without_ending
 from dgnet.model.data.layouts.dataset import DataSet, SplitName
-from dgnet.model.data.layouts.numbering import number_names
+from dgnet.model.data.layouts.entries import KINDS, Entry, dataset_of
+from dgnet.model.data.layouts.numbering import USUAL_SPECIALS, Specials
 from dgnet.model.data.names import others
-from dgnet.model.data.picture import (
-    DISTRACTOR_PERSON_ID,
-    JUNK_PERSON_ID,
-    NO_CAMERA,
-    DatasetError,
-    Picture,
-)
+from dgnet.model.data.picture import DatasetError
 
-_GROUPS = ("person", "camera", "frame")
+_GROUPS = ("person", "camera", "frame", "clothes")
 _SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
-    "train": ("train", "bounding_box_train", "image_train"),
+    "train": ("train", "bounding_box_train", "image_train", "bbox_train", "train_all"),
     "query": ("query", "image_query"),
-    "gallery": ("gallery", "bounding_box_test", "image_test"),
+    "gallery": ("gallery", "bounding_box_test", "image_test", "bbox_test"),
 }
-_PERSON_NUMBER = re.compile(r"-1|\d{1,18}", re.ASCII)
-_CAMERA_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What the expression found in one path."""
-
-    split: SplitName
-    path: Path
-    person: str
-    camera: str | None
 
 
 def compile_pattern(pattern: str) -> UserPattern:
     """The user's expression, checked: it compiles and has the right groups."""
+    if not is_text(pattern):
+        raise DatasetError(
+            f"pattern {pattern!r} holds half a character (a lone surrogate); expected text"
+        )
     try:
         compiled = UserPattern(pattern)
     except ValueError as error:
@@ -70,39 +55,24 @@ def compile_pattern(pattern: str) -> UserPattern:
     return compiled
 
 
-def read_pattern(root: Path, pattern: str) -> DataSet:
+def read_pattern(root: Path, pattern: str, specials: Specials | None = None) -> DataSet:
     """Reads the folders of splits that are there, or all of `root` as training pictures."""
     compiled = compile_pattern(pattern)
-    found = [
-        match
-        for split, folder in (_split_folders(root) or {"train": root}).items()
-        for match in _matches(compiled, split, folder)
-    ]
-    numeric = all(_PERSON_NUMBER.fullmatch(match.person) for match in found)
-    persons = (
-        {match.person: int(match.person) for match in found}
-        if numeric
-        else number_names(match.person for match in found)
-    )
-    cameras = _camera_numbers({match.camera for match in found if match.camera is not None})
-    pictures: dict[SplitName, tuple[Picture, ...]] = {
-        split: tuple(
-            Picture(
-                path=match.path,
-                person_id=persons[match.person],
-                camera_id=NO_CAMERA if match.camera is None else cameras[match.camera],
-            )
-            for match in found
-            if match.split == split
-        )
-        for split in _SPLIT_FOLDERS
-    }
-    return DataSet(
-        layout="pattern",
-        root=root,
-        person_names={} if numeric else {number: name for name, number in persons.items()},
-        warnings=_warnings(persons) if numeric else (),
-        **pictures,
+    entries: list[Entry] = []
+    skipped: list[Path] = []
+    for split, folder in (_split_folders(root) or {"train": root}).items():
+        found, wrong = _matches(compiled, split, folder)
+        entries += found
+        skipped += wrong
+    specials = specials or USUAL_SPECIALS
+    return dataset_of(
+        "pattern",
+        root,
+        entries,
+        specials,
+        skipped=skipped,
+        expected=f"paths that the pattern {pattern!r} describes",
+        warnings=tuple(_warnings(entries, specials)),
     )
 
 
@@ -120,46 +90,60 @@ def _split_folders(root: Path) -> dict[SplitName, Path]:
     return present
 
 
-def _matches(pattern: UserPattern, split: SplitName, folder: Path) -> list[_Found]:
-    found: list[_Found] = []
-    wrong: list[str] = []
-    for path in _walk(folder):
+def _matches(
+    pattern: UserPattern, split: SplitName, folder: Path
+) -> tuple[list[Entry], list[Path]]:
+    """What the expression finds, and the few paths that it does not describe."""
+    found: list[Entry] = []
+    wrong: list[Path] = []
+    for path in pictures_below(folder):
         relative = path.relative_to(folder)
-        without_ending = relative.with_suffix("").as_posix()
-        match = pattern.fullmatch(without_ending) or pattern.fullmatch(relative.as_posix())
-        if match is None or not match["person"]:
-            wrong.append(without_ending)
+        match = next(
+            (
+                match
+                for form in _forms(relative)
+                if (match := pattern.fullmatch(form)) and match["person"]
+            ),
+            None,
+        )
+        if match is None:
+            wrong.append(path)
             continue
-        camera = match["camera"] if "camera" in pattern.groupindex else None
-        found.append(_Found(split=split, path=path, person=match["person"], camera=camera or None))
-    if wrong:
+        found.append(
+            Entry(
+                split=split,
+                path=path,
+                person=match["person"] or "",
+                camera=match.get("camera") or None,
+                clothes=match.get("clothes") or None,
+            )
+        )
+    if wrong and len(wrong) >= len(found):
+        name = wrong[0].relative_to(folder).with_suffix("").as_posix()
         raise DatasetError(
-            f"{folder}: the pattern {pattern.pattern!r} finds no person in {wrong[0]!r}"
+            f"{folder}: the pattern {pattern.pattern!r} finds no person in {name!r}"
             f"{others(len(wrong) - 1)}; it must describe the whole path below {folder}"
         )
     if not found:
         raise DatasetError(f"{folder}: holds no picture, nor do the folders in it")
-    return found
+    return found, wrong
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """All pictures below a folder in the order of their names."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if is_folder_to_read(Path(parent, name)))
-        yield from (Path(parent, name) for name in sorted(files) if is_picture_name(name))
-
-
-def _camera_numbers(cameras: set[str]) -> dict[str, int]:
-    if all(_CAMERA_NUMBER.fullmatch(camera) for camera in cameras):
-        return {camera: int(camera) for camera in cameras}
-    return number_names(cameras)
-
-
-def _warnings(persons: dict[str, int]) -> tuple[str, ...]:
-    special = {DISTRACTOR_PERSON_ID: "distractors", JUNK_PERSON_ID: "junk"}
-    return tuple(
-        f"pictures of person {name} count as {special[number]}, as in Market-1501; if that is a "
-        "person, number persons from 1 or let the pattern take a letter into the group person"
-        for name, number in sorted(persons.items())
-        if number in special
+def _forms(relative: Path) -> tuple[str, ...]:
+    """A path without its ending, as it is, and without an ending that is doubled."""
+    return (
+        relative.with_suffix("").as_posix(),
+        relative.as_posix(),
+        relative.with_name(without_ending(relative.name)).as_posix(),
     )
+
+
+def _warnings(entries: list[Entry], specials: Specials) -> Iterator[str]:
+    counts = Counter(entry.person for entry in entries)
+    for name, count in sorted(counts.items()):
+        special = specials.id_of(name)
+        if special is not None:
+            yield (
+                f"pictures of person {name} count as {KINDS[special]}, {count:,} of them; if "
+                f"that is a person, give --{KINDS[special]} none"
+            )

@@ -2,12 +2,13 @@
 
 (a) whose clothes does the composite's embedding see, (b) do its edges follow the structure picture,
 (c) how far is it from the true picture where that is known, (d) how well does the embedding find
-people again. Pairs and comparison pictures are drawn from a seed, so a report repeats. Looking at
-the pictures is left to `grids`.
+people again, (e) how sharp is it and how different from the true picture does it look, (f) what
+does a judge say that had no part in making it. Pairs and comparison pictures are drawn from a seed,
+so a report repeats. Looking at the pictures is left to `grids`.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,14 +17,30 @@ from numpy.typing import NDArray
 
 from dgnet.model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, Picture, read_split
 from dgnet.model.data.triples import read_triples
+from dgnet.model.evaluation.composites.imagenet_distance import ImageNetDistance
+from dgnet.model.evaluation.composites.judged import (
+    JudgedGallery,
+    JudgeReport,
+    PairJudging,
+    TripleJudging,
+)
 from dgnet.model.evaluation.composites.measures import Pixels, grey_ssim, nearer_to_appearance
 from dgnet.model.evaluation.composites.pairs import draw_pairs
+from dgnet.model.evaluation.composites.sharpness import Sharpness, SharpnessTally
 from dgnet.model.evaluation.composites.truth import TruthErrors, TruthTally
 from dgnet.model.evaluation.pictures import batches, decode_pictures
 from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
+from dgnet.model.evaluation.retrieval.preflight import searching
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_retrieval
 from dgnet.model.evaluation.tables import markdown_table
+from dgnet.model.judge.judge import Judge
+from dgnet.model.predictor import rows_named
+
+# What hears of every batch of composites: of pairs the composite, appearance and structure
+# pictures, of triples also the true pictures.
+ObservePairs = Callable[[Pixels, Pixels, Pixels], None]
+ObserveTriples = Callable[[Pixels, Pixels, Pixels, Pixels], None]
 
 
 class Predictor(Embedder, Protocol):
@@ -66,13 +83,26 @@ class SwapScores:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LooksDistance:
+    """Mean distance of ImageNet features to the true pictures (`imagenet_distance`)."""
+
+    composite: float
+    copy_of_structure: float
+    copy_of_appearance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TruthScores:
-    """(c) over the true triples, and what two ways of doing nothing would score."""
+    """(c) and (e) over the true triples, and what two ways of doing nothing would score."""
 
     triples: int
     composite: TruthErrors
     copy_of_structure: TruthErrors
     copy_of_appearance: TruthErrors
+    sharpness: Sharpness
+    """Of the composites."""
+    imagenet_distance: LooksDistance | None = None
+    """None where nobody asked, or the weights are not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +114,8 @@ class EvaluationReport:
     truth: TruthScores | None
     """None where no true composites are known."""
     retrieval: RetrievalResult
+    judge: JudgeReport | None = None
+    """None where none was asked."""
 
     def to_json(self) -> dict[str, Any]:
         """Nested dictionaries of numbers."""
@@ -115,6 +147,8 @@ class EvaluationReport:
                     ("valid queries, step AP", retrieval.torchreid_convention),
                 )
             ),
+            *([] if self.truth is None else _looks_rows(self.truth)),
+            *([] if self.judge is None else self.judge.rows()),
         ]
         return markdown_table([("measure", "figure", "goal"), *rows])
 
@@ -124,24 +158,59 @@ def evaluate_checkpoint(
     people_dir: Path,
     truth_dir: Path | None,
     config: EvaluationConfig | None = None,
+    *,
+    judge: Judge | None = None,
+    imagenet_distance: ImageNetDistance | None = None,
 ) -> EvaluationReport:
     """Measures on `query` and `bounding_box_test` of people_dir and the triples of truth_dir.
 
-    Without `truth_dir` the report leaves (c) out.
+    Without `truth_dir` the report leaves (c) and (e) out, without a judge (f).
     """
     config = config or EvaluationConfig()
     query = read_split(people_dir / QUERY_SPLIT)
     gallery = read_split(people_dir / GALLERY_SPLIT)
-    return EvaluationReport(
+    people = [picture for picture in query + gallery if picture.shows_a_person]
+    pairs = None if judge is None else PairJudging(judge)
+    triples = None if judge is None else TripleJudging(judge)
+    swaps = score_swaps(predictor, people, config, observe=None if pairs is None else pairs.add)
+    truth = truth_dir and score_truth(
+        predictor,
+        truth_dir,
+        config,
+        imagenet_distance,
+        observe=None if triples is None else triples.add,
+    )
+    report = EvaluationReport(
         config=config,
-        swaps=score_swaps(predictor, query + gallery, config),
-        truth=None if truth_dir is None else score_truth(predictor, truth_dir, config),
+        swaps=swaps,
+        truth=truth,
         retrieval=score_retrieval(predictor, query, gallery, config),
+    )
+    if judge is None or pairs is None or triples is None:
+        return report
+    judged_gallery = JudgedGallery(judge, gallery, predictor)
+    appearances, _, _ = draw_pairs(people, config.pairs, config.seed)
+    persons = [] if truth_dir is None else read_triples(truth_dir)
+    return replace(
+        report,
+        judge=JudgeReport(
+            name=judge.name,
+            version=judge.version,
+            retrieval=score_retrieval(judge, query, gallery, config),
+            pairs=pairs.judged([people[int(row)] for row in appearances], judged_gallery),
+            triples=triples.judged([t.appearance_person_id for t in persons], judged_gallery)
+            if persons
+            else None,
+        ),
     )
 
 
 def score_swaps(
-    predictor: Predictor, pictures: Sequence[Picture], config: EvaluationConfig
+    predictor: Predictor,
+    pictures: Sequence[Picture],
+    config: EvaluationConfig,
+    *,
+    observe: ObservePairs | None = None,
 ) -> SwapScores:
     """(a) and (b); junk and distractors take no part."""
     people = [picture for picture in pictures if not picture.is_junk and not picture.is_distractor]
@@ -154,7 +223,11 @@ def score_swaps(
             decode_pictures([people[int(row)].path for row in rows[batch]], predictor)
             for rows in (appearances, structures, others)
         )
-        composite = predictor.swap(appearance, structure)
+        worn = [people[int(row)].path for row in appearances[batch]]
+        posed = [people[int(row)].path for row in structures[batch]]
+        composite = _swapped(predictor, appearance, structure, worn, posed)
+        if observe:
+            observe(composite, appearance, structure)
         nearer.append(
             nearer_to_appearance(
                 predictor.embed(composite), predictor.embed(appearance), predictor.embed(structure)
@@ -173,10 +246,19 @@ def score_swaps(
     )
 
 
-def score_truth(predictor: Predictor, truth_dir: Path, config: EvaluationConfig) -> TruthScores:
-    """(c) over every triple of a folder."""
+def score_truth(
+    predictor: Predictor,
+    truth_dir: Path,
+    config: EvaluationConfig,
+    imagenet_distance: ImageNetDistance | None = None,
+    *,
+    observe: ObserveTriples | None = None,
+) -> TruthScores:
+    """(c) and (e) over every triple of a folder."""
     triples = read_triples(truth_dir)
     made, structures, appearances = TruthTally(), TruthTally(), TruthTally()
+    sharpness = SharpnessTally()
+    distances: list[NDArray[np.float64]] = []  # (3, B): composite, structure, appearance
     for batch in batches(len(triples), config.batch_size):
         appearance, structure, truth = (
             decode_pictures(paths, predictor)
@@ -185,19 +267,51 @@ def score_truth(predictor: Predictor, truth_dir: Path, config: EvaluationConfig)
                 strict=True,
             )
         )
-        made.add(predictor.swap(appearance, structure), structure, truth)
+        worn = [triple.appearance for triple in triples[batch]]
+        posed = [triple.structure for triple in triples[batch]]
+        composite = _swapped(predictor, appearance, structure, worn, posed)
+        if observe:
+            observe(composite, appearance, structure, truth)
+        made.add(composite, structure, truth)
         structures.add(structure, structure, truth)
         appearances.add(appearance, structure, truth)
+        sharpness.add(composite, structure, truth)
+        if imagenet_distance:
+            shown = (composite, structure, appearance)
+            distances.append(np.stack([imagenet_distance(one, truth) for one in shown]))
     return TruthScores(
         triples=len(triples),
         composite=made.errors(),
         copy_of_structure=structures.errors(),
         copy_of_appearance=appearances.errors(),
+        sharpness=sharpness.sharpness(),
+        imagenet_distance=_looks_distance(distances),
     )
 
 
-def score_retrieval(
+def _looks_distance(distances: Sequence[NDArray[np.float64]]) -> LooksDistance | None:
+    if not distances:
+        return None
+    composite, structure, appearance = np.concatenate(distances, axis=1).mean(axis=1).tolist()
+    return LooksDistance(
+        composite=composite, copy_of_structure=structure, copy_of_appearance=appearance
+    )
+
+
+def _swapped(
     predictor: Predictor,
+    appearance: Pixels,
+    structure: Pixels,
+    worn: Sequence[Path],
+    posed: Sequence[Path],
+) -> Pixels:
+    """Composites; one that is no picture is named by those that it was to be made of."""
+    with rows_named(lambda: [f"{a} on {s}" for a, s in zip(worn, posed, strict=True)]):
+        return predictor.swap(appearance, structure)
+
+
+def score_retrieval(
+    embedder: Embedder,
     query: Sequence[Picture],
     gallery: Sequence[Picture],
     config: EvaluationConfig,
@@ -205,9 +319,9 @@ def score_retrieval(
     """(d) rank-1 and mAP of the embedding under both conventions."""
 
     def embedded(pictures: Sequence[Picture]) -> RetrievalSet:
-        return labelled(pictures, embed_pictures(predictor, pictures, batch_size=config.batch_size))
+        return labelled(pictures, embed_pictures(embedder, pictures, batch_size=config.batch_size))
 
-    return evaluate_retrieval(embedded(query), embedded(gallery))
+    return evaluate_retrieval(embedded(searching(query)[0]), embedded(gallery))
 
 
 def _truth_rows(truth: TruthScores) -> list[tuple[str, str, str]]:
@@ -228,3 +342,28 @@ def _truth_rows(truth: TruthScores) -> list[tuple[str, str, str]]:
             for name, errors in references
         ),
     ]
+
+
+def _looks_rows(truth: TruthScores) -> list[tuple[str, str, str]]:
+    inside, outside = truth.sharpness.inside, truth.sharpness.outside
+    rows = [
+        (
+            "(e) sharpness inside / outside of the changed region",
+            f"{_share(inside)} / {_share(outside)}",
+            "the truth: 1",
+        )
+    ]
+    if (distance := truth.imagenet_distance) is not None:
+        rows.append(
+            (
+                "(e) distance of ImageNet features to the truth (no LPIPS)",
+                f"{distance.composite:.3f}",
+                f"copies: structure {distance.copy_of_structure:.3f}, appearance "
+                f"{distance.copy_of_appearance:.3f}",
+            )
+        )
+    return rows
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

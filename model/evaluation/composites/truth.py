@@ -8,6 +8,7 @@ B triples of H x W pixels, uint8 (B, H, W, 3) RGB. Errors are in levels of 0..25
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class TruthTally:
         require_same_shape(composite, truth)
         require_same_shape(structure, truth)
         difference = _absolute_difference(structure, truth)  # (B, H, W, 3)
-        changed = difference.max(axis=3) > CHANGED_THRESHOLD  # (B, H, W)
+        changed = changed_pixels(structure, truth)  # (B, H, W)
         structure_error = difference.sum(axis=3)  # (B, H, W)
         composite_error = _absolute_difference(composite, truth).sum(axis=3)
         made = (composite_error * changed).sum(axis=(1, 2))  # (B,)
@@ -85,6 +86,12 @@ class TruthTally:
             changed_share=self._changed / self._pixels,
             mean_triple_ratio=float(np.mean(self._ratios)),
         )
+
+
+def changed_pixels(structure: Pixels, truth: Pixels) -> NDArray[np.bool_]:
+    """(B, H, W): the changed region, where structure pictures and true pictures differ."""
+    difference = _absolute_difference(structure, truth)
+    return cast("NDArray[np.bool_]", difference.max(axis=3) > CHANGED_THRESHOLD)
 
 
 def truth_errors(composite: Pixels, structure: Pixels, truth: Pixels) -> TruthErrors:

@@ -55,6 +55,7 @@ from dgnet.model.evaluation.generation.report import (
 from dgnet.model.evaluation.pictures import decode_pictures
 from dgnet.model.evaluation.retrieval.embedding import Progress
 from dgnet.model.evaluation.retrieval.preflight import PreflightError, check_embeddings
+from dgnet.model.predictor import rows_named
 
 SSIM, LPIPS = "ssim", "lpips"
 
@@ -204,9 +205,15 @@ def _made(
             decode_pictures([pictures[int(row)].path for row in rows[batch]], predictor)
             for rows in (plan.appearances, plan.structures)
         )
-        return predictor.swap(appearance, structure)
+        with rows_named(lambda: _pairs(pictures, plan, batch)):
+            return predictor.swap(appearance, structure)
 
     return swapped
+
+
+def _pairs(pictures: Sequence[Picture], plan: Plan, batch: slice) -> list[str]:
+    rows = zip(plan.appearances[batch], plan.structures[batch], strict=True)
+    return [f"{pictures[int(a)].path} on {pictures[int(s)].path}" for a, s in rows]
 
 
 def _compared(

@@ -14,6 +14,7 @@ from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import decode_picture
 from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.evaluation.retrieval.retrieval_set import FloatRows, RetrievalSet
+from dgnet.model.predictor import rows_named
 
 BATCH_SIZE = 32
 
@@ -46,11 +47,10 @@ def embed_pictures(
     """Embeddings (N, D) in the order of the pictures."""
     batches: list[Embeddings] = []
     for start in progress(range(0, len(pictures), batch_size), title):
-        pixels = [
-            decode_picture(picture.path, embedder.height, embedder.width)
-            for picture in pictures[start : start + batch_size]
-        ]
-        batches.append(embedder.embed(np.stack(pixels)))
+        batch = [picture.path for picture in pictures[start : start + batch_size]]
+        pixels = [decode_picture(path, embedder.height, embedder.width) for path in batch]
+        with rows_named(lambda batch=batch: batch):
+            batches.append(embedder.embed(np.stack(pixels)))
     return np.concatenate(batches)
 
 

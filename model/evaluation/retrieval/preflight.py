@@ -30,6 +30,24 @@ class PreflightError(ValueError):
     """No figure can come out of this; the message says what arrived and what to do."""
 
 
+def searching(query: Sequence[Picture]) -> tuple[list[Picture], list[str]]:
+    """The queries that show a person, and warnings: a distractor is nobody's picture, so that a
+    query of the same number would find other nobodies.
+    """
+    people = [picture for picture in query if picture.shows_a_person]
+    left = len(query) - len(people)
+    if not left:
+        return people, []
+    message = (
+        f"{left} of {len(query)} queries are of junk or distractors (person -1 or 0), for whom "
+        "nobody searches"
+    )
+    advice = "if persons are numbered from 0, give --distractors none"
+    if not people:
+        raise PreflightError(f"{message}: nobody is left to search for; {advice}")
+    return people, [f"{message}: they are left out; {advice}"]
+
+
 def check_people(query: Sequence[Picture], gallery: Sequence[Picture]) -> list[str]:
     """Is there anything to be found? Returns warnings."""
     if not query or not gallery:

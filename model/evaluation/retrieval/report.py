@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,12 @@ from dgnet.model.evaluation.composites.measures import Embeddings
 from dgnet.model.evaluation.retrieval.embedding import labelled
 from dgnet.model.evaluation.retrieval.fine_weight import with_fine_weight
 from dgnet.model.evaluation.retrieval.multi_query import pooled_queries
-from dgnet.model.evaluation.retrieval.preflight import check_embeddings, check_people, check_result
+from dgnet.model.evaluation.retrieval.preflight import (
+    check_embeddings,
+    check_people,
+    check_result,
+    searching,
+)
 from dgnet.model.evaluation.retrieval.ranking import Rankings, rank_matches
 from dgnet.model.evaluation.retrieval.reranking import RerankedSimilarity, Reranking
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
@@ -94,6 +99,8 @@ class RetrievalReport:
 class MeasuredRetrieval:
     """The report with the rankings behind it, to be drawn."""
 
+    dataset: DataSet
+    """With the queries that were searched for."""
     report: RetrievalReport
     similarity: Similarity
     query: RetrievalSet
@@ -109,9 +116,11 @@ def measure_retrieval(
     Raises DatasetError for a split that is missing and PreflightError for what no figure can come
     out of.
     """
-    query_pictures, gallery_pictures = dataset.split("query"), dataset.split("gallery")
+    query_pictures, left_out = searching(dataset.split("query"))
+    gallery_pictures = dataset.split("gallery")
     pooled_pictures = dataset.split("multi_query") if config.multi_query else ()
-    warnings = [*dataset.warnings, *check_people(query_pictures, gallery_pictures)]
+    dataset = replace(dataset, query=tuple(query_pictures))
+    warnings = [*dataset.warnings, *left_out, *check_people(query_pictures, gallery_pictures)]
 
     def embedded(pictures: Sequence[Picture], title: str) -> RetrievalSet:
         embeddings = embed(pictures, title)
@@ -139,6 +148,7 @@ def measure_retrieval(
     result = score_rankings(rankings)
     seconds = time.perf_counter() - start
     return MeasuredRetrieval(
+        dataset=dataset,
         report=RetrievalReport(
             data=_described(dataset),
             config=config,

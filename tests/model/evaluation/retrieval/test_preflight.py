@@ -14,6 +14,7 @@ from dgnet.model.evaluation.retrieval.preflight import (
     check_embeddings,
     check_people,
     check_result,
+    searching,
 )
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, RetrievalScores
 
@@ -123,3 +124,14 @@ def test_rank_1_at_chance_level_is_a_warning() -> None:
 
 def test_a_set_too_small_to_tell_chance_from_skill_gives_no_warning() -> None:
     assert check_result(replace(RESULT, valid_queries=3, chance_rank_1=0.5)) == []
+
+
+def test_queries_of_nobody_are_left_out_and_said() -> None:
+    """A distractor is nobody's picture: a query of its number would find other nobodies."""
+    people, warnings = searching(pictures((1, 1), (0, 1), (-1, 1)))
+    assert [picture.person_id for picture in people] == [1]
+    (said,) = warnings
+    assert said.startswith("2 of 3 queries are of junk or distractors")
+    assert searching(pictures((1, 1))) == (pictures((1, 1)), [])
+    with pytest.raises(PreflightError, match=r"nobody is left to search for.*--distractors none"):
+        searching(pictures((0, 1)))

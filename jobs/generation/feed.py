@@ -1,0 +1,201 @@
+"""One reader of job events for all who follow jobs in a process.
+
+A follower with a connection of its own would need as many as there are followers, and followers are
+patient: they would hold them all. Here one connection waits for the events of every job that is
+followed and hands them out; what a follower missed, or asked for from before, is read for it alone
+by a command that returns at once. The reader runs while there are followers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from dgnet.jobs.connection import stream_entries
+from dgnet.jobs.errors import JobError, QueueUnavailable
+from dgnet.jobs.generation.jobs import JobEvent
+from dgnet.jobs.generation.records import event_of, is_final
+from dgnet.jobs.keys import Keys
+from dgnet.jobs.outages import REDIS_ERRORS, unavailable
+
+_log = logging.getLogger(__name__)
+
+READ_SECONDS = 0.25
+"""One read waits no longer: so soon the events of a job that nobody followed before are heard."""
+SILENCE_SECONDS = 1.0
+"""After this the record is asked whether the job is at an end; not all ends are told."""
+MOST_WAITING = 100
+"""Events that a follower has not taken yet; beyond, it reads them again."""
+_COUNT = 100
+
+IsAtAnEnd = Callable[[str], Awaitable[bool]]
+
+
+@dataclass(eq=False)
+class _Follower:
+    events: deque[JobEvent] = field(default_factory=deque[JobEvent])
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+    has_missed: bool = False
+    error: JobError | None = None
+
+    def hear(self, event: JobEvent) -> None:
+        if len(self.events) >= MOST_WAITING:
+            self.events.clear()
+            self.has_missed = True
+        self.events.append(event)
+        self.awake.set()
+
+    def fail(self, error: JobError) -> None:
+        self.error = error
+        self.awake.set()
+
+
+@dataclass(eq=False)
+class _FollowedJob:
+    job_id: str
+    spec: dict[str, Any]
+    last: str
+    """Id of the event that was read last."""
+    followers: set[_Follower] = field(default_factory=set[_Follower])
+    asked_at: float = 0.0
+    is_at_an_end: bool = False
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class EventFeed:
+    """All followers of one process."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._jobs: dict[str, _FollowedJob] = {}
+        self._reader: asyncio.Task[None] | None = None
+
+    async def follow(
+        self, job_id: str, spec: dict[str, Any], *, after: str, is_at_an_end: IsAtAnEnd
+    ) -> AsyncGenerator[JobEvent]:
+        """Events behind `after` until the job is at an end; raises QueueUnavailable."""
+        last = after
+        is_over = False
+        async for event in self._from_before(job_id, spec, last):
+            last, is_over = event.event_id, is_final(event.job)
+            yield event
+        # An end may have been followed by a resumption: the record has the last word.
+        if (is_over or last == after) and await is_at_an_end(job_id):
+            return
+        job, follower = self._enter(job_id, spec, last)
+        follower.has_missed = job.last != last
+        try:
+            while True:
+                is_over = False
+                if follower.has_missed:
+                    follower.has_missed = False
+                    async for event in self._from_before(job_id, spec, last):
+                        last, is_over = event.event_id, is_final(event.job)
+                        yield event
+                while follower.events and not follower.has_missed:
+                    event = follower.events.popleft()
+                    if _number(event.event_id) > _number(last):
+                        last, is_over = event.event_id, is_final(event.job)
+                        yield event
+                if is_over and await is_at_an_end(job_id):
+                    return
+                if follower.error is not None:
+                    raise follower.error
+                if not await self._hears(follower) and await self._has_ended(job, is_at_an_end):
+                    return
+        finally:
+            self._leave(job, follower)
+
+    async def _from_before(
+        self, job_id: str, spec: dict[str, Any], last: str
+    ) -> AsyncGenerator[JobEvent]:
+        """What is there already."""
+        stream = self._keys.generation(job_id, "events")
+        while True:
+            try:
+                reply = await self._redis.xread({stream: last}, count=_COUNT)
+            except REDIS_ERRORS as error:
+                raise unavailable(error) from error
+            events = [event_of(job_id, entry, spec) for _, entry in stream_entries(reply)]
+            for event in events:
+                last = event.event_id
+                yield event
+            if len(events) < _COUNT:
+                return
+
+    def _enter(
+        self, job_id: str, spec: dict[str, Any], last: str
+    ) -> tuple[_FollowedJob, _Follower]:
+        stream, follower = self._keys.generation(job_id, "events"), _Follower()
+        job = self._jobs.setdefault(stream, _FollowedJob(job_id, spec, last))
+        job.followers.add(follower)
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read(), name="job-events")
+        return job, follower
+
+    def _leave(self, job: _FollowedJob, follower: _Follower) -> None:
+        job.followers.discard(follower)
+        stream = self._keys.generation(job.job_id, "events")
+        if not job.followers and self._jobs.get(stream) is job:
+            del self._jobs[stream]
+
+    async def _read(self) -> None:
+        """For everybody, while there is anybody; what goes wrong is told to all."""
+        try:
+            while self._jobs:
+                positions: Any = {stream: job.last for stream, job in self._jobs.items()}
+                reply = await self._redis.xread(
+                    positions, count=_COUNT, block=int(READ_SECONDS * 1000)
+                )
+                for stream, entry in stream_entries(reply):
+                    if (job := self._jobs.get(stream)) is not None:
+                        event = event_of(job.job_id, entry, job.spec)
+                        job.last = event.event_id
+                        for follower in job.followers:
+                            follower.hear(event)
+        except REDIS_ERRORS as error:
+            self._fail(unavailable(error))
+        except Exception as error:
+            _log.exception("events of jobs cannot be read")
+            self._fail(unavailable(error))
+        except asyncio.CancelledError:
+            self._fail(QueueUnavailable("the front end is shutting down; try again shortly"))
+            raise
+        finally:
+            self._reader = None
+
+    def _fail(self, error: JobError) -> None:
+        jobs, self._jobs = self._jobs, {}
+        for job in jobs.values():
+            for follower in job.followers:
+                follower.fail(error)
+
+    async def _hears(self, follower: _Follower) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await follower.awake.wait()
+        heard = follower.awake.is_set()
+        follower.awake.clear()
+        return heard
+
+    async def _has_ended(self, job: _FollowedJob, is_at_an_end: IsAtAnEnd) -> bool:
+        """Asked once for all who follow the job."""
+        async with job.asking:
+            if time.monotonic() - job.asked_at >= SILENCE_SECONDS:
+                job.is_at_an_end = await is_at_an_end(job.job_id)
+                job.asked_at = time.monotonic()
+            return job.is_at_an_end
+
+
+def _number(event_id: str) -> tuple[int, int]:
+    first, _, second = event_id.partition("-")
+    return int(first), int(second)
