@@ -138,7 +138,7 @@ class JobStore:
         self, limit: int, before: float | None, before_id: str
     ) -> list[tuple[str, float]]:
         """Ids with the time of submission, those of the time `before` and then earlier ones."""
-        pipeline, key = self._redis.pipeline(transaction=True), self._keys.generations
+        pipeline, key = self._redis.pipeline(transaction=False), self._keys.generations
         times = ("(+inf", "(+inf") if before is None else (f"{before:.3f}", f"({before:.3f}")
         pipeline.zrevrangebyscore(key, times[0], times[0], withscores=True)  # pyright: ignore[reportUnknownMemberType]
         pipeline.zrevrangebyscore(key, times[1], "-inf", start=0, num=limit, withscores=True)  # pyright: ignore[reportUnknownMemberType]
