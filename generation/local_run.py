@@ -25,11 +25,13 @@ from dgnet.generation.output.shards import (
     ShardIndex,
     ShardRange,
     cut,
+    open_shards,
     read_index,
     shard_folder,
     shards_of,
     sound_shard,
 )
+from dgnet.generation.output.summary import Summary
 from dgnet.paths import local_path
 
 
@@ -45,6 +47,8 @@ class Progress:
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict[str, int])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    changed: set[str] = field(default_factory=set[str])
+    """Source pictures that were replaced meanwhile."""
     stages: dict[Stage, float] = field(default_factory=dict[Stage, float])
     """Seconds of this run by stage."""
 
@@ -77,9 +81,12 @@ def run_job(
             if is_complete(directory):
                 remove_shards(directory)
                 return count_complete(directory)
+            open_shards(directory)
             shards = _make_windows(job, shard_maker, directory, progress, report)
             with clock.stage("publish"):
-                conclude(job, directory, shards)
+                summary = conclude(job, directory, shards)
+            progress.unreadable |= summary.unreadable
+            progress.changed |= summary.changed
     progress.stages = clock.seconds
     return progress
 
@@ -96,16 +103,19 @@ def is_complete(directory: str | Path) -> bool:
 
 
 def existing_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
-    """A shard that an earlier run published, whole; a damaged one is removed."""
+    """A shard that an earlier run published, whole."""
     if (directory / SHARDS_FOLDER / ALL_MADE).exists():  # its pictures may have been moved
         return read_index(shard_folder(directory, covers.number))
     return sound_shard(directory, covers)
 
 
-def conclude(job: Job, directory: Path, shards: int) -> None:
-    """One data set of all shards, so many; may be repeated."""
+def conclude(job: Job, directory: Path, shards: int) -> Summary:
+    """One data set of all shards, so many; may be repeated. Only for who has the folder locked."""
+    if is_complete(directory):  # by somebody whom this process, which stood still, took for lost
+        remove_shards(directory)
+        return Summary()
     write_file(directory / SHARDS_FOLDER / ALL_MADE, b"")
-    assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
+    return assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
 
 
 def shards_done(directory: Path) -> int:
