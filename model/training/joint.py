@@ -123,7 +123,8 @@ def train_joint(
     step = JointStep(networks, teacher, optimizers, config, autocast=autocast, workers=workers)
     execution.compile(step.compilable())
     alone = offline or config.ablation == "baseline"
-    encoder_step = EncoderStep(step, placed(generator, device) if generator and offline else None)
+    teaching = placed(generator, device) if generator and offline else None
+    encoder_step = EncoderStep(step.parts, teaching)
     average = RunningAverage(networks, config.average) if config.average else None
     settings = {
         "network": network.to_json(),

@@ -23,8 +23,8 @@ from dgnet.model.devices import placed
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.config import TeacherConfig, require_equal_shares
-from dgnet.model.training.draws import mean_losses
 from dgnet.model.training.execution import Execution
+from dgnet.model.training.micro_batches import mean_losses
 from dgnet.model.training.optimizers import teacher_optimizer
 from dgnet.model.training.run import RunOptions, run_iterations
 from dgnet.model.training.schedule import (

@@ -21,9 +21,10 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, TeacherConfig
 from dgnet.model.training.draws import draw
 from dgnet.model.training.execution import CompilationError, Execution
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
-from dgnet.model.training.step import JointStep, Losses
+from dgnet.model.training.step import JointStep
 from dgnet.model.training.teacher import train_teacher
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
