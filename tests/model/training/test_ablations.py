@@ -21,6 +21,7 @@ from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.schedule import loss_weights
 from dgnet.model.training.step import JointStep
+from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 CONFIG = JointConfig(iterations=2, batch_size=2, seed=5, warmup_start=0, warmup_rate=1.0)
@@ -96,10 +97,12 @@ def _train(
     networks, _ = train_joint(
         network,
         config,
-        pictures,
         Teacher(network),
-        RunOptions(directory=directory, progress=False),
-        device=torch.device("cpu"),
+        TrainingRun(
+            pictures=pictures,
+            options=RunOptions(directory=directory, progress=False),
+            device=torch.device("cpu"),
+        ),
         start=start,
         generator=generator,
         offline=offline,
