@@ -28,6 +28,7 @@ from dgnet.model.training.state import TrainingState
 from dgnet.model.training.validation import Validation
 from dgnet.model.training.whose import sources_of
 from dgnet.model.training.workers import Workers
+from dgnet.paths import local_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,6 @@ class TrainingRun:
         return metadata or read_metadata(finished)
 
 
-def checkpoint_directory(run_directory: Path) -> Path:
+def checkpoint_directory(run_directory: str | Path) -> Path:
     """Where a run leaves its finished checkpoint."""
-    return run_directory / "checkpoint"
+    return local_path(run_directory) / "checkpoint"
