@@ -36,7 +36,7 @@ def peak():
 async def main():
     picture = one_color_png(4000)
     transport = httpx.ASGITransport(app=create_app(ServiceSettings(), FakeJobs()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://dgnet") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         before = peak()
         answers = await asyncio.gather(*(
             http.post("/v1/embeddings", files=[("files", picture)] * 8) for _ in range(2)
@@ -51,7 +51,7 @@ asyncio.run(main())
 @asynccontextmanager
 async def client(settings: ServiceSettings) -> AsyncGenerator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app=create_app(settings, FakeJobs()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://dgnet") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         yield http
 
 
