@@ -154,7 +154,8 @@ async def create_dataset(
     )
     if record.state == "unusable":
         await asyncio.to_thread(bulk.dataset_store.remove, record)
-        raise Problem(UNUSABLE_DATASET, f"{record.error} Nothing was kept of this request.")
+        told = (record.error or "").removesuffix(".")
+        raise Problem(UNUSABLE_DATASET, f"{told}. Nothing was kept of this request.")
     response.headers["Location"] = f"/v1/datasets/{record.id}"
     return _view(record, report)
 
