@@ -74,7 +74,8 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) '.[worker,embedded,generate]'
 	@touch $@
 
-$(DEV_STAMP): pyproject.toml constraints.txt .ci/provide-redis | $(BIN)/python
+$(DEV_STAMP): pyproject.toml constraints.txt .ci/provide-redis .ci/provide-chromium | $(BIN)/python
 	$(PIP_INSTALL) '.[dev]'
 	.ci/provide-redis $(BIN)
+	.ci/provide-chromium
 	@touch $@ $(RUN_STAMP)

@@ -32,7 +32,8 @@ from dgnet.model.teacher import LabelPolicy
 from dgnet.model.training.config import Ablation, JointConfig, TeacherConfig
 from dgnet.model.training.joint import Start, train_joint
 from dgnet.model.training.run import RunOptions
-from dgnet.model.training.teacher import checkpoint_directory, train_teacher
+from dgnet.model.training.teacher import train_teacher
+from dgnet.model.training.training_run import TrainingRun, checkpoint_directory
 
 CPU = torch.device("cpu")
 
@@ -94,7 +95,7 @@ class Study:
             network = self.network()
             config = TeacherConfig().scaled(self.teacher_iterations)
             shutil.rmtree(run, ignore_errors=True)
-            train_teacher(network, config, self.pictures(network), self._options(run), device=CPU)
+            train_teacher(network, config, self._run(network, run))
         return checkpoint_directory(run)
 
     def train(self, name: str, seed: int) -> dict[str, Any]:
@@ -116,10 +117,8 @@ class Study:
         train_joint(
             network,
             config,
-            self.pictures(network),
             teacher,
-            self._options(run),
-            device=CPU,
+            self._run(network, run),
             start=Start(from_teacher=True),
             generator=load_checkpoint(self.generator).networks,
             offline=variant.offline,
@@ -127,14 +126,15 @@ class Study:
         predictor = Predictor(load_checkpoint(checkpoint_directory(run)), device="cpu")
         return {"scores": held_out_scores(predictor, self.data)}
 
-    def _options(self, run: Path) -> RunOptions:
-        return RunOptions(
-            directory=run,
+    def _run(self, network: NetworkConfig, directory: Path) -> TrainingRun:
+        options = RunOptions(
+            directory=directory,
             log_every=50,
             grid_every=self.iterations,
             checkpoint_every=self.iterations,
             progress=False,
         )
+        return TrainingRun(pictures=self.pictures(network), options=options, device=CPU)
 
 
 def main() -> None:

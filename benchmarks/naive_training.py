@@ -31,8 +31,8 @@ from dgnet.model.losses import (
 from dgnet.model.teacher import Teacher, apply_label_policy, soft_labels
 from dgnet.model.training.config import JointConfig, LossWeights
 from dgnet.model.training.draws import Draws
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import JointOptimizers
-from dgnet.model.training.step import Losses
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -35,8 +35,9 @@ from dgnet.model.dgnet import DGNet
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, LossWeights
 from dgnet.model.training.draws import draw
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
-from dgnet.model.training.step import JointStep, Losses
+from dgnet.model.training.step import JointStep
 
 IDENTITIES = 8
 """Random pictures and weights: neither changes a time."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dgnet.generation.output.folder import SIZES
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
 from dgnet.jobs.generation.spec import GenerationSpec
@@ -67,6 +68,7 @@ class Job:
             "format": FORMAT,
             "spec": spec,
             "listing_sha256": self.listing.digest,
+            SIZES: self.listing.sizes_digest,
             **networks_identity(self.checkpoint, self.predictor, self.batch),
             **({"judge": self.judge.version} if self.judge and self.spec.needs_judge else {}),
         }

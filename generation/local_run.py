@@ -25,11 +25,14 @@ from dgnet.generation.output.shards import (
     ShardIndex,
     ShardRange,
     cut,
+    open_shards,
     read_index,
     shard_folder,
     shards_of,
     sound_shard,
 )
+from dgnet.generation.output.summary import Summary
+from dgnet.paths import local_path
 
 
 @dataclass(kw_only=True)
@@ -44,6 +47,8 @@ class Progress:
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict[str, int])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    changed: set[str] = field(default_factory=set[str])
+    """Source pictures that were replaced meanwhile."""
     stages: dict[Stage, float] = field(default_factory=dict[Stage, float])
     """Seconds of this run by stage."""
 
@@ -58,12 +63,13 @@ Report = Callable[[Progress], None]
 
 
 def run_job(
-    job: Job, directory: Path, *, resume: bool = False, threads: int = 4, report: Report
+    job: Job, directory: str | Path, *, resume: bool = False, threads: int = 4, report: Report
 ) -> Progress:
     """Make everything into `directory`; `report` hears of every batch.
 
     Raises GenerationError for a folder that holds something else, or that needs `resume`.
     """
+    directory = local_path(directory)
     require_libraries()
     progress = Progress(planned=job.count)
     clock = StageClock()
@@ -75,9 +81,12 @@ def run_job(
             if is_complete(directory):
                 remove_shards(directory)
                 return count_complete(directory)
+            open_shards(directory)
             shards = _make_windows(job, shard_maker, directory, progress, report)
             with clock.stage("publish"):
-                conclude(job, directory, shards)
+                summary = conclude(job, directory, shards)
+            progress.unreadable |= summary.unreadable
+            progress.changed |= summary.changed
     progress.stages = clock.seconds
     return progress
 
@@ -88,22 +97,25 @@ def require_libraries() -> None:
     require_matplotlib()
 
 
-def is_complete(directory: Path) -> bool:
+def is_complete(directory: str | Path) -> bool:
     """Whether the whole data set is there."""
-    return (directory / MANIFEST).exists()
+    return (local_path(directory) / MANIFEST).exists()
 
 
 def existing_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
-    """A shard that an earlier run published, whole; a damaged one is removed."""
+    """A shard that an earlier run published, whole."""
     if (directory / SHARDS_FOLDER / ALL_MADE).exists():  # its pictures may have been moved
         return read_index(shard_folder(directory, covers.number))
     return sound_shard(directory, covers)
 
 
-def conclude(job: Job, directory: Path, shards: int) -> None:
-    """One data set of all shards, so many; may be repeated."""
+def conclude(job: Job, directory: Path, shards: int) -> Summary:
+    """One data set of all shards, so many; may be repeated. Only for who has the folder locked."""
+    if is_complete(directory):  # by somebody whom this process, which stood still, took for lost
+        remove_shards(directory)
+        return Summary()
     write_file(directory / SHARDS_FOLDER / ALL_MADE, b"")
-    assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
+    return assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
 
 
 def shards_done(directory: Path) -> int:
@@ -142,7 +154,7 @@ def _make_windows(
     return shards
 
 
-def count_complete(directory: Path) -> Progress:
+def count_complete(directory: str | Path) -> Progress:
     """What a complete job came to, from its manifest."""
     progress = Progress(planned=0)
     for row in read_manifest(directory):

@@ -96,6 +96,27 @@ class IdempotencyConflict(JobError):
     http_status = 422
 
 
+class JobDeleted(JobError):
+    """The job that an idempotency key stands for was deleted."""
+
+    code = "job-deleted"
+    http_status = 410
+
+
+class StorageFull(JobError):
+    """The data root has no room."""
+
+    code = "storage-full"
+    http_status = 507
+
+
+class StorageFailed(JobError):
+    """The data root cannot be used now: read-only, broken or gone."""
+
+    code = "storage-failed"
+    http_status = 503
+
+
 class JobExpired(JobError):
     """What the job made was removed after the retention time."""
 
@@ -118,5 +139,8 @@ ERRORS_BY_CODE: dict[str, type[JobError]] = {
         WrongState,
         IdempotencyConflict,
         JobExpired,
+        JobDeleted,
+        StorageFull,
+        StorageFailed,
     )
 }

@@ -7,13 +7,26 @@ be named as a source. No torch here: the front end imports this module.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dgnet.jobs.errors import StorageFailed, StorageFull
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FAILED = frozenset(
+    {
+        errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENODEV, errno.ENXIO,
+        errno.ENOTCONN, errno.EREMOTEIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EUCLEAN,
+    }
+)  # fmt: skip
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -49,6 +62,38 @@ class StorageSettings(BaseSettings):
         return any(url == prefix or url.startswith(f"{prefix}/") for prefix in named if prefix)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there was no room for what was written."""
+    return error.errno in _FULL
+
+
+def storage_problem(error: OSError) -> StorageFull | StorageFailed | None:
+    """What a front end says of a volume that is full or fails; None for any other error."""
+    reason = os.strerror(error.errno) if error.errno is not None else ""
+    if is_full(error):
+        return StorageFull(
+            f"the server's data root has no room ({reason}); delete what is not needed, or ask the "
+            "operator for more"
+        )
+    if error.errno in _FAILED:
+        return StorageFailed(
+            f"the server's data root cannot be used now ({reason}); try again when its operator "
+            "has mended it"
+        )
+    return None
+
+
+@contextmanager
+def storage_problems() -> Generator[None]:
+    """Turns what the volume is to blame for into a StorageFull or StorageFailed."""
+    try:
+        yield
+    except OSError as error:
+        if (problem := storage_problem(error)) is None:
+            raise
+        raise problem from error
+
+
 def dataset_folder(data_root: Path, dataset_id: str) -> Path:
     """Where an uploaded data set lies; a ValueError for what is no id."""
     return data_root / "datasets" / _checked(dataset_id)
@@ -62,6 +107,11 @@ def job_folder(data_root: Path, job_id: str) -> Path:
 def request_file(data_root: Path, job_id: str) -> Path:
     """The durable copy of a job's request: beside the folder, which holds the data set alone."""
     return data_root / "jobs" / f"{_checked(job_id)}.json"
+
+
+def unsettled_request_file(data_root: Path, job_id: str) -> Path:
+    """A request of which nobody knows yet whether the job was taken: a hidden name."""
+    return data_root / "jobs" / f".{_checked(job_id)}.unsettled"
 
 
 def resolve_below(root: Path, relative: Path | str) -> Path:

@@ -30,6 +30,7 @@ from dgnet.model.files import (
     write_tensors,
 )
 from dgnet.model.teacher import Teacher
+from dgnet.paths import local_path
 
 TENSORS_FILE = "model.safetensors"
 METADATA_FILE = "model.json"
@@ -108,7 +109,7 @@ def code_version() -> str:
 
 
 def save_checkpoint(
-    directory: Path,
+    directory: str | Path,
     networks: DGNet | None,
     *,
     parts: Collection[str] | None = None,
@@ -159,14 +160,16 @@ def save_checkpoint(
     return _write(directory, tensors, metadata, half=half)
 
 
-def pack_checkpoint(source: Path, directory: Path, *, half: bool = True) -> Metadata:
+def pack_checkpoint(source: str | Path, directory: str | Path, *, half: bool = True) -> Metadata:
     """Copy a checkpoint for shipping, weights in half precision; what is known of it stays."""
+    source = local_path(source)
     metadata = read_metadata(source)
     return _write(directory, _verified_tensors(source, metadata), metadata, half=half)
 
 
-def update_metrics(directory: Path, metrics: dict[str, Any]) -> Metadata:
+def update_metrics(directory: str | Path, metrics: dict[str, Any]) -> Metadata:
     """Add measured figures to a checkpoint's metadata, replacing those of the same name."""
+    directory = local_path(directory)
     metadata = read_metadata(directory)
     metadata = replace(metadata, metrics={**metadata.metrics, **metrics})
     write_json(directory / METADATA_FILE, metadata.to_json())
@@ -184,8 +187,9 @@ def require_same_kind(teacher: Teacher, config: NetworkConfig) -> None:
             )
 
 
-def read_metadata(directory: Path) -> Metadata:
+def read_metadata(directory: str | Path) -> Metadata:
     """The metadata of a checkpoint folder, without reading its tensors."""
+    directory = local_path(directory)
     path = directory / METADATA_FILE
     if not path.is_file():
         raise CheckpointError(
@@ -212,8 +216,9 @@ def read_metadata(directory: Path) -> Metadata:
     raise CheckpointError(f"{path} has format {found}; this version reads format {FORMAT}")
 
 
-def load_checkpoint(directory: Path) -> Checkpoint:
+def load_checkpoint(directory: str | Path) -> Checkpoint:
     """Rebuild the networks of a checkpoint; every tensor is accounted for."""
+    directory = local_path(directory)
     metadata = read_metadata(directory)
     networks = DGNet(metadata.config)
     needed = [name for name, _ in networks.named_children() if name != TRAINING_ALONE]
@@ -231,8 +236,9 @@ def load_checkpoint(directory: Path) -> Checkpoint:
     )
 
 
-def load_teacher(directory: Path) -> tuple[Metadata, Teacher]:
+def load_teacher(directory: str | Path) -> tuple[Metadata, Teacher]:
     """The teacher of a checkpoint."""
+    directory = local_path(directory)
     metadata = read_metadata(directory)
     teacher = _teacher_from(_verified_tensors(directory, metadata), metadata)
     if teacher is None:
@@ -301,13 +307,13 @@ def _fill(part: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
 
 
 def _write(
-    directory: Path, tensors: Mapping[str, Tensor], metadata: Metadata, *, half: bool
+    directory: str | Path, tensors: Mapping[str, Tensor], metadata: Metadata, *, half: bool
 ) -> Metadata:
     """A checkpoint folder in its place; returns the metadata with the hash of what was written."""
     _require_finite(tensors, f"{directory} is not written")
     if half:
         tensors = {name: narrowed(name, tensor) for name, tensor in tensors.items()}
-    with replaced_directory(directory) as folder:
+    with replaced_directory(local_path(directory)) as folder:
         write_tensors(folder / TENSORS_FILE, tensors)
         metadata = replace(metadata, sha256=file_sha256(folder / TENSORS_FILE))
         write_json(folder / METADATA_FILE, metadata.to_json())

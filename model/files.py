@@ -69,12 +69,14 @@ def write_json(path: Path, values: object) -> None:
 
 
 @contextmanager
-def replaced_directory(directory: Path) -> Generator[Path]:
+def replaced_directory(directory: Path, *, make_parents: bool = True) -> Generator[Path]:
     """A temporary folder to fill, which then takes the place of `directory` in one step.
 
-    When the block fails nothing is left behind and what was there stays.
+    When the block fails nothing is left behind and what was there stays. Without `make_parents`
+    nothing is made where the parent is gone: FileNotFoundError.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    if make_parents:
+        directory.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
         folder.chmod(0o755)

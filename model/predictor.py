@@ -109,7 +109,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        checkpoint: Path = DEFAULT_CHECKPOINT,
+        checkpoint: str | Path = DEFAULT_CHECKPOINT,
         *,
         device: str = "auto",
         precision: Precision = "auto",

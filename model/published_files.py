@@ -30,6 +30,7 @@ from dgnet.model.published import (
     load_teacher,
 )
 from dgnet.model.teacher import Teacher
+from dgnet.paths import local_path
 
 LEGACY_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 """How files of torch.save before PyTorch 1.6 begin; later ones are zip archives."""
@@ -44,16 +45,16 @@ TEACHER_CLASSIFIERS = ("classifier.classifier.0.weight",)
 class PublishedFiles:
     """The files of one published model; discriminator and teacher matter to training alone."""
 
-    generator: Path
-    appearance: Path
-    discriminator: Path | None = None
-    teacher: Path | None = None
+    generator: str | Path
+    appearance: str | Path
+    discriminator: str | Path | None = None
+    teacher: str | Path | None = None
     teacher_last_stride: int = 2
     """The weights do not tell it; 2 is the release's default."""
 
 
 def import_published(
-    files: PublishedFiles, directory: Path, *, data: dict[str, Any] | None = None
+    files: PublishedFiles, directory: str | Path, *, data: dict[str, Any] | None = None
 ) -> Metadata:
     """Write a checkpoint of the paper's configuration from published files.
 
@@ -83,7 +84,7 @@ def import_published(
         teacher=None if files.teacher is None else _teacher(files, files.teacher, config),
         training={
             "imported_from": {
-                role: path.name
+                role: local_path(path).name
                 for role, path in (
                     ("generator", files.generator),
                     ("appearance", files.appearance),
@@ -97,8 +98,9 @@ def import_published(
     )
 
 
-def read_published(path: Path) -> dict[str, Tensor]:
+def read_published(path: str | Path) -> dict[str, Tensor]:
     """The state dict that a published file holds, plain or under one name, on the CPU."""
+    path = local_path(path)
     if not path.is_file():
         raise PublishedCheckpointError(f"{path}: no such file; expected a file of torch.save")
     with path.open("rb") as file:
@@ -165,7 +167,9 @@ def _kind(value: object) -> str:
     return "a tensor" if isinstance(value, Tensor) else type(value).__name__
 
 
-def _identities(path: Path, tensors: Mapping[str, Tensor], classifiers: tuple[str, ...]) -> int:
+def _identities(
+    path: str | Path, tensors: Mapping[str, Tensor], classifiers: tuple[str, ...]
+) -> int:
     """How many people the classifiers of a file tell apart."""
     counts: dict[str, int] = {}
     for name in classifiers:
@@ -182,7 +186,7 @@ def _identities(path: Path, tensors: Mapping[str, Tensor], classifiers: tuple[st
     return counts[classifiers[0]]
 
 
-def _teacher(files: PublishedFiles, path: Path, config: NetworkConfig) -> Teacher:
+def _teacher(files: PublishedFiles, path: str | Path, config: NetworkConfig) -> Teacher:
     tensors = read_published(path)
     identities = _identities(path, tensors, TEACHER_CLASSIFIERS)
     if identities != config.identities:
@@ -195,7 +199,7 @@ def _teacher(files: PublishedFiles, path: Path, config: NetworkConfig) -> Teache
     return teacher
 
 
-def _fill(path: Path, load: Callable[[], None]) -> None:
+def _fill(path: str | Path, load: Callable[[], None]) -> None:
     """Say which file a tensor's trouble is in."""
     try:
         load()

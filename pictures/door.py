@@ -116,12 +116,12 @@ def open_picture(
     return OpenedPicture(data, kind, width, height)
 
 
-def open_file(path: Path, limits: Limits = FILE_LIMITS) -> OpenedPicture:
+def open_file(path: str | Path, limits: Limits = FILE_LIMITS) -> OpenedPicture:
     """As `open_picture`; OSError where the file cannot be read."""
     return open_picture(read_file(path, limits), limits)
 
 
-def read_file(path: Path, limits: Limits = FILE_LIMITS) -> bytes:
+def read_file(path: str | Path, limits: Limits = FILE_LIMITS) -> bytes:
     """The bytes of a plain file; a pipe or device, which may never end, is refused unread."""
     # Opening a pipe would wait for somebody who writes. Python's own files take twice the time.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

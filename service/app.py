@@ -7,8 +7,10 @@ left to the `dgnet` command line.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 from fastapi import FastAPI, Request
@@ -20,7 +22,8 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from dgnet.jobs.errors import JobError
-from dgnet.jobs.storage import StorageSettings
+from dgnet.jobs.storage import StorageSettings, storage_problem
+from dgnet.jobs.tasks import Background
 from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, Jobs
@@ -55,6 +58,10 @@ from dgnet.service.routes import (
 )
 from dgnet.service.settings import ServiceSettings
 from dgnet.service.uploads import is_upload
+
+_log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 60.0
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 DESCRIPTION = """\
@@ -101,11 +108,14 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, ConnectionLimits]]:
         await job_client.start()
+        background = Background()
         if bulk is not None:
             await asyncio.to_thread(bulk.dataset_store.sweep)
+            background.start("sweep", partial(_sweep_now_and_then, bulk))
         try:
             yield {LIMITS_KEY: limits}
         finally:
+            await background.close()
             await job_client.close()
             dependencies.picture_pool.close()
 
@@ -158,6 +168,18 @@ def create_app(
     return app
 
 
+async def _sweep_now_and_then(bulk: Bulk) -> None:
+    """What was deleted must go, also if a process was killed or the volume failed meanwhile."""
+    while True:
+        try:
+            await bulk.job_store.sweep()
+            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.to_thread(bulk.dataset_store.sweep)
+        except (JobError, OSError) as error:
+            _log.warning("leftovers were not swept: %s", error)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
 def let_followers_go(app: FastAPI) -> None:
     """End the streams of events: they would keep a server from stopping. Clients come back."""
     dependencies: Dependencies = app.state.dependencies
@@ -189,6 +211,7 @@ def _install_error_handlers(app: FastAPI, settings: ServiceSettings) -> None:
 
     app.add_exception_handler(Problem, answer(_as_problem))
     app.add_exception_handler(JobError, answer(_from_job_error))
+    app.add_exception_handler(OSError, answer(_from_storage_error))
     app.add_exception_handler(HTTPException, answer(_from_http_exception))
     app.add_exception_handler(RequestValidationError, answer(_from_validation_error))
 
@@ -201,6 +224,16 @@ def _as_problem(_: Request, error: Exception) -> Problem:
 def _from_job_error(_: Request, error: Exception) -> Problem:
     assert isinstance(error, JobError)
     return Problem.from_job_error(error)
+
+
+def _from_storage_error(_: Request, error: Exception) -> Problem:
+    """Every route may meet a volume that is full, read-only or gone."""
+    assert isinstance(error, OSError)
+    problem = storage_problem(error)
+    if problem is None:
+        raise error
+    _log.warning("the data root fails: %r", error)
+    return Problem.from_job_error(problem)
 
 
 def _from_http_exception(request: Request, error: Exception) -> Problem:

@@ -145,15 +145,24 @@ class DatasetStore:
     def incoming(self) -> Generator[Path]:
         """A hidden folder to receive an upload in; whatever is in it at the end is removed."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        folder = self._folder / f".{_new_id()}{UPLOAD_SUFFIX}"
-        folder.mkdir()
-        descriptor = os.open(folder, os.O_RDONLY)
+        folder, descriptor = self._locked_folder()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(descriptor)
+
+    def _locked_folder(self) -> tuple[Path, int]:
+        """A new hidden folder and the descriptor that locks it: `sweep` may be faster once."""
+        while True:
+            folder = self._folder / f".{_new_id()}{UPLOAD_SUFFIX}"
+            folder.mkdir()
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if folder.exists():
+                    return folder, descriptor
+                os.close(descriptor)
 
     def adopt(self, pictures: Path, reading: Reading, unpacked: Unpacked) -> DatasetRecord:
         """Make a folder of pictures, complete and on the same volume, a data set of its own."""

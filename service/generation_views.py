@@ -10,11 +10,14 @@ import orjson
 from fastapi import Depends
 
 from dgnet.jobs.addresses import without_secrets
-from dgnet.jobs.errors import JobFailed, UnknownJob
+from dgnet.jobs.errors import JobFailed, StorageFailed, StorageFull, UnknownJob
 from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.records import is_job_id
 from dgnet.service.problems import JOB_KINDS, Problem, ProblemKind
 from dgnet.service.schemas import GenerationView, JobLinks, ProblemSummary
+
+_OF_THE_VOLUME = (StorageFull.code, StorageFailed.code)
+"""Here it is the job that failed by them, not a request."""
 
 
 def generation_id(job_id: str) -> str:
@@ -83,7 +86,8 @@ def _error(job: GenerationJob) -> ProblemSummary | None:
     if job.error_message is None:
         return None
     code = job.error_code or JobFailed.code
-    kind = JOB_KINDS.get(code) or ProblemKind(code, 500, "The job failed")
+    kind = None if code in _OF_THE_VOLUME else JOB_KINDS.get(code)
+    kind = kind or ProblemKind(code, 500, "The job failed")
     return ProblemSummary(**Problem(kind, job.error_message).summary())
 
 

@@ -17,6 +17,8 @@ from dgnet.service.problems import (
     MISDIRECTED,
     OVERLOADED,
     PROBLEM_MEDIA_TYPE,
+    STORAGE_FAILED,
+    STORAGE_FULL,
     TYPE_PREFIX,
     UNAUTHORIZED,
     ProblemKind,
@@ -39,6 +41,9 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "index": {"type": "integer", "description": "Position of the picture that is at fault"},
     },
 }
+STORAGE_KINDS = (STORAGE_FULL, STORAGE_FAILED)
+"""Of every route that writes to the data root."""
+
 ANYWHERE = (BAD_REQUEST, UNAUTHORIZED, CROSS_SITE, BODY_TOO_LARGE, MISDIRECTED, INTERNAL_ERROR)
 QUEUE_KINDS = (
     OVERLOADED,

@@ -70,7 +70,6 @@ DESTINATION_REFUSED = ProblemKind(
     "destination-refused", 422, "The server does not write to this destination"
 )
 OVERLOADED = ProblemKind("overloaded", 503, "Too many requests at once")
-STORAGE_FULL = ProblemKind("storage-full", 507, "The server has no room left")
 TOO_MANY_FOLLOWERS = ProblemKind("too-many-followers", 503, "Too many follow jobs at once")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "The server failed")
 
@@ -87,11 +86,16 @@ _JOB_TITLES = {
     "wrong-state": "The job's state does not allow this",
     "idempotency-conflict": "The idempotency key stands for another request",
     "job-expired": "What the job made was removed",
+    "job-deleted": "The job was deleted",
+    "storage-full": "The server has no room left",
+    "storage-failed": "The server's storage cannot be used now",
 }
 JOB_KINDS = {
     code: ProblemKind(code, error.http_status, _JOB_TITLES.get(code, code.replace("-", " ")))
     for code, error in ERRORS_BY_CODE.items()
 }
+STORAGE_FULL = JOB_KINDS["storage-full"]
+STORAGE_FAILED = JOB_KINDS["storage-failed"]
 KINDS: dict[str, ProblemKind] = {
     kind.code: kind
     for kind in (
@@ -132,7 +136,6 @@ KINDS: dict[str, ProblemKind] = {
         DESTINATION_REFUSED,
         OVERLOADED,
         INTERNAL_ERROR,
-        STORAGE_FULL,
         *JOB_KINDS.values(),
     )
 }

@@ -8,7 +8,6 @@ seen to here.
 from __future__ import annotations
 
 import asyncio
-import errno
 import shutil
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager
@@ -19,6 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from dgnet.jobs.storage import is_full
 from dgnet.service.problems import (
     BAD_REQUEST,
     MISSING_PART,
@@ -203,7 +203,7 @@ def storage_problems() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if is_full(error):
             raise _storage_full() from error
         raise
 

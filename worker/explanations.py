@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
+import os
 from pathlib import Path
 
-from dgnet.jobs.errors import BadJob, JobError
+from dgnet.jobs.errors import BadJob, JobError, StorageFailed, StorageFull
 from dgnet.jobs.generation.errors import DestinationRefused, GenerationError, UploadError
+from dgnet.jobs.storage import is_full
 from dgnet.worker.handlers import is_out_of_memory
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def code_and_message(error: Exception, data_root: Path) -> tuple[str, str]:
@@ -34,13 +33,15 @@ def code_and_message(error: Exception, data_root: Path) -> tuple[str, str]:
             "job and submit it anew, for the batch decides the bytes"
         )
     if isinstance(error, OSError):
-        if error.errno in _FULL:
-            return "storage-full", (
+        if is_full(error):
+            return StorageFull.code, (
                 f"the data root has no room ({error.strerror}): free some and resume the job"
             )
-        return "storage-failed", (
-            f"the data root cannot be used ({error.strerror or type(error).__name__}): mend "
-            "it and resume the job"
+        what = error.strerror or type(error).__name__
+        if isinstance(error.filename, (str, bytes)):
+            what = f"{what}: {os.fsdecode(error.filename)}"
+        return StorageFailed.code, (
+            f"the data root cannot be used ({below(data_root, what)}): mend it and resume the job"
         )
     return JobError.code, (
         f"a step of the job failed ({type(error).__name__}); the worker's log has more. Resume "

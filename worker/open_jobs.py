@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from dgnet.generation.job import Job, networks_identity
-from dgnet.generation.local_run import require_libraries
+from dgnet.generation.local_run import is_complete, require_libraries
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output.folder import JOB_FILE, take_folder
 from dgnet.generation.output.publication import locked
+from dgnet.generation.output.shards import open_shards
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.jobs import GenerationTask
 from dgnet.jobs.generation.records import located
@@ -91,21 +92,25 @@ class OpenJobs:
     def begin(self, task: GenerationTask, spec: GenerationSpec) -> OpenJob:
         """Open a job and take its folder for it, or check that the folder is its own."""
         self.close_all_of(task.job_id)
+        # Here alone: whoever comes late makes no folder of a job again.
+        self._folder(task).mkdir(parents=True, exist_ok=True)
         opened = self._prepare(task, spec)
         with locked(opened.folder):
             take_folder(opened.folder, opened.job.identity(), resume=True)
+            if not is_complete(opened.folder):
+                open_shards(opened.folder)
         return self._keep(task, opened)
 
     def open(self, task: GenerationTask, spec: GenerationSpec) -> OpenJob:
         """A job that was begun."""
         opened = self._open.get((task.job_id, task.epoch))
         if opened is None:
-            opened = self._prepare(task, spec)
-            if not (opened.folder / JOB_FILE).exists():
+            if not (self._folder(task) / JOB_FILE).exists():
                 raise GenerationError(
                     "what was made of this job is gone from the data root; resume the job to make "
                     "it anew"
                 )
+            opened = self._prepare(task, spec)
             take_folder(opened.folder, opened.job.identity(), resume=True)
         return self._keep(task, opened)
 
@@ -120,10 +125,12 @@ class OpenJobs:
         for key in [key for key in self._open if key[0] == job_id]:
             self._open.pop(key).shard_maker.close()
 
+    def _folder(self, task: GenerationTask) -> Path:
+        return job_folder(self._storage.data_root, task.job_id)
+
     def _prepare(self, task: GenerationTask, spec: GenerationSpec) -> OpenJob:
         require_libraries()
-        folder = job_folder(self._storage.data_root, task.job_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._folder(task)
         begun_with = _networks_of(folder)
         judge = self._judge.version if self._judge and spec.needs_judge else None
         if begun_with is not None and begun_with != {**self._networks, "judge": judge}:

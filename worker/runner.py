@@ -147,7 +147,7 @@ class GenerationRunner:
             await self._leave_to_fitting_workers(task, error)
         except Exception as error:
             await self._fail(task, error)
-        if await self._task_store.was_deleted(task):  # after this step made its folder again
+        if await self._task_store.was_deleted(task):  # and this step may have made its folder again
             await self._in_thread(lambda: self._open_jobs.close_all_of(task.job_id))
             await asyncio.to_thread(free_storage, self._storage, task.job_id)
 
@@ -165,13 +165,14 @@ class GenerationRunner:
             raise LeaveToOthers("the worker stops") from None
 
     async def maintain(self) -> None:
-        """Frees what idle jobs hold here, and what ended jobs hold on the volume."""
+        """Frees what idle jobs hold here, and what ended or deleted jobs hold on the volume."""
         retention = self._storage.job_retention_seconds
         while True:
             await asyncio.sleep(max(0.5, min(60.0, retention / 10)))
             await self._in_thread(self._open_jobs.close_idle)
             try:
                 await self._job_store.expire_finished()
+                await self._job_store.sweep()
             except (JobError, OSError) as error:
                 _log.warning("ended jobs were not looked through: %s", error)
 
@@ -245,7 +246,7 @@ class GenerationRunner:
         def assemble() -> Progress:
             opened = self._open_jobs.open(task, order.spec)
             with locked(opened.folder):
-                conclude(opened.job, opened.folder, shards)
+                progress.unreadable |= conclude(opened.job, opened.folder, shards).unreadable
             return self._delivered(opened, progress)
 
         await self._finish(task, await self._watched(task, assemble))

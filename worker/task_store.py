@@ -62,10 +62,12 @@ class TaskStore:
 
     async def order(self, task: GenerationTask) -> Order | None:
         """None if the task is stale; raises UnreadableRecord."""
-        names = ("epoch", "spec", "window_start", "window_stop", "window_shard")
+        names = ("epoch", "spec", "state", "window_start", "window_stop", "window_shard")
         values = await self._insist(lambda: self._fields(task, *names))
-        epoch, spec, *window = values
+        epoch, spec, state, *window = values
         if epoch != task.epoch or spec is None:
+            return None
+        if task.step == "shard" and state != "running":  # all shards are there already
             return None
         try:
             start, stop, first = (int(value or 0) for value in window)
@@ -89,7 +91,9 @@ class TaskStore:
         return (await self._fields(task, "epoch"))[0] == task.epoch
 
     async def was_deleted(self, task: GenerationTask) -> bool:
-        return (await self._insist(lambda: self._fields(task, "state")))[0] == "deleted"
+        """Whether the job was deleted or has expired: it must have no files."""
+        state = (await self._insist(lambda: self._fields(task, "state")))[0]
+        return state in ("deleted", "expired")
 
     async def start(self, task: GenerationTask, model_version: str) -> bool:
         """Listing and plan are about to be read."""
@@ -130,7 +134,7 @@ class TaskStore:
             len(dropped),
             *counts,
             *map(utf8, unreadable),
-        )
+        )  # fmt: skip
 
     async def assemble(self, task: GenerationTask) -> bool:
         """All shards are there, the data set is about to be put together."""
@@ -145,11 +149,12 @@ class TaskStore:
         dropped: Mapping[str, int],
         unreadable: Iterable[str],
     ) -> bool:
-        """The data set is complete."""
+        """The data set is complete: every task of the job is stale from now on."""
         counts = [part for pair in dropped.items() for part in pair]
         return await self._surely(
-            task, FINISH, composites, kept, len(dropped), *counts, *map(utf8, unreadable)
-        )
+            task, FINISH, new_epoch(),
+            composites, kept, len(dropped), *counts, *map(utf8, unreadable),
+        )  # fmt: skip
 
     async def fail(self, task: GenerationTask, code: str, message: str) -> bool:
         """The job ends here, until somebody resumes it."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from dgnet.client.connection import Connection, DGNetError
 from dgnet.jobs.dataset_names import is_wanted
 from dgnet.jobs.tarball import file_range, files_below, tar_range, tar_size
+from dgnet.paths import local_path
 
 Dataset = dict[str, Any]
 """What GET /v1/datasets/{id} answers."""
@@ -26,7 +27,7 @@ class Datasets:
 
     def upload(
         self,
-        source: Path,
+        source: str | Path,
         *,
         layout: str | None = None,
         pattern: str | None = None,
@@ -35,6 +36,7 @@ class Datasets:
         progress: Progress = lambda sent, total: None,
     ) -> Dataset:
         """A zip, tar or gzipped tar, or a folder, of which the pictures are sent."""
+        source = local_path(source)
         if source.is_dir():
             size_bytes = tar_size(_pictures_below(source))
             chunks = tar_range(_pictures_below(source), 0, size_bytes)

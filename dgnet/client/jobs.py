@@ -18,6 +18,7 @@ from httpx_sse import EventSource
 
 from dgnet.client.connection import Connection, DGNetError
 from dgnet.jobs.generation.jobs import FINAL_STATES
+from dgnet.paths import local_path
 
 Job = dict[str, Any]
 """What GET /v1/jobs/{id} answers."""
@@ -110,24 +111,25 @@ class Jobs:
             time.sleep(retry_seconds)
 
     def download_archive(
-        self, job_id: str, target: Path, *, progress: Progress = lambda got, total: None
+        self, job_id: str, target: str | Path, *, progress: Progress = lambda got, total: None
     ) -> None:
         """The whole set as a tar."""
-        self._download(_address(job_id, "/archive"), target, "*/*", progress)
+        self._download(_address(job_id, "/archive"), local_path(target), "*/*", progress)
 
     def download_manifest(
-        self, job_id: str, target: Path, *, progress: Progress = lambda got, total: None
+        self, job_id: str, target: str | Path, *, progress: Progress = lambda got, total: None
     ) -> None:
         """JSON lines where the name ends in .jsonl, else Parquet."""
+        target = local_path(target)
         json_lines = target.suffix == ".jsonl"
         accept = "application/x-ndjson" if json_lines else "application/vnd.apache.parquet"
         self._download(_address(job_id, "/manifest"), target, accept, progress)
 
     def download_preview(
-        self, job_id: str, target: Path, *, progress: Progress = lambda got, total: None
+        self, job_id: str, target: str | Path, *, progress: Progress = lambda got, total: None
     ) -> None:
         """The contact sheet, a PNG."""
-        self._download(_address(job_id, "/preview"), target, "image/png", progress)
+        self._download(_address(job_id, "/preview"), local_path(target), "image/png", progress)
 
     def _download(self, address: str, target: Path, accept: str, progress: Progress) -> None:
         """`target` appears when it is complete; a download that breaks off goes on."""

@@ -334,6 +334,8 @@ def _tell(progress: Progress, target: Target, seconds: float) -> None:
         typer.echo(f"dropped, {reason}: {number}")
     for path, reason in sorted(progress.unreadable.items()):
         typer.echo(f"warning: {path} could not be read and was skipped: {reason}", err=True)
+    for path in sorted(progress.changed):
+        typer.echo(f"warning: {path} was replaced while the set was made, see card.md", err=True)
     if made_now:
         typer.echo(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
         for stage, spent in progress.stages.items():

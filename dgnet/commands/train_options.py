@@ -1,11 +1,24 @@
-"""Options of both kinds of training."""
+"""Options of more than one kind of training, and those that teacher and DG-Net share as a whole."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from dgnet.commands.options import (
+    DeviceOption,
+    DistractorsOption,
+    JunkOption,
+    LayoutOption,
+    PatternOption,
+    PrecisionOption,
+)
 
 DataArgument = Annotated[
     Path,
@@ -33,6 +46,7 @@ ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Carry on from the run folder's last saved state.")
 ]
 LogOption = Annotated[int, typer.Option(min=1, help="Iterations between logged losses.")]
+GridOption = Annotated[int, typer.Option(min=1, help="Iterations between grids.")]
 SaveOption = Annotated[int, typer.Option(min=1, help="Iterations between saved states.")]
 KeepOption = Annotated[int, typer.Option(min=1, help="Saved states to keep, the newest ones.")]
 ValidateOption = Annotated[
@@ -71,3 +85,62 @@ DataNameOption = Annotated[
 DataLicenseOption = Annotated[
     str, typer.Option(help="License of the pictures, for the model card.")
 ]
+
+Command = Callable[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedOptions:
+    """What `dgnet train teacher` and `dgnet train joint` both take, in the order of their help."""
+
+    data: DataArgument
+    output: RunOption
+    iterations: IterationsOption = None
+    batch_size: BatchOption = None
+    seed: SeedOption = 0
+    device: DeviceOption = "auto"
+    precision: PrecisionOption = "auto"
+    accumulate: AccumulateOption = None
+    checkpoint_activations: RecomputeOption = False
+    compiled: CompileOption = False
+    resume: ResumeOption = False
+    validate: ValidateOption = None
+    keep: KeepOption = 2
+    log_every: LogOption = 10
+    grid_every: GridOption = 500
+    checkpoint_every: SaveOption = 500
+    settings: SetOption = None
+    layout: LayoutOption = None
+    pattern: PatternOption = None
+    junk: JunkOption = None
+    distractors: DistractorsOption = None
+    data_name: DataNameOption = None
+    data_license: DataLicenseOption = "not stated"
+
+
+def takes_shared_options(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """For a command whose first parameter is `SharedOptions`: on the command line they stand around
+    its own ones, those that must be given first. Typer knows no groups of options, so the
+    signature that it reads is made here.
+    """
+    shared = [
+        option
+        for option in signature(SharedOptions, eval_str=True).parameters.values()
+        if option.name not in without
+    ]
+    required = [option for option in shared if option.default is Parameter.empty]
+    others = [option for option in shared if option.default is not Parameter.empty]
+
+    def taking(command: Command) -> Command:
+        @wraps(command)
+        def called(**given: Any) -> None:
+            options = {option.name: given.pop(option.name) for option in shared}
+            command(SharedOptions(**options), **given)
+
+        own = list(signature(command, eval_str=True).parameters.values())[1:]
+        called.__signature__ = Signature(  # pyright: ignore[reportAttributeAccessIssue]
+            [*required, *own, *others]
+        )
+        return called
+
+    return taking

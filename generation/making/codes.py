@@ -24,16 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dgnet.generation.making.stages import Stage, StageClock
+from dgnet.generation.pairing.source_pictures import Unreadable
 
 Integers = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
 Codes = tuple[Tensor, ...]
 Read = Callable[[int], Pixels]
 Encode = Callable[[Pixels], Codes]
-
-
-class Unreadable(Exception):
-    """A picture is broken; the message says how."""
 
 
 @dataclass(frozen=True)

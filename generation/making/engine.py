@@ -23,19 +23,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dgnet.generation.making.codes import CodeBlocks, Unreadable
+from dgnet.generation.making.codes import CodeBlocks
 from dgnet.generation.making.encoding import encode_composite
 from dgnet.generation.making.judging import Judging, Verdict
 from dgnet.generation.making.naming import Names
 from dgnet.generation.making.near_duplicates import NearDuplicates
 from dgnet.generation.making.stages import StageClock
-from dgnet.generation.pairing.listing import Listing, require_source
+from dgnet.generation.output.publication import make_below
+from dgnet.generation.output.sources import REPLACED
+from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
+from dgnet.generation.pairing.source_pictures import read_source
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
-from dgnet.model.data.picture import NO_CAMERA, DatasetError
-from dgnet.model.data.transforms import decode_picture
+from dgnet.model.data.picture import NO_CAMERA
 from dgnet.model.predictor import NonFiniteError, Predictor
 
 Integers = NDArray[np.int64]
@@ -85,6 +87,9 @@ class Engine:
         self._orders = plan.appearance_order, plan.structure_order
         self.failures: dict[int, str] = {}
         """Pictures that the last shard needed and that could not be read, by number, and why."""
+        self.sources: dict[int, set[str]] = {}
+        """sha256 of every picture that the last shard read, by number, and REPLACED where its size
+        was not the listing's any more."""
 
     def close(self) -> None:
         """End the threads; what they have begun is finished."""
@@ -103,7 +108,8 @@ class Engine:
 
         Returns a manifest row for each pair, in order. `progress` hears how many more are done.
         """
-        styles, structure_codes = self._codes_of(appearances, structures)
+        self.sources = sources = dict[int, set[str]]()
+        styles, structure_codes = self._codes_of(appearances, structures, sources)
         work = np.lexsort(
             (
                 styles.places(appearances),
@@ -133,10 +139,11 @@ class Engine:
                     if duplicates and not duplicates.admits(person, pixels):
                         verdicts[place] = replace(verdict, dropped="near_duplicate")
                         continue
-                    path = folder / self._name(
+                    name = self._name(
                         first + place, int(appearances[place]), int(structures[place])
                     )
-                    unfinished.append((place, self._writers.submit(self._write, path, pixels)))
+                    writing = self._writers.submit(self._write, folder, name, pixels)
+                    unfinished.append((place, writing))
                 self._finish(unfinished, written, leave=WRITES_AHEAD * self._batch)
                 progress(len(batch))
             self._finish(unfinished, written, leave=0)
@@ -165,22 +172,26 @@ class Engine:
         return places // (blocks * self._batch)
 
     def _codes_of(
-        self, appearances: Integers, structures: Integers
+        self, appearances: Integers, structures: Integers, sources: dict[int, set[str]]
     ) -> tuple[CodeBlocks, CodeBlocks]:
         """Of a shard's own pictures alone: blocks of the whole listing would encode all of it for
         every shard of a large one.
         """
         shape = (self._predictor.height, self._predictor.width, 3)
         by_appearance, by_structure = self._orders
+
+        def read(picture: int) -> Pixels:
+            return self._read(picture, sources)
+
         styles = CodeBlocks(
             by_appearance[np.isin(by_appearance, appearances)], block_size=self._batch,
-            capacity_bytes=STYLES_BYTES, picture_shape=shape, read=self._read,
+            capacity_bytes=STYLES_BYTES, picture_shape=shape, read=read,
             encode=self._encode_appearance, stage="appearance codes",
             threads=self._readers, clock=self._clock,
         )  # fmt: skip
         structure_codes = CodeBlocks(
             by_structure[np.isin(by_structure, structures)], block_size=self._batch,
-            capacity_bytes=STRUCTURES_BYTES, picture_shape=shape, read=self._read,
+            capacity_bytes=STRUCTURES_BYTES, picture_shape=shape, read=read,
             encode=lambda pixels: self._predictor.structure_codes(pixels).tensors(),
             stage="structure codes", threads=self._readers, clock=self._clock,
         )  # fmt: skip
@@ -275,23 +286,26 @@ class Engine:
                 place, future = unfinished.popleft()
                 written[place] = future.result()
 
-    def _write(self, path: Path, pixels: Pixels) -> Written:
+    def _write(self, folder: Path, name: str, pixels: Pixels) -> Written:
+        path = folder / name
         with self._clock.stage("write"):
             data = encode_composite(pixels, self._spec.output)
             try:
                 path.write_bytes(data)
             except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_below(folder, path.parent)  # never more: the folder may have been closed
                 path.write_bytes(data)
             return hashlib.sha256(data).hexdigest(), len(data)
 
-    def _read(self, picture: int) -> Pixels:
-        path = self._listing.root / self._listing.paths[picture]
-        try:
-            return decode_picture(path, self._predictor.height, self._predictor.width)
-        except DatasetError as error:
-            require_source(self._listing, picture, error)
-            raise Unreadable(str(error).replace(f"{self._listing.root}/", "")) from error
+    def _read(self, picture: int, sources: dict[int, set[str]]) -> Pixels:
+        def note(sha256: str, size_bytes: int) -> None:
+            expected = self._listing.sizes[picture]
+            same = expected is None or size_bytes == expected
+            sources.setdefault(picture, set()).update((sha256,) if same else (sha256, REPLACED))
+
+        height, width = self._predictor.height, self._predictor.width
+        path = self._listing.paths[picture]
+        return read_source(self._listing, path, height=height, width=width, note=note).pixels
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         parts = self._predictor.appearance_styles(pixels).tensors()

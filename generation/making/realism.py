@@ -53,5 +53,5 @@ def _read(listing: Listing, number: int, predictor: Predictor) -> Pixels | None:
         path = listing.root / listing.paths[number]
         return decode_picture(path, predictor.height, predictor.width)
     except DatasetError as error:
-        require_source(listing, number, error)
+        require_source(listing, listing.paths[number], error)
         return None

@@ -18,12 +18,11 @@ from dgnet.generation.making.judging import Judging
 from dgnet.generation.making.realism import realism_of_real_pictures, require_discriminator
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output.packing import pack
-from dgnet.generation.output.publication import published_folder
 from dgnet.generation.output.shards import (
     PICTURES_FOLDER,
     ShardIndex,
     ShardRange,
-    shard_folder,
+    published_shard,
     write_shard,
 )
 from dgnet.jobs.generation.errors import GenerationError
@@ -82,23 +81,29 @@ class ShardMaker:
     ) -> ShardIndex:
         """Make one shard below the job's folder; `progress` hears how many more are done.
 
-        Whatever is raised, by `progress` too, leaves nothing of the shard behind.
+        Whatever is raised, by `progress` too, leaves nothing of the shard behind. GenerationError
+        before the first file where the job takes no shards any more.
         """
         job, engine = self._job, self._engine
         appearances, structures = job.plan.window(*covers.window).pairs(covers.first, covers.last)
-        with published_folder(shard_folder(directory, covers.number)) as folder:
+        with published_shard(directory, covers.number) as folder:
             pictures = folder / PICTURES_FOLDER
             pictures.mkdir()
             rows = engine.make(covers.first, appearances, structures, pictures, progress)
             with self.clock.stage("publish"):
                 pack(job.spec, rows, pictures, covers.number)
-                needed: set[int] = {*appearances.tolist(), *structures.tolist()}
+                needed: list[int] = sorted({*appearances.tolist(), *structures.tolist()})
                 unreadable = {
                     job.listing.paths[picture]: engine.failures[picture]
                     for picture in needed
                     if picture in engine.failures
                 }
-                index = write_shard(folder, covers, rows, unreadable)
+                sources = {
+                    job.listing.paths[picture]: sorted(engine.sources[picture])
+                    for picture in needed
+                    if engine.sources.get(picture)
+                }
+                index = write_shard(folder, covers, rows, unreadable, sources)
         return_free_memory()
         return index
 

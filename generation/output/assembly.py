@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,20 @@ from dgnet.generation.output.plots import PLOTS_FOLDER, plots
 from dgnet.generation.output.publication import sync_file_system, sync_folder, write_file
 from dgnet.generation.output.shards import (
     PICTURES_FOLDER,
-    SHARDS_FOLDER,
     ShardIndex,
+    close_shards,
     read_index,
     rows_of,
     shard_folder,
 )
 from dgnet.generation.output.sheet import SHOWN, sheet
+from dgnet.generation.output.sources import SeenSources
 from dgnet.generation.output.summary import Summary
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Metadata
+from dgnet.paths import local_path
 
 Row = dict[str, Any]
 
@@ -46,18 +47,21 @@ def assemble(
     metadata: Metadata,
     directory: Path,
     shards: int,
-) -> None:
+) -> Summary:
     """Make one data set of so many shards, which are removed.
 
-    Memory: one shard's index, a row group of the manifest and what the summary counts.
+    Memory: one shard's index, a row group of the manifest, a hash of each source picture and what
+    the summary counts.
     """
     summary = Summary()
+    sources = SeenSources()
     kept = 0
     for number in range(shards):
         index = _index(directory, number)
         _move(directory, index)
         kept += index.kept
         summary.unreadable |= index.unreadable
+        sources.add(index.sources)
     wanted = {kept * number // SHOWN for number in range(SHOWN)} if kept else set[int]()
     shown: list[Row] = []
     lines, table = directory / f".{MANIFEST}.part", directory / f".{MANIFEST_TABLE}.part"
@@ -73,9 +77,13 @@ def assemble(
                 file.write(json.dumps(row) + "\n")
                 parquet.write(row)
     if shown:
-        picture = io.BytesIO()
-        sheet(shown, listing, directory).save(picture, "PNG")
-        write_file(directory / SHEET, picture.getvalue())
+        shown_sheet, unreadable = sheet(shown, listing, directory, sources)
+        summary.unreadable = unreadable | summary.unreadable
+        if shown_sheet is not None:
+            picture = io.BytesIO()
+            shown_sheet.save(picture, "PNG")
+            write_file(directory / SHEET, picture.getvalue())
+    summary.changed |= sources.changed
     (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
     for name, plot in plots(listing, summary).items():
         write_file(directory / name, plot)
@@ -85,17 +93,19 @@ def assemble(
     lines.replace(directory / MANIFEST)
     sync_folder(directory)
     remove_shards(directory)
+    return summary
 
 
-def read_manifest(directory: Path) -> Iterator[Row]:
+def read_manifest(directory: str | Path) -> Iterator[Row]:
     """Rows of a complete job."""
-    with (directory / MANIFEST).open(encoding="utf-8") as file:
+    with (local_path(directory) / MANIFEST).open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
 
 
 def remove_shards(directory: Path) -> None:
-    shutil.rmtree(directory / SHARDS_FOLDER, ignore_errors=True)
+    """The set is complete: nobody may write into it any more."""
+    close_shards(directory)
 
 
 def _index(directory: Path, number: int) -> ShardIndex:

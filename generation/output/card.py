@@ -16,7 +16,7 @@ from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Metadata
 from dgnet.model.config import NetworkConfig
 
-UNREADABLE_SHOWN = 50
+PATHS_SHOWN = 50
 QUANTILES = (0.05, 0.5, 0.95)
 
 PRIVACY = """\
@@ -44,6 +44,8 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
         sections.append("## Scores of all that were made\n\n" + _scores(summary))
     if summary.unreadable:
         sections.append("## Pictures that could not be read\n\n" + _unreadable(summary))
+    if summary.changed:
+        sections.append("## Pictures that changed meanwhile\n\n" + _changed(summary))
     sections += [
         "## Made of\n\n" + _sources(listing),
         "## Made with\n\n" + _networks(metadata),
@@ -120,11 +122,23 @@ def _scores(summary: Summary) -> str:
 
 
 def _unreadable(summary: Summary) -> str:
-    shown = sorted(summary.unreadable.items())[:UNREADABLE_SHOWN]
+    shown = sorted(summary.unreadable.items())[:PATHS_SHOWN]
     lines = [f"- {code(path)}: {plain(reason)}" for path, reason in shown]
     if len(summary.unreadable) > len(shown):
         lines.append(f"- and {len(summary.unreadable) - len(shown)} more")
     return "\n".join(lines)
+
+
+def _changed(summary: Summary) -> str:
+    text = (
+        f"{len(summary.changed)} source pictures were replaced by others while the set was made. "
+        "Composites of these were made of the picture before or of the one after, and the manifest "
+        "does not tell which: make the set anew if that matters."
+    )
+    shown = [f"- {code(path)}" for path in sorted(summary.changed)[:PATHS_SHOWN]]
+    if len(summary.changed) > len(shown):
+        shown.append(f"- and {len(summary.changed) - len(shown)} more")
+    return text + "\n\n" + "\n".join(shown)
 
 
 def _sources(listing: Listing) -> str:

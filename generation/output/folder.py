@@ -1,6 +1,6 @@
 """Whose folder it is: a job takes an empty one, and only the same job carries it on.
 
-`job.json` holds everything that decides the bytes.
+`job.json` holds everything that decides the bytes, and the sizes of the source's pictures.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dgnet.generation.output.shards import SHARDS_FOLDER
 from dgnet.jobs.generation.errors import GenerationError
 
 JOB_FILE = "job.json"
+SIZES = "sizes_sha256"
+"""Field that jobs of older releases lack: they are carried on without it."""
 
 
 def job_file(identity: dict[str, Any]) -> bytes:
@@ -43,7 +45,7 @@ def take_folder(directory: Path, identity: dict[str, Any], *, resume: bool) -> N
         before = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise GenerationError(f"{path} is damaged: {error}") from error
-    if differing := _differences(before, identity):
+    if differing := differences(before, identity):
         raise GenerationError(
             f"the job in {directory} differs from this one in {'; '.join(differing)}. Resume it as "
             "it was begun, or choose another folder"
@@ -56,8 +58,20 @@ def remove_leftovers(directory: Path) -> None:
     remove_unpublished(directory / SHARDS_FOLDER, "*")
 
 
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between the job that was begun and this one, in words."""
+    if SIZES not in before:
+        now = {name: value for name, value in now.items() if name != SIZES}
+    lines = _differences(before, now)
+    if before.get("listing_sha256") != now.get("listing_sha256"):
+        lines.append("the source: pictures came or went")
+    elif before.get(SIZES) != now.get(SIZES):
+        lines.append("the source: pictures were replaced by others of the same names")
+    return lines
+
+
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs, in words, level by level."""
+    """Level by level."""
     lines: list[str] = []
     for name in sorted(before.keys() | now.keys()):
         old, new = cast("tuple[object, object]", (before.get(name), now.get(name)))

@@ -25,11 +25,22 @@ class FolderBusy(GenerationError):
 
 @contextmanager
 def published_folder(directory: Path) -> Generator[Path]:
-    """A temporary folder to fill, which then takes the place of `directory` in one step."""
-    with replaced_directory(directory) as folder:
+    """A temporary folder to fill, which then takes the place of `directory` in one step.
+
+    FileNotFoundError, before the first file or at the latest in place of the last step, if the
+    folder around it is gone.
+    """
+    with replaced_directory(directory, make_parents=False) as folder:
         yield folder
         sync_file_system(folder)
     sync_folder(directory.parent)
+
+
+def make_below(top: Path, folder: Path) -> None:
+    """Make `folder` and what is missing between it and `top`, but never `top`."""
+    if folder != top:
+        make_below(top, folder.parent)
+        folder.mkdir(exist_ok=True)
 
 
 def sync_file_system(folder: Path) -> None:

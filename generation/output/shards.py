@@ -2,21 +2,27 @@
 
 A shard is there as a whole or not at all. `shard.json` tells which positions it covers and the
 sha256 of every file, so that a resumed job can tell a good shard from a damaged one.
+
+Who begins a job opens the folder of its shards, and its end takes it away in one step. No writer
+makes it: one that comes late, however long it stood still, has no place for its first file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from dgnet.generation.output.packing import data_file
-from dgnet.generation.output.publication import file_sha256
+from dgnet.generation.output.publication import file_sha256, published_folder
+from dgnet.jobs.generation.errors import GenerationError
 
 Row = dict[str, Any]
 
@@ -54,6 +60,9 @@ class ShardIndex:
     manifest_sha256: str
     files: dict[str, str]
     """sha256 by path below the pictures folder, and so below the output folder."""
+    sources: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """sha256 of every source picture that was read; more than one, or `sources.REPLACED`, if it was
+    replaced meanwhile. Empty in shards of releases before this was noted."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -66,6 +75,7 @@ class ShardIndex:
             "unreadable": self.unreadable,
             "manifest_sha256": self.manifest_sha256,
             "files": self.files,
+            "sources": self.sources,
         }
 
     @classmethod
@@ -83,6 +93,7 @@ class ShardIndex:
             unreadable=values["unreadable"],
             manifest_sha256=values["manifest_sha256"],
             files=values["files"],
+            sources=values.get("sources", {}),
         )
 
 
@@ -110,8 +121,42 @@ def shard_folder(directory: Path, number: int) -> Path:
     return directory / SHARDS_FOLDER / f"{number:06d}"
 
 
+def open_shards(directory: Path) -> None:
+    """Shards of the job may be published from now on."""
+    (directory / SHARDS_FOLDER).mkdir(exist_ok=True)
+
+
+def close_shards(directory: Path) -> None:
+    """Remove all shards; for everybody who still writes they are gone at once."""
+    with suppress(FileNotFoundError):
+        aside = directory / f".{SHARDS_FOLDER}-{secrets.token_hex(4)}.part"
+        (directory / SHARDS_FOLDER).rename(aside)
+    for left in directory.glob(f".{SHARDS_FOLDER}-*.part"):  # by a killed process, too
+        for _ in range(2):  # a file that was just being made may have hindered the first
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def published_shard(directory: Path, number: int) -> Generator[Path]:
+    """A folder to fill, which becomes the shard; GenerationError if shards are closed."""
+    try:
+        with published_folder(shard_folder(directory, number)) as folder:
+            yield folder
+    except FileNotFoundError as error:
+        if (directory / SHARDS_FOLDER).is_dir():
+            raise
+        raise GenerationError(
+            f"{directory} takes no shards any more: its set is complete, or somebody removed "
+            f"{SHARDS_FOLDER}/; if the job is not done, resume it"
+        ) from error
+
+
 def write_shard(
-    folder: Path, covers: ShardRange, rows: list[Row], unreadable: dict[str, str]
+    folder: Path,
+    covers: ShardRange,
+    rows: list[Row],
+    unreadable: dict[str, str],
+    sources: dict[str, list[str]],
 ) -> ShardIndex:
     """Complete a shard's folder, whose pictures are there, by manifest part and index."""
     pictures = folder / PICTURES_FOLDER
@@ -131,6 +176,7 @@ def write_shard(
         unreadable=dict(sorted(unreadable.items())),
         manifest_sha256=hashlib.sha256(part).hexdigest(),
         files=hashes,
+        sources=sources,
     )
     (folder / INDEX).write_text(json.dumps(index.to_json(), indent=1) + "\n", encoding="utf-8")
     return index
@@ -149,12 +195,11 @@ def read_index(folder: Path) -> ShardIndex | None:
 
 
 def sound_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
-    """The index of a shard whose every file has its hash; anything else is removed."""
+    """The index of a shard whose every file has its hash; whoever makes another one replaces it."""
     folder = shard_folder(directory, covers.number)
     index = read_index(folder)
     if index is not None and index.range == covers and _has_all(folder, index):
         return index
-    shutil.rmtree(folder, ignore_errors=True)
     return None
 
 

@@ -11,8 +11,10 @@ from typing import Any
 from PIL import Image
 
 from dgnet.generation.output.packing import read_packed
+from dgnet.generation.output.sources import SeenSources
 from dgnet.generation.pairing.listing import Listing
-from dgnet.pictures import open_file, open_picture
+from dgnet.generation.pairing.source_pictures import Unreadable, read_source
+from dgnet.pictures import open_picture
 
 Row = dict[str, Any]
 
@@ -23,9 +25,25 @@ ACROSS = 4
 GAP_PIXELS = 6
 
 
-def sheet(rows: list[Row], listing: Listing, directory: Path) -> Image.Image:
-    """Appearance, structure, composite of each row, `ACROSS` of them a line, on white."""
-    triples = [_triple(row, listing, directory) for row in rows]
+def sheet(
+    rows: list[Row], listing: Listing, directory: Path, sources: SeenSources
+) -> tuple[Image.Image | None, dict[str, str]]:
+    """Appearance, structure, composite of each row, `ACROSS` of them a line, on white; and which
+    sources cannot be read any more, and why.
+
+    Rows whose sources are not any more what the composite was made of are left out: None if no row
+    is left.
+    """
+    triples: list[Image.Image] = []
+    unreadable: dict[str, str] = {}
+    for row in rows:
+        triple = _triple(row, listing, directory, sources, unreadable)
+        if triple is not None:
+            triples.append(triple)
+    return (_laid_out(triples) if triples else None), unreadable
+
+
+def _laid_out(triples: list[Image.Image]) -> Image.Image:
     width, height = triples[0].size
     across = min(ACROSS, len(triples))
     lines = -(-len(triples) // across)
@@ -41,12 +59,25 @@ def sheet(rows: list[Row], listing: Listing, directory: Path) -> Image.Image:
     return whole
 
 
-def _triple(row: Row, listing: Listing, directory: Path) -> Image.Image:
+def _triple(
+    row: Row,
+    listing: Listing,
+    directory: Path,
+    sources: SeenSources,
+    unreadable: dict[str, str],
+) -> Image.Image | None:
     composite = open_picture(read_packed(directory, row["file"])).rgb()
     width, height = composite.size
     triple = Image.new("RGB", (3 * width, height), "white")
     for place, role in enumerate(("appearance", "structure")):
-        real = open_file(listing.root / row[f"{role}_path"]).prepare(width=width, height=height)
+        path = row[f"{role}_path"]
+        try:
+            real = read_source(listing, path, height=height, width=width)
+        except Unreadable as error:
+            unreadable[path] = str(error)
+            return None
+        if not sources.is_as_before(path, real.sha256):
+            return None
         triple.paste(Image.fromarray(real.pixels), (place * width, 0))
     triple.paste(composite, (2 * width, 0))
     return triple

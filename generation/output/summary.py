@@ -75,6 +75,8 @@ class Summary:
     """Of all that were made, dropped ones too."""
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
     """Source pictures that could not be read, and why."""
+    changed: set[str] = field(default_factory=set[str])
+    """Source pictures that were replaced while the set was made."""
 
     def add(self, row: Row) -> None:
         self.planned += 1

@@ -1,7 +1,8 @@
 """The real pictures that a job pairs, in an order that no file system can change.
 
 Only people are paired: junk and distractors are left out. The digest names exactly these pictures;
-plan and resumption hang on it. Nothing is opened here.
+plan and resumption hang on it. The digest of sizes tells whether they were replaced by others;
+times tell nothing, since a copy of a data set is the same data set. Nothing is opened here.
 
 Legend: N pictures.
 """
@@ -120,6 +121,19 @@ class Listing:
             digest.update(f"{clothes}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
+    @cached_property
+    def sizes(self) -> tuple[int | None, ...]:
+        """Bytes of each picture when the job was opened; None for what could not be looked at."""
+        return tuple(_size(self.root / path) for path in self.paths)
+
+    @cached_property
+    def sizes_digest(self) -> str:
+        """sha256 over path and bytes of every picture."""
+        digest = hashlib.sha256()
+        for path, size in zip(self.paths, self.sizes, strict=True):
+            digest.update(f"{size}\t{path}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
     def person_name(self, person_id: int) -> str:
         return self.names.get(person_id, str(person_id))
 
@@ -136,16 +150,24 @@ class Listing:
         return columns
 
 
-def require_source(listing: Listing, picture: int, error: BaseException) -> None:
-    """Raise GenerationError if a picture could not be read because its storage fails or because it
-    is gone: such a picture is not broken, and leaving it out would change the data set.
+def _size(path: Path) -> int | None:
+    """None for what cannot be looked at: whoever needs the picture says why."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def require_source(listing: Listing, path: str, error: BaseException) -> None:
+    """Raise GenerationError if a picture of the listing could not be read because its storage fails
+    or because it is gone: such a picture is not broken, and without it the data set is another one.
     """
     cause: BaseException | None = error
     while cause is not None:
         number = cause.errno if isinstance(cause, OSError) else None
         if number is not None and number not in _BROKEN_PICTURE:
             raise GenerationError(
-                f"{listing.paths[picture]} cannot be reached in {listing.root} "
+                f"{path} cannot be reached in {listing.root} "
                 f"({os.strerror(number)}) though it was there when the job began; bring the source "
                 "back and resume"
             ) from error

@@ -28,12 +28,13 @@ from dgnet.generation.output.assembly import (
     SHEET,
     read_manifest,
 )
-from dgnet.generation.output.folder import JOB_FILE, job_file
+from dgnet.generation.output.folder import JOB_FILE, differences, job_file
 from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
 from dgnet.generation.upload.store import Fingerprint, Store
 from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.paths import local_path
 
 THREADS = 16
 """Files on their way at once: an object of some kilobytes is all waiting."""
@@ -71,7 +72,7 @@ def take_destination(url: str, identity: dict[str, Any], *, resume: bool) -> boo
             )
         store.write(JOB_FILE, job_file(identity))
         return False
-    if not _same_json(held, job_file(identity)):
+    if not _is_of(held, identity):
         raise GenerationError(
             f"{url} holds another generation job, whose {JOB_FILE} differs; choose another place"
         )
@@ -84,13 +85,14 @@ def take_destination(url: str, identity: dict[str, Any], *, resume: bool) -> boo
 
 
 def upload(
-    folder: Path, url: str, *, threads: int = THREADS, report: Report = lambda progress: None
+    folder: str | Path, url: str, *, threads: int = THREADS, report: Report = lambda progress: None
 ) -> UploadProgress:
     """Put a complete job's files to the URL; what arrived by an earlier call is not sent again.
 
     Raises GenerationError for a folder that is not complete, UploadError where the store fails;
     calling again carries on. Files that were on their way then may be sent again.
     """
+    folder = local_path(folder)
     if not (folder / MANIFEST).exists():
         raise GenerationError(f"{folder} holds no complete set: it has no {MANIFEST}")
     store = Store(url)
@@ -220,8 +222,12 @@ def _entry(line: bytes) -> tuple[str, str] | None:
     return (name, sha256) if line.endswith(b"\n") else None
 
 
-def _same_json(one: bytes, other: bytes) -> bool:
+def _is_of(held: bytes, identity: dict[str, Any]) -> bool:
+    """Whether a job file is the one of this job."""
     try:
-        return json.loads(one) == json.loads(other)
+        before: object = json.loads(held)
     except ValueError:
         return False
+    return isinstance(before, dict) and not differences(
+        cast("dict[str, Any]", before), json.loads(job_file(identity))
+    )

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
@@ -21,16 +21,21 @@ from redis.asyncio import Redis
 from dgnet.jobs.errors import (
     BadJob,
     IdempotencyConflict,
+    JobDeleted,
+    JobError,
     JobExpired,
     JobFailed,
     QueueFull,
     QueueUnavailable,
+    StorageFailed,
+    StorageFull,
     UnknownJob,
     WrongState,
 )
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.feed import EventFeed
 from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob, JobEvent
+from dgnet.jobs.generation.leftovers import look_through
 from dgnet.jobs.generation.records import (
     change,
     free_storage,
@@ -42,15 +47,16 @@ from dgnet.jobs.generation.records import (
     new_epoch,
     new_job_id,
     read_request,
+    settle_request,
     text_fields,
     write_request,
 )
-from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, RESUME, SUBMIT
+from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, GIVE_UP, RESUME, SUBMIT
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.outages import asked_for_a_request, is_outage
 from dgnet.jobs.settings import QueueSettings
-from dgnet.jobs.storage import StorageSettings, job_folder
+from dgnet.jobs.storage import StorageSettings, job_folder, storage_problems
 
 T = TypeVar("T")
 
@@ -59,6 +65,7 @@ _log = logging.getLogger(__name__)
 IDEMPOTENCY_SECONDS = 86_400
 TOMBSTONE_SECONDS = 86_400
 FULL_RETRY_SECONDS = 30.0
+STATES_AT_ONCE = 500
 
 
 class JobStore:
@@ -77,22 +84,30 @@ class JobStore:
         """The job, and whether it is new: a key that was used within a day gives its job again.
 
         Raises IdempotencyConflict for a key that stands for another spec, BadJob for a source that
-        is not below the data root or a destination that is not allowed, QueueFull.
+        is not below the data root or a destination that is not allowed, QueueFull, JobDeleted for
+        a key whose job was deleted, StorageFull, StorageFailed.
         """
         self._check(spec)
         job_id, text = new_job_id(), json.dumps(spec.to_json(), sort_keys=True)
         await asyncio.to_thread(self._keep_request, job_id, spec, time.time())
         value = f"{job_id} {_digest(text)}"
-        entered = ""
         try:
             entered = await self._enter(job_id, text, "", idempotency_key, value)
         except QueueUnavailable:
-            entered = job_id  # nobody knows: its request stays
+            raise  # nobody knows whether it was taken: `sweep` finds out
+        except JobError:
+            await self._in_the_end(job_id, free_storage)
             raise
-        finally:
-            if entered != job_id:
-                await asyncio.to_thread(free_storage, self._storage, job_id)
-        return await self.get(entered), entered == job_id
+        if entered != job_id:
+            await self._in_the_end(job_id, free_storage)
+        await self._in_the_end(entered, settle_request)
+        try:
+            return await self.get(entered), entered == job_id
+        except UnknownJob as error:
+            raise JobDeleted(
+                f"this idempotency key stands for {entered}, which was deleted; use another key to "
+                "have the set made again"
+            ) from error
 
     async def get(self, job_id: str) -> GenerationJob:
         """Raises UnknownJob."""
@@ -103,15 +118,33 @@ class JobStore:
             raise JobFailed(f"the record of {job_id} is damaged; delete the job, submit it anew")
         return found[0]
 
-    async def list(self, *, limit: int = 100, before: float | None = None) -> list[GenerationJob]:
-        """Newest first; `before` takes those created before that time."""
-        latest = "+inf" if before is None else f"({before:.3f}"
-        reply: Any = self._redis.zrevrangebyscore(  # pyright: ignore[reportUnknownMemberType]
-            self._keys.generations, latest, "-inf", start=0, num=limit
-        )
-        members = cast("list[bytes]", await self._ask(reply))
-        found = await self._ask(self._read([member.decode() for member in members]))
-        return [job for job in found if job is not None]
+    async def list(
+        self, *, limit: int = 100, before: float | None = None, before_id: str = ""
+    ) -> list[GenerationJob]:
+        """Newest first, those of one millisecond by their ids; `before` and `before_id` are
+        `created` and id of the last one of the page before. Fewer than `limit` are the last ones.
+        """
+        found: list[GenerationJob] = []
+        while len(found) < limit:
+            page = await self._ask(self._page(limit - len(found), before, before_id))
+            if not page:
+                break
+            jobs = await self._ask(self._read([job_id for job_id, _ in page]))
+            found += [job for job in jobs if job is not None]
+            before_id, before = page[-1]
+        return found
+
+    async def _page(
+        self, limit: int, before: float | None, before_id: str
+    ) -> list[tuple[str, float]]:
+        """Ids with the time of submission, those of the time `before` and then earlier ones."""
+        pipeline, key = self._redis.pipeline(transaction=False), self._keys.generations
+        times = ("(+inf", "(+inf") if before is None else (f"{before:.3f}", f"({before:.3f}")
+        pipeline.zrevrangebyscore(key, times[0], times[0], withscores=True)  # pyright: ignore[reportUnknownMemberType]
+        pipeline.zrevrangebyscore(key, times[1], "-inf", start=0, num=limit, withscores=True)  # pyright: ignore[reportUnknownMemberType]
+        replies = cast("list[list[tuple[bytes, float]]]", await pipeline.execute())
+        same, earlier = ([(name.decode(), time) for name, time in reply] for reply in replies)
+        return [*(entry for entry in same if entry[0] < before_id), *earlier][:limit]
 
     async def cancel(self, job_id: str) -> GenerationJob:
         """Stop within a batch; what is published stays. Raises UnknownJob, WrongState."""
@@ -137,11 +170,48 @@ class JobStore:
         return await self.get(job_id)
 
     async def delete(self, job_id: str) -> None:
-        """Forget a job and free what it made; nothing happens if there is none."""
+        """Forget a job and free what it made; nothing happens if there is none.
+
+        Raises StorageFailed while the volume lets nothing be removed: the job is deleted then, and
+        its files go by `sweep` or by deleting it again.
+        """
         if is_job_id(job_id):
             has_files = await asyncio.to_thread(has_storage, self._storage, job_id)
             await self._change(job_id, DELETE, TOMBSTONE_SECONDS, int(has_files))
-            await asyncio.to_thread(free_storage, self._storage, job_id)
+            with storage_problems():
+                await asyncio.to_thread(free_storage, self._storage, job_id)
+
+    async def sweep(self) -> None:
+        """Remove what was to go and did not, because a process was killed or the volume failed:
+        folders half deleted, files of deleted and expired jobs, requests that were never taken.
+
+        Nothing else, and nothing only because Redis does not know it: `resume` brings jobs back
+        from files after Redis lost them. May be called at any time, by everybody.
+        """
+        settling_seconds = 30.0 * max(1.0, self._settings.outage_seconds)
+        with storage_problems():
+            found = await asyncio.to_thread(
+                look_through, self._storage, settling_seconds=settling_seconds
+            )
+        for job_id in sorted(found.unsettled - found.jobs):
+            state = await self._give_up(job_id, int(settling_seconds))
+            if state in ("", "deleted"):
+                await self._in_the_end(job_id, free_storage)
+            else:
+                await self._in_the_end(job_id, settle_request)
+        for job_id, state in (await self._ask(self._states(sorted(found.jobs)))).items():
+            if state == "deleted":
+                try:
+                    await self.delete(job_id)  # the tombstone stays until the files are gone
+                except (StorageFull, StorageFailed) as error:
+                    _log.warning(
+                        "files of %s, which was deleted, are still there: %s", job_id, error
+                    )
+            elif state == "expired" and not await self._in_the_end(job_id, free_storage):
+                record = self._keys.generation(job_id)
+                await self._ask(self._redis.expire(record, TOMBSTONE_SECONDS))
+        for job_id in sorted(found.unsettled & found.jobs):  # somebody works on it, or has
+            await self._in_the_end(job_id, settle_request)
 
     async def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
         """What happened since the event `after` (from the first if None), then what happens, until
@@ -165,8 +235,7 @@ class JobStore:
             if not is_job_id(job_id) or not await self._change(job_id, EXPIRE, *arguments):
                 continue
             if await asyncio.to_thread(job_folder(self._storage.data_root, job_id).exists):
-                await asyncio.to_thread(free_storage, self._storage, job_id)
-                expired += 1
+                expired += await self._in_the_end(job_id, free_storage)
         return expired
 
     def _check(self, spec: GenerationSpec) -> None:
@@ -177,13 +246,19 @@ class JobStore:
             raise BadJob(str(error)) from error
 
     def _keep_request(self, job_id: str, spec: GenerationSpec, created: float) -> None:
-        try:
+        with storage_problems():
             write_request(self._storage, job_id, spec, created)
+
+    async def _in_the_end(
+        self, job_id: str, change_files: Callable[[StorageSettings, str], None]
+    ) -> bool:
+        """Now if the volume allows it; else `sweep` comes back to it."""
+        try:
+            await asyncio.to_thread(change_files, self._storage, job_id)
         except OSError as error:
-            raise JobFailed(
-                f"the request could not be kept ({error.strerror}); the server's data root has no "
-                "room or is not writable"
-            ) from error
+            _log.warning("files of %s are left for later: %s", job_id, error)
+            return False
+        return True
 
     async def _enter(
         self, job_id: str, spec: str, created: str, idempotency_key: str | None, value: str
@@ -201,6 +276,8 @@ class JobStore:
         )  # fmt: skip
         if kind == b"full":
             raise self._full(int(what))
+        if kind == b"gone":
+            raise UnknownJob(f"no generation job {job_id!r} is known")
         if kind != b"same":
             return job_id
         before, digest = cast("bytes", what).decode().split(" ")
@@ -222,6 +299,31 @@ class JobStore:
         self._check(spec)
         text = json.dumps(spec.to_json(), sort_keys=True)
         await self._enter(job_id, text, f"{created:.3f}", None, "")
+        await self._in_the_end(job_id, settle_request)
+
+    async def _give_up(self, job_id: str, seconds: int) -> str:
+        """The state of a job whose submission was not answered; '' if it was never taken."""
+        state: Any = await self._ask(
+            change(self._redis, self._keys, GIVE_UP, job_id, new_epoch(), seconds)
+        )
+        return cast("bytes", state).decode()
+
+    async def _states(self, job_ids: list[str]) -> dict[str, str]:
+        """The states of those that Redis knows."""
+        states: dict[str, str] = {}
+        for start in range(0, len(job_ids), STATES_AT_ONCE):
+            some = job_ids[start : start + STATES_AT_ONCE]
+            pipeline = self._redis.pipeline(transaction=False)
+            for job_id in some:
+                pipeline.hget(self._keys.generation(job_id), "state")
+            for job_id, state in zip(
+                some, await pipeline.execute(raise_on_error=False), strict=True
+            ):
+                if isinstance(state, Exception) and is_outage(state):
+                    raise state
+                if isinstance(state, bytes):
+                    states[job_id] = state.decode(errors="replace")
+        return states
 
     async def _change(self, job_id: str, script: str, *arguments: str | int | float) -> Any:
         if not is_job_id(job_id):

@@ -66,7 +66,7 @@ class JobEvent:
 class GenerationTask:
     """A step of a job for one worker.
 
-    `epoch` is drawn anew whenever a job is submitted, cancelled, failed or resumed: a task of
+    `epoch` is drawn anew whenever a job is submitted, cancelled, failed, done or resumed: a task of
     another epoch than the job's is stale, and acknowledged without work.
     """
 

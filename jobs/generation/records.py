@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,12 +28,16 @@ from dgnet.jobs.storage import (
     request_file,
     resolve_below,
     resolve_source,
+    unsettled_request_file,
 )
 
 Fields = Mapping[str, str]
 
 STALLED_SECONDS = 60.0
 """Without progress for so long a job has no rate any more."""
+
+DELETED_SUFFIX = ".deleted"
+"""Of hidden folders that are being removed."""
 
 _JOB_ID = re.compile(r"gen_[A-Za-z0-9_-]{22}")
 _DROPPED = "dropped:"
@@ -167,8 +172,8 @@ def located(spec: GenerationSpec, storage: StorageSettings) -> GenerationSpec:
 def write_request(
     storage: StorageSettings, job_id: str, spec: GenerationSpec, created: float
 ) -> None:
-    """Keep what was asked for, whole or not at all."""
-    path = request_file(storage.data_root, job_id)
+    """Keep what was asked for, whole or not at all, until `settle_request` or `free_storage`."""
+    path = unsettled_request_file(storage.data_root, job_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -181,10 +186,20 @@ def write_request(
         part.unlink(missing_ok=True)
 
 
+def settle_request(storage: StorageSettings, job_id: str) -> None:
+    """The job was taken: its request stays as long as the job. May be repeated."""
+    root = storage.data_root
+    with suppress(FileNotFoundError):
+        unsettled_request_file(root, job_id).replace(request_file(root, job_id))
+
+
 def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec, float] | None:
     """Spec and time of submission; None where no request is kept."""
+    path = request_file(storage.data_root, job_id)
+    if not path.exists():
+        path = unsettled_request_file(storage.data_root, job_id)
     try:
-        values = json.loads(request_file(storage.data_root, job_id).read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
         return spec_from(values["spec"]), float(values["created"])
     except FileNotFoundError:
         return None
@@ -194,18 +209,19 @@ def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec,
 
 def has_storage(storage: StorageSettings, job_id: str) -> bool:
     """Whether the job has files, be it only its request."""
-    root = storage.data_root
-    return job_folder(root, job_id).exists() or request_file(root, job_id).exists()
+    places = (job_folder, request_file, unsettled_request_file)
+    return any(place(storage.data_root, job_id).exists() for place in places)
 
 
 def free_storage(storage: StorageSettings, job_id: str) -> None:
-    """Remove what a job made, and then its request. May be repeated."""
-    folder = job_folder(storage.data_root, job_id)
-    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.deleted")
-    try:
+    """Remove what a job made, and its request. May be repeated; what a kill or an error leaves is
+    for `sweep`.
+    """
+    root = storage.data_root
+    folder = job_folder(root, job_id)
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}{DELETED_SUFFIX}")
+    with suppress(FileNotFoundError):
         folder.rename(aside)  # a worker that still writes finds its folder gone
-    except FileNotFoundError:
-        pass
-    else:
-        shutil.rmtree(aside, ignore_errors=True)
-    request_file(storage.data_root, job_id).unlink(missing_ok=True)
+    unsettled_request_file(root, job_id).unlink(missing_ok=True)
+    request_file(root, job_id).unlink(missing_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -125,7 +125,8 @@ end
 
 # ARGV  3 spec as JSON, 4 created or '', 5 bound of the lane, 6 idempotency key's value,
 #       7 seconds it is kept.  KEYS 9 the idempotency key, if there is one
-# Returns {'new'}, {'known', job}, {'same', value of the key} or {'full', depth}.
+# Returns {'new'}, {'known', job}, {'same', value of the key}, {'full', depth} or {'gone', job}: it
+# was deleted, or given up as never taken.
 SUBMIT = (
     _COMMON
     + """
@@ -133,7 +134,9 @@ if KEYS[9] then
   local before = redis.call('GET', KEYS[9])
   if before then return {'same', before} end
 end
-if redis.call('EXISTS', record) == 1 and get('state') ~= 'deleted' then return {'known', job} end
+if redis.call('EXISTS', record) == 1 then
+  return {get('state') == 'deleted' and 'gone' or 'known', job}
+end
 local depth = redis.call('XLEN', lane)
 if depth >= tonumber(ARGV[5]) then return {'full', depth} end
 redis.call('DEL', record, events)
@@ -187,6 +190,19 @@ redis.call('DEL', record, events, underway, done, unreadable)
 redis.call('ZREM', jobs, job)
 redis.call('HSET', record, 'state', 'deleted', 'epoch', epoch)
 redis.call('EXPIRE', record, ARGV[3])
+"""
+)
+
+# Of a submission whose answer was lost. ARGV  3 seconds that it might still be on its way
+# Returns the state of the job. If there is none, '', and it cannot be entered any more.
+GIVE_UP = (
+    _COMMON
+    + """
+local state = get('state')
+if state then return state end
+redis.call('HSET', record, 'state', 'deleted', 'epoch', epoch)
+redis.call('EXPIRE', record, ARGV[3])
+return ''
 """
 )
 
@@ -286,17 +302,19 @@ return 1
 """
 )
 
-# ARGV  3 composites, 4 kept, 5 number of reasons, then reason and count of each, then unreadable
-#       pictures
+# ARGV  3 the epoch that follows, 4 composites, 5 kept, 6 number of reasons, then reason and count
+#       of each, then unreadable pictures
+# With the new epoch every task of the job is stale: a finished set is not written to any more.
 FINISH = (
     _COMMON
     + """
 if not is_mine() then return 0 end
 redis.call('DEL', underway)
-local last = 5 + 2 * tonumber(ARGV[5])
-for i = 6, last, 2 do set('dropped:' .. ARGV[i], ARGV[i + 1]) end
+local last = 6 + 2 * tonumber(ARGV[6])
+for i = 7, last, 2 do set('dropped:' .. ARGV[i], ARGV[i + 1]) end
 for i = last + 1, #ARGV do redis.call('SADD', unreadable, ARGV[i]) end
-set('planned', ARGV[3], 'published', ARGV[3], 'kept', ARGV[4])
+set('planned', ARGV[4], 'published', ARGV[4], 'kept', ARGV[5])
+epoch = ARGV[3]
 stop('done')
 redis.call('DEL', done)
 return 1

@@ -96,7 +96,7 @@ class TrainingPictures:
     @classmethod
     def load(
         cls,
-        directory: Path,
+        directory: str | Path,
         height: int,
         width: int,
         *,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dgnet.model.data.files import pictures_in, without_ending
 from dgnet.model.data.picture import DatasetError
+from dgnet.paths import local_path
 
 _NAME = re.compile(r"(?P<triple>\d+)_(?P<role>appearance|structure|truth|changed)_\d+")
 _ROLES = ("appearance", "structure", "truth")
@@ -38,8 +39,9 @@ class Triple:
         return _person_id(self.structure)
 
 
-def read_triples(directory: Path) -> list[Triple]:
+def read_triples(directory: str | Path) -> list[Triple]:
     """All triples of a folder in the order of their numbers."""
+    directory = local_path(directory)
     if not directory.is_dir():
         raise DatasetError(f"{directory}: no such folder; expected a folder of true triples")
     found: defaultdict[str, dict[str, Path]] = defaultdict(dict)

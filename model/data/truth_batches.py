@@ -18,6 +18,7 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.shares import WHOLE, Share
 from dgnet.model.data.transforms import crop_padding
 from dgnet.model.data.triples import Triple, read_triples
+from dgnet.paths import local_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class TruthTriples:
 
     def __init__(
         self,
-        directory: Path,
+        directory: str | Path,
         persons: PersonIndex,
         *,
         height: int,
@@ -54,7 +55,7 @@ class TruthTriples:
         device: torch.device | str = "cpu",
     ) -> None:
         triples = read_triples(directory)
-        self.name = directory.resolve().name
+        self.name = local_path(directory).resolve().name
         self._paths = [
             path
             for triple in triples

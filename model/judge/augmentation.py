@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dgnet.model.data.transforms import normalize, random_erasing
+from dgnet.pictures.door import open_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -56,7 +57,7 @@ def _recorded(picture: Pixels, random: np.random.Generator) -> Pixels:
     if compressed:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=quality)
-        image = Image.open(file)
+        image = open_picture(file.getvalue()).rgb()
     return np.asarray(image)
 
 

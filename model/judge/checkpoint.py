@@ -26,6 +26,7 @@ from dgnet.model.files import (
 )
 from dgnet.model.judge.judge import Embeddings, JudgeError, Pixels, resized
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
+from dgnet.paths import local_path
 
 JUDGE_FILE = "judge.json"
 FORMAT = 1
@@ -37,7 +38,11 @@ _MAX_BATCH = 64
 
 
 def save_judge(
-    directory: Path, network: JudgeNetwork, *, half: bool = True, card: dict[str, Any] | None = None
+    directory: str | Path,
+    network: JudgeNetwork,
+    *,
+    half: bool = True,
+    card: dict[str, Any] | None = None,
 ) -> str:
     """Write a judge's folder, replacing one that is there; returns its version.
 
@@ -46,7 +51,7 @@ def save_judge(
     tensors = network.state_dict()
     if half:
         tensors = {name: narrowed(name, tensor) for name, tensor in tensors.items()}
-    with replaced_directory(directory) as folder:
+    with replaced_directory(local_path(directory)) as folder:
         write_tensors(folder / TENSORS_FILE, tensors)
         sha256 = file_sha256(folder / TENSORS_FILE)
         about = {
@@ -60,8 +65,9 @@ def save_judge(
     return sha256[:12]
 
 
-def update_judge_metrics(directory: Path, metrics: dict[str, Any]) -> None:
+def update_judge_metrics(directory: str | Path, metrics: dict[str, Any]) -> None:
     """Add measured figures to what is known of a judge, replacing those of the same name."""
+    directory = local_path(directory)
     about = _read_card(directory)
     about["metrics"] = {**about.get("metrics", {}), **metrics}
     write_json(directory / JUDGE_FILE, about)
@@ -77,8 +83,9 @@ class TrainedJudge:
         self._network = network.to(self._device).eval().requires_grad_(False)
 
     @classmethod
-    def load(cls, directory: Path, *, device: str = "auto") -> TrainedJudge:
+    def load(cls, directory: str | Path, *, device: str = "auto") -> TrainedJudge:
         """Read a judge's folder; every tensor is accounted for."""
+        directory = local_path(directory)
         about = _read_card(directory)
         path = directory / TENSORS_FILE
         if not path.is_file() or file_sha256(path) != about["sha256"]:

@@ -20,6 +20,7 @@ from dgnet.model.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from dgnet.model.evaluation.retrieval.retrieval_set import row_lengths
 from dgnet.model.files import file_sha256
 from dgnet.model.judge.judge import Embeddings, JudgeError, Pixels, resized
+from dgnet.paths import local_path
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _MOST_AT_ONCE = 32
@@ -49,9 +50,10 @@ class OnnxInput:
 class OnnxJudge:
     """An embedding network in an ONNX file."""
 
-    def __init__(self, file: Path, given: OnnxInput | None = None) -> None:
+    def __init__(self, file: str | Path, given: OnnxInput | None = None) -> None:
         """Raises JudgeError for what is no such network; needs onnxruntime."""
         onnxruntime: Any = importlib.import_module("onnxruntime")  # it has no types
+        file = local_path(file)
         if not file.is_file():
             raise JudgeError(f"{file}: no such file; expected an embedding network in ONNX")
         self._given = given or OnnxInput()

@@ -1,16 +1,12 @@
-"""The random choices of one step, and the micro-batches that it may be computed in."""
+"""The random choices of one step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
-from dgnet.model.data.pairs import PairBatch
-from dgnet.model.data.shares import WHOLE, Share, split_rows
-from dgnet.model.data.truth_batches import TruthBatch
+from dgnet.model.data.shares import WHOLE, Share
 from dgnet.model.training.schedule import iteration_seed
 
 
@@ -39,32 +35,3 @@ def draw(seed: int, iteration: int, share: Share = WHOLE) -> Draws:
     generator = torch.Generator().manual_seed(iteration_seed(seed, iteration))
     encoder_learns = bool(torch.rand((), generator=generator) < 0.5)
     return Draws(encoder_learns=encoder_learns, erasing=generator, share=share)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MicroBatch:
-    """What is computed at once: a part of a step's pictures with its draws."""
-
-    batch: PairBatch
-    draws: Draws
-    truth: TruthBatch | None
-
-
-def micro_batches(
-    batch: PairBatch, draws: Draws, truth: TruthBatch | None, parts: int
-) -> list[MicroBatch]:
-    """Equal parts of a step's pictures in their order."""
-    truths = split_rows(truth, parts) if truth else [None] * parts
-    return [
-        MicroBatch(batch=rows, draws=own, truth=triples)
-        for rows, own, triples in zip(
-            split_rows(batch, parts), draws.split(parts), truths, strict=True
-        )
-    ]
-
-
-def mean_losses(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Of every loss over equal micro-batches, detached."""
-    return {
-        name: torch.stack([losses[name].detach() for losses in parts]).mean() for name in parts[0]
-    }

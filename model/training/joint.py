@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -18,10 +16,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from dgnet.model.backbones import imagenet_efficientnet_lite0
-from dgnet.model.checkpoints import Metadata, read_metadata, require_same_kind, save_checkpoint
+from dgnet.model.checkpoints import Metadata, require_same_kind
 from dgnet.model.config import ConfigError, NetworkConfig
-from dgnet.model.data.pairs import PairBatch, TrainingPictures
-from dgnet.model.data.shares import Share
+from dgnet.model.data.pairs import PairBatch
 from dgnet.model.data.transforms import denormalize
 from dgnet.model.data.truth_batches import TruthTriples
 from dgnet.model.devices import placed
@@ -29,23 +26,18 @@ from dgnet.model.dgnet import DGNet
 from dgnet.model.evaluation.sheets.grids import swap_grid
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.average import RunningAverage
-from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.config import JointConfig, require_equal_shares
 from dgnet.model.training.draws import draw
 from dgnet.model.training.encoder_step import EncoderStep
-from dgnet.model.training.execution import Execution
 from dgnet.model.training.optimizers import joint_optimizers
-from dgnet.model.training.run import RunOptions, run_iterations
 from dgnet.model.training.schedule import (
     apply_learning_rate_factor,
     joint_learning_rate_factor,
     loss_weights,
 )
-from dgnet.model.training.state import TrainingState
 from dgnet.model.training.step import JointStep
-from dgnet.model.training.teacher import checkpoint_directory
-from dgnet.model.training.validation import Validation, embedder_of
-from dgnet.model.training.whose import sources_of
+from dgnet.model.training.training_run import Learner, TrainingRun
+from dgnet.model.training.validation import embedder_of
 
 GRID_PICTURES = 6
 
@@ -65,30 +57,23 @@ class Start:
 def train_joint(
     network: NetworkConfig,
     config: JointConfig,
-    pictures: TrainingPictures,
     teacher: Teacher,
-    options: RunOptions,
+    run: TrainingRun,
     *,
-    device: torch.device,
     start: Start | None = None,
-    autocast: torch.dtype | None = None,
-    data: dict[str, Any] | None = None,
     truth: TruthTriples | None = None,
     generator: DGNet | None = None,
     offline: bool = False,
-    execution: Execution | None = None,
-    validation: Validation | None = None,
 ) -> tuple[DGNet, Metadata]:
-    """Train E_a, E_s, G, the MLPs and D together; writes `options.directory/checkpoint`.
+    """Train E_a, E_s, G, the MLPs and D together.
 
     `truth` adds composites whose true picture is known, of rendered people. E_s, G, the MLPs and D
     start as those of `generator`, of other identities perhaps; `offline` leaves them as they are
-    and lets E_a learn alone, also from what `generator` makes. `validation` keeps the checkpoint
-    that finds its people best in `options.directory/best`. Raises ConfigError where teacher,
+    and lets E_a learn alone, also from what `generator` makes. Raises ConfigError where teacher,
     networks and data do not count the same identities, and for an offline run without a generator.
     """
-    execution = execution or Execution()
-    workers = execution.workers
+    execution, workers, device, pictures = run.execution, run.workers, run.device, run.pictures
+    share, directory = run.share, run.options.folder
     require_equal_shares(config.batch_size, config.accumulate, processes=workers.count)
     if truth:
         require_equal_shares(
@@ -120,10 +105,11 @@ def train_joint(
     teacher = placed(teacher, device)
     execution.prepare(networks)
     optimizers = joint_optimizers(networks, config)
-    step = JointStep(networks, teacher, optimizers, config, autocast=autocast, workers=workers)
+    step = JointStep(networks, teacher, optimizers, config, autocast=run.autocast, workers=workers)
     execution.compile(step.compilable())
     alone = offline or config.ablation == "baseline"
-    encoder_step = EncoderStep(step, placed(generator, device) if generator and offline else None)
+    teaching = placed(generator, device) if generator and offline else None
+    encoder_step = EncoderStep(step.parts, teaching)
     average = RunningAverage(networks, config.average) if config.average else None
     settings = {
         "network": network.to_json(),
@@ -137,10 +123,7 @@ def train_joint(
     kept: dict[str, nn.Module] = {"dgnet": networks}
     if average:
         kept["average"] = average
-    sources = sources_of((data or {}).get("name"), pictures, validation, truth)
-    state = TrainingState(options.directory, kept, optimizers.by_name(), settings, sources)
     shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
-    share = Share(workers.rank, workers.count)
 
     def iterate(iteration: int) -> dict[str, Tensor]:
         for optimizer in optimizers.by_name().values():
@@ -171,38 +154,27 @@ def train_joint(
     def show(number: int) -> None:
         if alone:  # its composites are nobody's aim
             return
-        folder = options.directory / "grids"
+        folder = directory / "grids"
         folder.mkdir(parents=True, exist_ok=True)
         draw_grid(learned(), shown).save(folder / f"{number:06d}.png")
         step.start_learning()
 
-    def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
-        return save_checkpoint(
-            directory, learned(), teacher=teacher, training=settings, data=data, metrics=metrics,
-            fingerprint=pictures.fingerprint.to_json(),
-        )  # fmt: skip
-
-    best = validation and BestCheckpoint(
-        options.directory,
-        measure=lambda: validation.measure(embedder_of(networks, device), device),
-        save=save,
-    )
-    with execution.compiling():
-        run_iterations(
-            options,
-            state,
-            iterations=config.iterations,
-            seed=config.seed,
+    metadata = run.train(
+        Learner(
+            config=config,
+            settings=settings,
+            networks=kept,
+            optimizers=optimizers.by_name(),
             step=iterate,
             scalars=scalars,
+            measure=lambda validation: validation.measure(embedder_of(networks, device), device),
+            teacher=teacher,
+            learned=learned,
             show=show,
-            workers=workers,
-            best=best,
+            truth=truth,
         )
-    finished = checkpoint_directory(options.directory)
-    metadata = save(finished, {}) if workers.is_first else None
-    workers.wait()
-    return learned(), metadata or read_metadata(finished)
+    )
+    return learned(), metadata
 
 
 def _require_detail_can_learn(

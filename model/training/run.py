@@ -23,6 +23,7 @@ from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.schedule import iteration_seed
 from dgnet.model.training.state import KEPT_STATES, TrainingState, saved_iterations
 from dgnet.model.training.workers import Workers
+from dgnet.paths import local_path
 
 SUMMARY = "summary.json"
 
@@ -52,7 +53,7 @@ class TrainingDiverged(RuntimeError):
 class RunOptions:
     """How often a run shows and saves itself; none of it changes what is learned."""
 
-    directory: Path
+    directory: str | Path
     log_every: int = 10
     grid_every: int = 500
     checkpoint_every: int = 500
@@ -60,6 +61,11 @@ class RunOptions:
     """States to keep, the newest ones."""
     resume: bool = False
     progress: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """`directory`, if it is one."""
+        return local_path(self.directory)
 
 
 def run_iterations(
@@ -81,9 +87,9 @@ def run_iterations(
     anew for each iteration, in each of the workers.
     """
     workers = workers or Workers()
-    if not options.resume and saved_iterations(options.directory):
+    if not options.resume and saved_iterations(options.folder):
         raise CheckpointError(
-            f"{options.directory} already holds a run: resume it, or choose another folder"
+            f"{options.folder} already holds a run: resume it, or choose another folder"
         )
     done = state.restore() if options.resume else 0
     workers.wait()  # until everybody has read what the first one tidies up and writes anew
@@ -143,7 +149,7 @@ class _Recorder:
         if best:
             best.start(resume=options.resume)
         # Scalars of iterations after the last saved state are drawn again: hide the first ones.
-        self._writer = SummaryWriter(str(options.directory / "tensorboard"), purge_step=done + 1)
+        self._writer = SummaryWriter(str(options.folder / "tensorboard"), purge_step=done + 1)
         self._report = _Report(options, done, total)
         self.bar = self._report.bar
 
@@ -160,7 +166,7 @@ class _Recorder:
             self._add({f"validation/{name}": value for name, value in found.items()}, number)
             summary |= {"validation": found, "best": self._best.scores}
         self._state.save(number, keep=self._options.keep)
-        write_json(self._options.directory / SUMMARY, summary)
+        write_json(self._options.folder / SUMMARY, summary)
 
     def close(self) -> None:
         self._report.bar.close()

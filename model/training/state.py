@@ -30,6 +30,7 @@ from dgnet.model.files import (
     write_tensors,
 )
 from dgnet.model.training.whose import require_same_data
+from dgnet.paths import local_path
 
 STATE_FOLDER = "state"
 STATE_TENSORS = "state.safetensors"
@@ -46,7 +47,7 @@ class TrainingState:
 
     def __init__(
         self,
-        directory: Path,
+        directory: str | Path,
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
         config: dict[str, Any],
@@ -54,7 +55,7 @@ class TrainingState:
     ) -> None:
         """`directory` is the run's; `data` is what it learns from, as `whose.sources_of`
         tells."""
-        self.directory = directory / STATE_FOLDER
+        self.directory = local_path(directory) / STATE_FOLDER
         self.networks = networks
         self.optimizers = optimizers
         self.config = cast(dict[str, Any], json.loads(json.dumps(config)))
@@ -166,9 +167,9 @@ class TrainingState:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def saved_iterations(run: Path) -> int:
+def saved_iterations(run: str | Path) -> int:
     """Iterations done in the newest state of a run folder; 0 where it holds none."""
-    states = _states(run / STATE_FOLDER)
+    states = _states(local_path(run) / STATE_FOLDER)
     return int(states[-1].name) if states else 0
 
 

@@ -1,40 +1,33 @@
 """Training of the teacher: the plain Re-ID baseline that labels generated pictures (spec,
 "Teacher").
 
-Identification loss on real pictures with flip and pad-and-crop; everything about the run's state is
-`run`'s.
+Identification loss on real pictures with flip and pad-and-crop; everything about the run is
+`training_run`'s.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dgnet.model.backbones import imagenet_efficientnet_lite0
-from dgnet.model.checkpoints import Metadata, read_metadata, save_checkpoint
+from dgnet.model.checkpoints import Metadata
 from dgnet.model.config import ConfigError, NetworkConfig
-from dgnet.model.data.pairs import PictureBatch, TrainingPictures
+from dgnet.model.data.pairs import PictureBatch
 from dgnet.model.data.shares import Share, split_rows
 from dgnet.model.data.transforms import random_erasing
 from dgnet.model.devices import placed
 from dgnet.model.teacher import Teacher
-from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.config import TeacherConfig, require_equal_shares
-from dgnet.model.training.draws import mean_losses
-from dgnet.model.training.execution import Execution
+from dgnet.model.training.micro_batches import mean_losses
 from dgnet.model.training.optimizers import teacher_optimizer
-from dgnet.model.training.run import RunOptions, run_iterations
 from dgnet.model.training.schedule import (
     apply_learning_rate_factor,
     iteration_seed,
     teacher_learning_rate_factor,
 )
-from dgnet.model.training.state import TrainingState
+from dgnet.model.training.training_run import Learner, TrainingRun
 from dgnet.model.training.validation import TeacherEmbedder, Validation
-from dgnet.model.training.whose import sources_of
 
 
 def require_same_backbone(pretrained: NetworkConfig, network: NetworkConfig) -> None:
@@ -49,24 +42,15 @@ def require_same_backbone(pretrained: NetworkConfig, network: NetworkConfig) -> 
 def train_teacher(
     network: NetworkConfig,
     config: TeacherConfig,
-    pictures: TrainingPictures,
-    options: RunOptions,
+    run: TrainingRun,
     *,
-    device: torch.device,
-    autocast: torch.dtype | None = None,
     imagenet: bool = True,
     pretrained: Teacher | None = None,
-    data: dict[str, Any] | None = None,
-    execution: Execution | None = None,
-    validation: Validation | None = None,
 ) -> tuple[Teacher, Metadata]:
     """Train from ImageNet weights where the backbone's are at hand, or from the backbone of
-    `pretrained`, a teacher of any identities; writes `options.directory/checkpoint`.
-
-    `validation` keeps the checkpoint that finds its people best in `options.directory/best`.
+    `pretrained`, a teacher of any identities.
     """
-    execution = execution or Execution()
-    workers = execution.workers
+    execution, workers, device, share = run.execution, run.workers, run.device, run.share
     require_equal_shares(config.batch_size, config.accumulate, processes=workers.count)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     teacher = Teacher(network, last_stride=config.last_stride)
@@ -80,19 +64,13 @@ def train_teacher(
     execution.compile([teacher.backbone])
     optimizer = teacher_optimizer(teacher, config)
     settings = {"network": network.to_json(), "teacher": config.to_json()}
-    sources = sources_of((data or {}).get("name"), pictures, validation)
-    state = TrainingState(
-        options.directory, {"teacher": teacher}, {"sgd": optimizer}, settings, sources
-    )
-
-    share = Share(workers.rank, workers.count)
 
     def learn_from(batch: PictureBatch, rows: Share, draws: torch.Generator) -> dict[str, Tensor]:
         """Add the gradients of a micro-batch, which holds these rows of the whole batch."""
         images = batch.images
         if config.random_erasing:
             images = random_erasing(images, draws, probability=config.random_erasing, share=rows)
-        with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+        with torch.autocast(device.type, dtype=run.autocast, enabled=run.autocast is not None):
             logits = teacher(images.to(memory_format=torch.channels_last)).logits
             loss = torch.nn.functional.cross_entropy(
                 logits, batch.labels, label_smoothing=config.label_smoothing
@@ -103,7 +81,7 @@ def train_teacher(
 
     def step(iteration: int) -> dict[str, Tensor]:
         apply_learning_rate_factor(optimizer, teacher_learning_rate_factor(config, iteration))
-        batch = pictures.picture_batch(iteration, config.batch_size, config.seed, share)
+        batch = run.pictures.picture_batch(iteration, config.batch_size, config.seed, share)
         seed = iteration_seed(config.seed, iteration)
         optimizer.zero_grad()
         found = [
@@ -124,36 +102,18 @@ def train_teacher(
         finally:
             teacher.train()
 
-    def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
-        return save_checkpoint(
-            directory, None, teacher=teacher, training=settings, data=data, metrics=metrics,
-            fingerprint=pictures.fingerprint.to_json(),
-        )  # fmt: skip
-
-    best = validation and BestCheckpoint(
-        options.directory, measure=lambda: measure(validation), save=save
-    )
-    with execution.compiling():
-        run_iterations(
-            options,
-            state,
-            iterations=config.iterations,
-            seed=config.seed,
+    metadata = run.train(
+        Learner(
+            config=config,
+            settings=settings,
+            networks={"teacher": teacher},
+            optimizers={"sgd": optimizer},
             step=step,
             scalars=lambda iteration: {
                 "learning_rate_factor": teacher_learning_rate_factor(config, iteration)
             },
-            show=lambda _: None,
-            workers=workers,
-            best=best,
+            measure=measure,
+            teacher=teacher,
         )
-    teacher.eval()
-    finished = checkpoint_directory(options.directory)
-    metadata = save(finished, {}) if workers.is_first else None
-    workers.wait()
-    return teacher, metadata or read_metadata(finished)
-
-
-def checkpoint_directory(run_directory: Path) -> Path:
-    """Where a run leaves its finished checkpoint."""
-    return run_directory / "checkpoint"
+    )
+    return teacher.eval(), metadata

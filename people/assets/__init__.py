@@ -44,7 +44,7 @@ class BodyAssets:
     joint_vertices: list[Ints]
 
 
-def load_assets(path: Path = BODY_FILE) -> BodyAssets:
+def load_assets(path: str | Path = BODY_FILE) -> BodyAssets:
     """Read and check the body data.
 
     Raises:

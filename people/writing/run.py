@@ -23,6 +23,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import cast
 
+from dgnet.paths import local_path
 from dgnet.people.dataset import TRUTHS_A_CIRCLE
 from dgnet.people.writing.attributes import Row, encode_rows
 from dgnet.people.writing.card import data_card
@@ -77,7 +78,7 @@ def units_of(plan: Plan) -> list[Unit]:
 
 def render_set(
     plan: Plan,
-    folder: Path,
+    folder: str | Path,
     *,
     processes: int = 1,
     resume: bool = False,
@@ -89,6 +90,7 @@ def render_set(
         RenderError: The folder holds something else, or another plan.
         ProcessLostError: A process was killed.
     """
+    folder = local_path(folder)
     _claim(plan, folder, resume)
     if (folder / CARD_FILE).exists():  # written last
         return

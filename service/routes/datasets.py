@@ -29,7 +29,14 @@ from dgnet.service.dataset_store import DatasetRecord, Reading, UnknownDataset
 from dgnet.service.dependencies import Bulk, Dependencies, bulk_of, dependencies_of
 from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
-from dgnet.service.openapi import BINARY, QUEUE_KINDS, header, problems, request_header
+from dgnet.service.openapi import (
+    BINARY,
+    QUEUE_KINDS,
+    STORAGE_KINDS,
+    header,
+    problems,
+    request_header,
+)
 from dgnet.service.problems import (
     ARCHIVE_TOO_LARGE,
     BAD_ARCHIVE,
@@ -40,7 +47,6 @@ from dgnet.service.problems import (
     MISSING_PART,
     NOT_AN_ARCHIVE,
     OVERLOADED,
-    STORAGE_FULL,
     UNKNOWN_DATASET,
     UNSUPPORTED_CONTENT_TYPE,
     UNUSABLE_DATASET,
@@ -86,7 +92,7 @@ _BUSY_RETRY_SECONDS = "30"
             MISSING_PART,
             BAD_ARCHIVE,
             UNUSABLE_DATASET,
-            STORAGE_FULL,
+            *STORAGE_KINDS,
             *QUEUE_KINDS,
         ),
     },
@@ -191,7 +197,9 @@ async def show_dataset(request: Request, response: Response, dataset_id: str) ->
     "/v1/datasets/{dataset_id}",
     summary="Delete a data set",
     status_code=204,
-    responses=problems(UNKNOWN_DATASET, DATASET_IN_USE, JOB_KINDS["queue-unavailable"]),
+    responses=problems(
+        UNKNOWN_DATASET, DATASET_IN_USE, JOB_KINDS["queue-unavailable"], *STORAGE_KINDS
+    ),
 )
 async def delete_dataset(request: Request, dataset_id: str) -> Response:
     """Removes the pictures of an upload; a registered folder is only forgotten."""

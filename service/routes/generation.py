@@ -23,7 +23,13 @@ from dgnet.service.dataset_store import UnknownDataset
 from dgnet.service.dependencies import Bulk, bulk_of
 from dgnet.service.generation_views import GenerationId, generation_view
 from dgnet.service.json_bodies import read_json
-from dgnet.service.openapi import QUEUE_KINDS, header, problems, request_header
+from dgnet.service.openapi import (
+    QUEUE_KINDS,
+    STORAGE_KINDS,
+    header,
+    problems,
+    request_header,
+)
 from dgnet.service.problems import (
     BAD_REQUEST,
     DESTINATION_REFUSED,
@@ -42,6 +48,8 @@ _FOLLOW_LATER_SECONDS = "10"
 # Both numbers stay below 2**64: Redis takes no larger ones.
 EVENT_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+# Time and id of a job: many may be submitted in one millisecond. Older clients have the time alone.
+_CURSOR = r"^\d{1,12}(\.\d{1,9})?(-gen_[A-Za-z0-9_-]{22})?$"
 _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
 
 
@@ -62,6 +70,8 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
             INVALID_SPEC,
             DESTINATION_REFUSED,
             JOB_KINDS["idempotency-conflict"],
+            JOB_KINDS["job-deleted"],
+            *STORAGE_KINDS,
             *QUEUE_KINDS,
         ),
     },
@@ -123,13 +133,18 @@ async def list_jobs(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=1000, description="Most jobs in the answer")] = 100,
     before: Annotated[
-        float | None, Query(ge=0, allow_inf_nan=False, description="As `next` of a list has it")
+        str | None, Query(pattern=_CURSOR, description="As `next` of a list has it")
     ] = None,
 ) -> GenerationList:
     """Newest first; `next` leads to older ones. Swaps are not listed."""
     bulk = bulk_of(request)
-    jobs = await bulk.job_store.list(limit=limit, before=before)
-    more = f"/v1/jobs?limit={limit}&before={jobs[-1].created:.3f}" if len(jobs) == limit else None
+    created, _, before_id = (before or "").partition("-")
+    jobs = await bulk.job_store.list(
+        limit=limit, before=float(created) if created else None, before_id=before_id
+    )
+    more = None
+    if len(jobs) == limit:
+        more = f"/v1/jobs?limit={limit}&before={jobs[-1].created:.3f}-{jobs[-1].job_id}"
     return GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
 
 
@@ -209,7 +224,7 @@ async def resume_job(request: Request, job_id: GenerationId) -> GenerationView:
     "/v1/jobs/{job_id}",
     summary="Delete a generation job",
     status_code=204,
-    responses=problems(*_UNKNOWN),
+    responses=problems(*_UNKNOWN, *STORAGE_KINDS),
 )
 async def delete_job(request: Request, job_id: GenerationId) -> Response:
     """Cancels it and frees its storage; can be repeated."""

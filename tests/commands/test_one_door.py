@@ -14,9 +14,7 @@ from PIL import Image
 
 from dgnet.commands.failures import InputError
 from dgnet.commands.pictures import read_picture
-from dgnet.commands.train import (
-    _interruptible as interruptible,  # pyright: ignore[reportPrivateUsage]
-)
+from dgnet.commands.train_shared import interruptible
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT
 from dgnet.model.data.picture import NO_CAMERA, DatasetError, Picture
 from dgnet.model.data.transforms import decode_picture

@@ -62,7 +62,7 @@ def out(
                 }
             )  # fmt: skip
         progress(len(covers))
-        return write_shard(folder, covers, rows, {})
+        return write_shard(folder, covers, rows, {}, {})
 
     monkeypatch.setattr(shard_maker.ShardMaker, "publish", publish)
     example = job_of(people, networks)

@@ -69,6 +69,27 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+def is_there(dotted: str) -> bool:
+    """Whether a module, or a name in one, is there; nothing is imported."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:length])
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if file.is_file():
+            rest = parts[length:]
+            return not rest or re.search(rf"\b{rest[0]}\b", file.read_text()) is not None
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_and_files_that_pages_name_are_there(page: Path) -> None:
+    text = page.read_text()
+    modules = re.findall(r"(?<![\w/.])dgnet(?:\.\w+)+(?!\.?\w)", text)
+    files = re.findall(r"(?<![\w/.:-])((?:\w+/)+\w+\.(?:py|sh|toml|yml))\b", text)
+    missing = [name for name in modules if not is_there(name) and "dgnet.lab" not in name]
+    assert missing + [file for file in files if not (ROOT / file).exists()] == []
+
+
 def test_the_license_is_apache_2_in_full() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from dgnet.model.data.pairs import PairBatch
 from dgnet.model.training.config import JointConfig, LossWeights
 from dgnet.model.training.draws import Draws
+from dgnet.model.training.forward import Forward
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
-from dgnet.model.training.step import Forward, JointStep, Losses, gradient_norm
+from dgnet.model.training.step import JointStep, gradient_norm
 from tests.model import golden
 
 CASES = ("step_warm_encoder_again", "step_warm_encoder_fixed", "step_cold")

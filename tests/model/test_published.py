@@ -140,7 +140,7 @@ def test_what_is_known_of_the_files_is_kept(imported: Path, files: PublishedFile
     metadata = read_metadata(imported)
     assert metadata.config == preset("paper", identities=IDENTITIES)
     assert metadata.data == {"license": "research only"}
-    assert metadata.training["imported_from"]["generator"] == files.generator.name
+    assert metadata.training["imported_from"]["generator"] == Path(files.generator).name
     assert metadata.networks[-2:] == ("discriminator", "teacher")
 
 

@@ -25,6 +25,7 @@ from tests.redis_server import free_port
 
 PATIENCE_SECONDS = 60.0
 ELEMENT_KEY = "element-6066-11e4-a52e-4f735466cecf"  # fixed by the protocol
+PROGRAMS = ("chromium", "chromedriver")
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # containers and root have no user namespace to give
@@ -36,12 +37,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-
-
-def missing_browser() -> str | None:
-    """Why no browser can be started here; None if one can."""
-    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    return f"{' and '.join(missing)} not on PATH" if missing else None
 
 
 class Browser:

@@ -13,15 +13,15 @@ from fastapi import FastAPI
 from dgnet.jobs.storage import StorageSettings
 from dgnet.service.app import create_app
 from dgnet.service.settings import ServiceSettings
-from tests.service.browser import Browser, headless_browser, missing_browser
+from tests.absent import require_programs
+from tests.service.browser import PROGRAMS, Browser, headless_browser
 from tests.service.fake_job_store import FakeJobStore
 from tests.service.fakes import FakeJobs
 
 
 @pytest.fixture(scope="session")
 def browser() -> Generator[Browser]:
-    if (missing := missing_browser()) is not None:
-        pytest.skip(missing)
+    require_programs(*PROGRAMS)
     with headless_browser() as browser:
         yield browser
 

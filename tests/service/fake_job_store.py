@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-from dgnet.jobs.errors import IdempotencyConflict, JobError, UnknownJob, WrongState
+from dgnet.jobs.errors import IdempotencyConflict, JobDeleted, JobError, UnknownJob, WrongState
 from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings, job_folder
@@ -53,6 +53,8 @@ class FakeJobStore:
             known, before = self.keys[idempotency_key]
             if before != text:
                 raise IdempotencyConflict("this idempotency key was used for another spec")
+            if known not in self.jobs:
+                raise JobDeleted(f"this idempotency key stands for {known}, which was deleted")
             return self.jobs[known], False
         number = len(self.jobs)
         job = GenerationJob(
@@ -72,10 +74,13 @@ class FakeJobStore:
             raise UnknownJob(f"no generation job {job_id!r} is known")
         return self.jobs[job_id]
 
-    async def list(self, *, limit: int = 100, before: float | None = None) -> list[GenerationJob]:
+    async def list(
+        self, *, limit: int = 100, before: float | None = None, before_id: str = ""
+    ) -> list[GenerationJob]:
         self._fail()
-        jobs = sorted(self.jobs.values(), key=lambda job: -job.created)
-        return [job for job in jobs if before is None or job.created < before][:limit]
+        jobs = sorted(self.jobs.values(), key=lambda job: (job.created, job.job_id), reverse=True)
+        latest = (float("inf") if before is None else before, before_id)
+        return [job for job in jobs if (job.created, job.job_id) < latest][:limit]
 
     async def cancel(self, job_id: str) -> GenerationJob:
         job = await self.get(job_id)
@@ -109,6 +114,8 @@ class FakeJobStore:
 
     async def expire_finished(self) -> int:
         return 0
+
+    async def sweep(self) -> None: ...
 
     async def change(self, job_id: str, **changes: Any) -> GenerationJob:
         """Something happens to a job."""

@@ -254,8 +254,8 @@ async def test_the_page_and_its_files_come_from_here_alone(http: httpx.AsyncClie
 
 def test_an_install_has_every_file_of_the_page() -> None:
     static = page_route.STATIC_DIRECTORY
-    project = tomllib.loads((static.parents[1] / "pyproject.toml").read_text())
-    patterns: list[str] = project["tool"]["setuptools"]["package-data"]["service"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    patterns: list[str] = project["tool"]["setuptools"]["package-data"]["dgnet.service"]
     installed = {path for pattern in patterns for path in static.parent.glob(pattern)}
     assert {path for path in static.rglob("*") if path.is_file()} <= installed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import fastapi.routing
@@ -201,6 +202,8 @@ async def test_a_key_gives_the_same_job_again(
     other = await http.post("/v1/jobs", json={**SPEC, "count": 5}, headers=key)
     assert_problem(other, 422, "idempotency-conflict")
     assert len(job_store.jobs) == 1
+    await http.delete(f"/v1/jobs/{first.json()['id']}")
+    assert_problem(await http.post("/v1/jobs", json=SPEC, headers=key), 410, "job-deleted")
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "schl\u00fcssel"])
@@ -265,7 +268,24 @@ async def test_the_list_has_the_newest_first_in_pages(http: httpx.AsyncClient) -
     assert pages == [[job_id(4), job_id(3)], [job_id(2), job_id(1)], [job_id(0)]]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "before=nan", "before=x"])
+async def test_jobs_of_one_millisecond_are_all_in_the_pages(
+    http: httpx.AsyncClient, job_store: FakeJobStore
+) -> None:
+    for _ in range(5):
+        job = await submitted(http)
+        job_store.jobs[job] = replace(job_store.jobs[job], created=EPOCH)
+    seen: list[str] = []
+    address: str | None = "/v1/jobs?limit=1"
+    while address:
+        body = (await http.get(address)).json()
+        seen += [job["id"] for job in body["data"]]
+        address = body["next"]
+    assert seen == [job_id(number) for number in (4, 3, 2, 1, 0)]
+    older = await http.get(f"/v1/jobs?before={EPOCH + 1:.3f}")  # as older clients ask
+    assert len(older.json()["data"]) == 5
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "before=nan", "before=x", "before=1-x"])
 async def test_wrong_pages_are_refused(http: httpx.AsyncClient, query: str) -> None:
     assert_problem(await http.get(f"/v1/jobs?{query}"), 422, "invalid-request")
 

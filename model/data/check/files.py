@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dgnet.paths import local_path
 from dgnet.pictures import FILE_LIMITS, PictureRefused, open_picture, read_file
 
 Progress = Callable[[int, int], None]
@@ -49,8 +50,9 @@ def inspect_files(paths: Iterable[Path], progress: Progress | None = None) -> di
     return facts
 
 
-def inspect_file(path: Path) -> FileFacts:
+def inspect_file(path: str | Path) -> FileFacts:
     """Hashes and decodes one file; never raises because of what is in it."""
+    path = local_path(path)
     try:
         data = read_file(path)
         width, height = open_picture(data, replace(FILE_LIMITS, pixels=MAX_PIXELS)).upright_size()

@@ -25,6 +25,7 @@ from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
 from dgnet.model.data.layouts.two_cameras import TWO_CAMERA_LAYOUTS
 from dgnet.model.data.layouts.unread import find_unread, unread_notes, unread_warnings
 from dgnet.model.data.picture import DatasetError, writable
+from dgnet.paths import local_path
 
 __all__ = ["SPLITS", "DataSet", "LayoutName", "SplitName", "detect_layout", "read_dataset"]
 
@@ -41,7 +42,7 @@ _READERS: dict[LayoutName, _Reader] = {
 
 
 def read_dataset(
-    directory: Path | str,
+    directory: str | Path,
     layout: LayoutName | None = None,
     pattern: str | None = None,
     *,
@@ -54,7 +55,7 @@ def read_dataset(
     and `distractors` are what the data set calls them, where that is not -1 and 0; `none` for
     nobody.
     """
-    directory = Path(directory)
+    directory = local_path(directory)
     if layout is not None and layout not in get_args(LayoutName):
         raise DatasetError(
             f"layout {layout!r} is not known; expected {', '.join(get_args(LayoutName))}"

@@ -17,14 +17,16 @@ from dgnet.model.data.layouts.prepared import looks_prepared
 from dgnet.model.data.layouts.split_folders import SPLIT_FOLDER_LAYOUTS
 from dgnet.model.data.layouts.two_cameras import TWO_CAMERA_LAYOUTS
 from dgnet.model.data.picture import DatasetError
+from dgnet.paths import local_path
 
 _NAMES_PER_FOLDER = 200
 _SHOWN = 5
 _SPLIT_FOLDER_NAMES = {name for layout in SPLIT_FOLDER_LAYOUTS for name in layout.folders.values()}
 
 
-def detect_layout(root: Path) -> LayoutName:
+def detect_layout(root: str | Path) -> LayoutName:
     """The layout of `root`; a folder that follows none is an error that lists what was sought."""
+    root = local_path(root)
     if any((root / name).is_file() for name in LISTS):
         return "msmt17"
     named = _layout_of_names(root)

@@ -36,6 +36,7 @@ from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_re
 from dgnet.model.evaluation.tables import markdown_table
 from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import rows_named
+from dgnet.paths import local_path
 
 # What hears of every batch of composites: of pairs the composite, appearance and structure
 # pictures, of triples also the true pictures.
@@ -155,8 +156,8 @@ class EvaluationReport:
 
 def evaluate_checkpoint(
     predictor: Predictor,
-    people_dir: Path,
-    truth_dir: Path | None,
+    people_dir: str | Path,
+    truth_dir: str | Path | None,
     config: EvaluationConfig | None = None,
     *,
     judge: Judge | None = None,
@@ -167,19 +168,17 @@ def evaluate_checkpoint(
     Without `truth_dir` the report leaves (c) and (e) out, without a judge (f).
     """
     config = config or EvaluationConfig()
+    people_dir = local_path(people_dir)
     query = read_split(people_dir / QUERY_SPLIT)
     gallery = read_split(people_dir / GALLERY_SPLIT)
     people = [picture for picture in query + gallery if picture.shows_a_person]
     pairs = None if judge is None else PairJudging(judge)
     triples = None if judge is None else TripleJudging(judge)
     swaps = score_swaps(predictor, people, config, observe=None if pairs is None else pairs.add)
-    truth = truth_dir and score_truth(
-        predictor,
-        truth_dir,
-        config,
-        imagenet_distance,
-        observe=None if triples is None else triples.add,
-    )
+    truth = None
+    if truth_dir is not None:
+        observe = None if triples is None else triples.add
+        truth = score_truth(predictor, truth_dir, config, imagenet_distance, observe=observe)
     report = EvaluationReport(
         config=config,
         swaps=swaps,
@@ -248,7 +247,7 @@ def score_swaps(
 
 def score_truth(
     predictor: Predictor,
-    truth_dir: Path,
+    truth_dir: str | Path,
     config: EvaluationConfig,
     imagenet_distance: ImageNetDistance | None = None,
     *,

@@ -34,7 +34,7 @@ class InceptionFeatures:
 
     @classmethod
     def load(
-        cls, file: Path | None, device: torch.device, *, download: bool = False
+        cls, file: str | Path | None, device: torch.device, *, download: bool = False
     ) -> InceptionFeatures:
         """From published weights; raises FigureLeftOut or WeightFileError without them."""
         try:

@@ -88,7 +88,7 @@ def measure_generation(
     optional: OptionalMeasures | None = None,
     split: SplitName | None = None,
     generated: DataSet | None = None,
-    truth_dir: Path | None = None,
+    truth_dir: str | Path | None = None,
     progress: Progress = lambda starts, title: starts,
 ) -> GenerationReport:
     """Measures composites that a predictor makes, or those of the data set `generated`.
@@ -249,7 +249,7 @@ def _realism(composites: MeasuredSet, real: MeasuredSet) -> RealismScores | None
     )
 
 
-def _truth(predictor: Predictor, truth_dir: Path, config: GenerationConfig) -> TruthScores:
+def _truth(predictor: Predictor, truth_dir: str | Path, config: GenerationConfig) -> TruthScores:
     settings = EvaluationConfig(seed=config.seed, batch_size=config.batch_size)
     return score_truth(predictor, truth_dir, settings)
 

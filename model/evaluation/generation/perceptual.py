@@ -32,7 +32,7 @@ class PerceptualDistance:
 
     @classmethod
     def load(
-        cls, file: Path | None, device: torch.device, *, download: bool = False
+        cls, file: str | Path | None, device: torch.device, *, download: bool = False
     ) -> PerceptualDistance:
         """From published weights; raises FigureLeftOut or WeightFileError without them."""
         try:

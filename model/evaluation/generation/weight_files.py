@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from dgnet.paths import local_path
+
 
 class FigureLeftOut(Exception):
     """A figure cannot be measured here; the message says what it would take."""
@@ -42,9 +44,10 @@ class PublishedWeights:
         """Where torch.hub, and with it the library, keeps what it has downloaded."""
         return Path(torch.hub.get_dir()) / "checkpoints" / self.name
 
-    def find(self, file: Path | None, *, download: bool) -> Path:
+    def find(self, file: str | Path | None, *, download: bool) -> Path:
         """The file that was given, else what is kept, else, where asked for, a download."""
         if file is not None:
+            file = local_path(file)
             self._require_published(file)
             return file
         if self.kept_at.is_file():

@@ -23,6 +23,7 @@ import numpy as np
 from dgnet.model.checkpoints import code_version
 from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.model.evaluation.composites.measures import Embeddings
+from dgnet.paths import local_path
 
 CacheState = Literal["read", "written", "replaced"]
 """Found; made for the first time; found broken and made again."""
@@ -42,14 +43,14 @@ class _BrokenError(ValueError):
 class EmbeddingCache:
     """A folder of embeddings; any number of processes may share it."""
 
-    directory: Path
+    directory: str | Path
     model: str
     """sha256 of the weights."""
     precision: str
     """Arithmetic that the networks really use, such as float32 on cpu."""
 
     def embeddings(
-        self, pictures: Sequence[Picture], root: Path, compute: Callable[[], Embeddings]
+        self, pictures: Sequence[Picture], root: str | Path, compute: Callable[[], Embeddings]
     ) -> tuple[Embeddings, CacheState]:
         """Embeddings (N, D) of pictures below `root`, computed only where none are kept."""
         path = self.path_of(pictures, root)
@@ -64,7 +65,7 @@ class EmbeddingCache:
         _write(path, embeddings)
         return embeddings, state
 
-    def path_of(self, pictures: Sequence[Picture], root: Path) -> Path:
+    def path_of(self, pictures: Sequence[Picture], root: str | Path) -> Path:
         """Where the embeddings of these pictures are kept."""
         try:
             stats = [picture.path.stat() for picture in pictures]
@@ -76,7 +77,7 @@ class EmbeddingCache:
         ]
         key = [_FORMAT, code_version(), self.model, self.precision, listing]
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        return self.directory / f"embeddings-{digest[:32]}.npz"
+        return local_path(self.directory) / f"embeddings-{digest[:32]}.npz"
 
 
 def _read(path: Path, count: int) -> Embeddings:

@@ -15,6 +15,7 @@ from dgnet.model.data.triples import read_triples
 from dgnet.model.evaluation.composites.report import Predictor
 from dgnet.model.evaluation.pictures import decode_pictures
 from dgnet.model.evaluation.sheets.grids import swap_grid, triples_sheet
+from dgnet.paths import local_path
 
 TRIPLES = 12
 PEOPLE = 6
@@ -22,14 +23,14 @@ PEOPLE = 6
 
 
 def evaluation_sheet(
-    predictor: Predictor, people_dir: Path, truth_dir: Path | None, *, seed: int = 0
+    predictor: Predictor, people_dir: str | Path, truth_dir: str | Path | None, *, seed: int = 0
 ) -> Image.Image:
     """Triples of `truth_dir`, where given, above a grid of people from `query` of `people_dir`."""
-    grid = people_grid(predictor, read_split(people_dir / QUERY_SPLIT), seed=seed)
+    grid = people_grid(predictor, read_split(local_path(people_dir) / QUERY_SPLIT), seed=seed)
     return grid if truth_dir is None else _stacked([truth_sheet(predictor, truth_dir), grid])
 
 
-def truth_sheet(predictor: Predictor, truth_dir: Path) -> Image.Image:
+def truth_sheet(predictor: Predictor, truth_dir: str | Path) -> Image.Image:
     """Appearance, structure, composite and truth of triples spread evenly over the folder."""
     triples = read_triples(truth_dir)
     count = min(TRIPLES, len(triples))

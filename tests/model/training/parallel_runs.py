@@ -27,6 +27,7 @@ from dgnet.model.training.execution import Execution
 from dgnet.model.training.joint import train_joint
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.teacher import train_teacher
+from dgnet.model.training.training_run import TrainingRun
 from dgnet.model.training.workers import launched_workers
 from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network
 
@@ -50,7 +51,12 @@ def main(kind: str, run: Path, pictures_folder: Path, triples: Path, accumulate:
     options = RunOptions(
         directory=run, log_every=1, checkpoint_every=1, keep=ITERATIONS, progress=False
     )
-    execution = Execution(workers=launched_workers("cpu"))
+    training = TrainingRun(
+        pictures=pictures,
+        options=options,
+        device=CPU,
+        execution=Execution(workers=launched_workers("cpu")),
+    )
     network = tiny_network(backbone="resnet18")
     if kind == "teacher":
         config = TeacherConfig(
@@ -61,7 +67,7 @@ def main(kind: str, run: Path, pictures_folder: Path, triples: Path, accumulate:
             random_erasing=0.5,
             accumulate=accumulate,
         )
-        train_teacher(network, config, pictures, options, device=CPU, execution=execution)
+        train_teacher(network, config, training)
         return
     torch.manual_seed(11)  # pyright: ignore[reportUnknownMemberType]
     train_joint(
@@ -80,14 +86,11 @@ def main(kind: str, run: Path, pictures_folder: Path, triples: Path, accumulate:
             train_bn=False,
             accumulate=accumulate,
         ),
-        pictures,
         Teacher(network),
-        options,
-        device=CPU,
+        training,
         truth=TruthTriples(
             triples, PersonIndex(tuple(range(1, PERSONS + 1))), height=HEIGHT, width=WIDTH
         ),
-        execution=execution,
     )
 
 

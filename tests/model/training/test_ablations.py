@@ -16,10 +16,12 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import Ablation, JointConfig
 from dgnet.model.training.draws import draw
 from dgnet.model.training.joint import Start, train_joint
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.schedule import loss_weights
-from dgnet.model.training.step import JointStep, Losses
+from dgnet.model.training.step import JointStep
+from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 CONFIG = JointConfig(iterations=2, batch_size=2, seed=5, warmup_start=0, warmup_rate=1.0)
@@ -45,7 +47,8 @@ def _one_step(
     config = CONFIG.ablated(ablation)
     step = JointStep(networks, teacher, joint_optimizers(networks, config), config)
     if asked is not None:
-        step.frozen_teacher.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0]))
+        twin = step.parts.twins.teacher
+        twin.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0]))
     losses = step(pictures.pair_batch(0, 2, 5), loss_weights(config, 1), draw(5, 1))
     return losses, networks
 
@@ -94,10 +97,12 @@ def _train(
     networks, _ = train_joint(
         network,
         config,
-        pictures,
         Teacher(network),
-        RunOptions(directory=directory, progress=False),
-        device=torch.device("cpu"),
+        TrainingRun(
+            pictures=pictures,
+            options=RunOptions(directory=directory, progress=False),
+            device=torch.device("cpu"),
+        ),
         start=start,
         generator=generator,
         offline=offline,

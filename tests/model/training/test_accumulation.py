@@ -21,8 +21,9 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, LossWeights, TeacherConfig
 from dgnet.model.training.draws import draw
 from dgnet.model.training.encoder_step import EncoderStep
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
-from dgnet.model.training.step import JointStep, Losses
+from dgnet.model.training.step import JointStep
 from tests.model.tiny import (
     HEIGHT,
     PERSONS,
@@ -81,7 +82,7 @@ def after_a_step(
     batch, draws = pictures.pair_batch(ITERATION, BATCH, SEED), draw(SEED, ITERATION)
     weights = config.final_weights
     if alone:
-        losses = EncoderStep(step, deepcopy(networks))(batch, weights, draws)
+        losses = EncoderStep(step.parts, deepcopy(networks))(batch, weights, draws)
     else:
         persons = PersonIndex(tuple(range(1, PERSONS + 1)))
         triples = TruthTriples(folder / "truth", persons, height=HEIGHT, width=WIDTH)

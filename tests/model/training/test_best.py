@@ -17,6 +17,7 @@ from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.config import TeacherConfig
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.teacher import train_teacher
+from dgnet.model.training.training_run import TrainingRun
 from dgnet.model.training.validation import TeacherEmbedder, Validation
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
@@ -61,10 +62,12 @@ def test_a_run_keeps_the_checkpoint_that_finds_held_out_people_best(
     train_teacher(
         tiny_network(),
         TeacherConfig(iterations=3, batch_size=2),
-        TrainingPictures(people.train, height=HEIGHT, width=WIDTH),
-        RunOptions(directory=run, checkpoint_every=1, log_every=1, progress=False),
-        device=CPU,
-        validation=validation,
+        TrainingRun(
+            pictures=TrainingPictures(people.train, height=HEIGHT, width=WIDTH),
+            options=RunOptions(directory=run, checkpoint_every=1, log_every=1, progress=False),
+            device=CPU,
+            validation=validation,
+        ),
     )
     summary = json.loads((run / "summary.json").read_text())
     scores = read_metadata(run / "best").metrics["validation"]

@@ -27,6 +27,7 @@ from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.schedule import joint_learning_rate_factor, loss_weights
 from dgnet.model.training.step import JointStep
+from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import (
     HEIGHT,
     PERSONS,
@@ -99,9 +100,13 @@ def train(
         resume=resume, progress=False,
     )  # fmt: skip
     train_joint(
-        network, config, pictures, seeded(network)[1], options, device=torch.device("cpu"),
-        truth=truth, generator=generator,
-    )  # fmt: skip
+        network,
+        config,
+        seeded(network)[1],
+        TrainingRun(pictures=pictures, options=options, device=torch.device("cpu")),
+        truth=truth,
+        generator=generator,
+    )
     return load_checkpoint(folder / "checkpoint")
 
 

@@ -21,10 +21,12 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, TeacherConfig
 from dgnet.model.training.draws import draw
 from dgnet.model.training.execution import CompilationError, Execution
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
-from dgnet.model.training.step import JointStep, Losses
+from dgnet.model.training.step import JointStep
 from dgnet.model.training.teacher import train_teacher
+from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 compiled_graphs: list[int] = []
@@ -83,10 +85,12 @@ def test_networks_that_cannot_be_compiled_end_the_run_with_what_to_do(
         train_teacher(
             tiny_network(),
             TeacherConfig(iterations=1, batch_size=2),
-            pictures,
-            RunOptions(directory=tmp_path / "run", progress=False),
-            device=torch.device("cpu"),
-            execution=Execution(compile_backend="refusing"),
+            TrainingRun(
+                pictures=pictures,
+                options=RunOptions(directory=tmp_path / "run", progress=False),
+                device=torch.device("cpu"),
+                execution=Execution(compile_backend="refusing"),
+            ),
         )
 
 

@@ -24,6 +24,7 @@ from dgnet.model.training.config import GeneratorOptimizer, JointConfig
 from dgnet.model.training.joint import train_joint
 from dgnet.model.training.run import RunOptions, TrainingDiverged
 from dgnet.model.training.state import saved_iterations
+from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import HEIGHT, PERSONS, WIDTH, tiny_network, write_people, write_triples
 
 ITERATIONS = 6
@@ -79,9 +80,8 @@ def _train(
         resume=resume,
         progress=False,
     )
-    train_joint(
-        network, config, pictures, teacher, options, device=torch.device("cpu"), truth=truth
-    )
+    run = TrainingRun(pictures=pictures, options=options, device=torch.device("cpu"))
+    train_joint(network, config, teacher, run, truth=truth)
 
 
 def _triples(folder: Path) -> TruthTriples:
@@ -170,9 +170,10 @@ def test_teacher_of_other_people_is_refused(
     tmp_path: Path, network: NetworkConfig, pictures: TrainingPictures
 ) -> None:
     options = RunOptions(directory=tmp_path / "run", progress=False)
+    run = TrainingRun(pictures=pictures, options=options, device=torch.device("cpu"))
     teacher = Teacher(replace(network, identities=PERSONS + 1))
     with pytest.raises(ConfigError, match="teacher knows 4 identities"):
-        train_joint(network, CONFIG, pictures, teacher, options, device=torch.device("cpu"))
+        train_joint(network, CONFIG, teacher, run)
 
 
 def test_reconstruction_first_leaves_the_encoder_alone_and_decodes_only_what_it_needs(

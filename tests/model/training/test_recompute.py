@@ -15,8 +15,9 @@ from dgnet.model.recompute import set_recompute
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig
 from dgnet.model.training.draws import draw
+from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
-from dgnet.model.training.step import JointStep, Losses
+from dgnet.model.training.step import JointStep
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
 

@@ -20,7 +20,8 @@ from dgnet.model.files import read_tensors, write_tensors
 from dgnet.model.training.config import TeacherConfig
 from dgnet.model.training.run import RunOptions, TrainingDiverged
 from dgnet.model.training.state import STATE_JSON, STATE_TENSORS
-from dgnet.model.training.teacher import checkpoint_directory, train_teacher
+from dgnet.model.training.teacher import train_teacher
+from dgnet.model.training.training_run import TrainingRun, checkpoint_directory
 from dgnet.model.training.whose import require_same_persons
 from tests.model.data.trees import write_picture
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
@@ -43,11 +44,13 @@ def train(
     _, metadata = train_teacher(
         network,
         replace(CONFIG, iterations=iterations),
-        pictures,
-        RunOptions(directory=run, checkpoint_every=1, resume=resume, progress=False),
-        device=torch.device("cpu"),
+        TrainingRun(
+            pictures=pictures,
+            options=RunOptions(directory=run, checkpoint_every=1, resume=resume, progress=False),
+            device=torch.device("cpu"),
+            data={"name": name},
+        ),
         imagenet=False,
-        data={"name": name},
     )
     return metadata
 

@@ -51,7 +51,7 @@ def test_the_second_time_nothing_is_computed(
     assert (state, compute.calls) == ("read", 1)
     np.testing.assert_array_equal(first, again)
     assert again.dtype == np.float32
-    assert len(list(cache.directory.iterdir())) == 1
+    assert len(list(Path(cache.directory).iterdir())) == 1
 
 
 def test_a_data_set_that_moved_is_known_again(
