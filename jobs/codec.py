@@ -84,7 +84,12 @@ def encode_job(job: Job) -> bytes:
             return _pack(kind="embed", images=_array_out(job.images, "u1"))
         case DatasetCheckJob():
             return _pack(
-                kind="dataset-check", folder=job.folder, layout=job.layout, pattern=job.pattern
+                kind="dataset-check",
+                folder=job.folder,
+                layout=job.layout,
+                pattern=job.pattern,
+                junk=job.junk,
+                distractors=job.distractors,
             )
 
 
@@ -104,6 +109,8 @@ def decode_job(data: bytes) -> Job:
                 folder=_field(message, "folder", str),
                 layout=_optional_text(message, "layout"),
                 pattern=_optional_text(message, "pattern"),
+                junk=_optional_texts(message, "junk"),
+                distractors=_optional_texts(message, "distractors"),
             )
 
 
@@ -243,6 +250,15 @@ def _field(message: Message, name: str, expected: type[T]) -> T:
 
 def _optional_text(message: Message, name: str) -> str | None:
     return None if message.get(name) is None else _field(message, name, str)
+
+
+def _optional_texts(message: Message, name: str) -> tuple[str, ...] | None:
+    if message.get(name) is None:
+        return None
+    texts = cast("list[object]", _field(message, name, list))
+    if not all(isinstance(text, str) for text in texts):
+        raise BadJob(f"{name!r} holds what is no text")
+    return tuple(cast("list[str]", texts))
 
 
 def _array_out(array: NDArray[Any], dtype: str) -> Message:

@@ -45,6 +45,8 @@ class DatasetCheckJob:
     folder: str  # below the data root, with forward slashes
     layout: str | None = None  # found out from folders and names if absent
     pattern: str | None = None  # regular expression of the layout "pattern"
+    junk: tuple[str, ...] | None = None  # as in a job's `source`
+    distractors: tuple[str, ...] | None = None
 
 
 Job = SwapJob | EmbedJob | DatasetCheckJob

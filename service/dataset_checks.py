@@ -58,7 +58,13 @@ async def checked(
 
 
 async def _asked(dependencies: Dependencies, bulk: Bulk, record: DatasetRecord) -> DatasetRecord:
-    job = DatasetCheckJob(folder=record.folder, layout=record.layout, pattern=record.pattern)
+    job = DatasetCheckJob(
+        folder=record.folder,
+        layout=record.layout,
+        pattern=record.pattern,
+        junk=record.junk,
+        distractors=record.distractors,
+    )
     job_id = await dependencies.jobs.submit(job, lane="bulk")
     return await _put(bulk, record, state="checking", check_job=job_id)
 

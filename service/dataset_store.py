@@ -35,17 +35,24 @@ class UnknownDataset(Exception):
     """No data set has this id; `str(error)` is safe to show."""
 
 
-class DatasetRecord(BaseModel):
-    """What is kept of a data set."""
+class Reading(BaseModel):
+    """What whoever brings a data set says about how it is read; docs/data.md."""
 
     model_config = ConfigDict(frozen=True)
+
+    layout: str | None = None
+    pattern: str | None = None
+    junk: tuple[str, ...] | None = None
+    distractors: tuple[str, ...] | None = None
+
+
+class DatasetRecord(Reading):
+    """What is kept of a data set."""
 
     id: str
     origin: Literal["upload", "folder"]
     folder: str
     """Below the data root, with forward slashes."""
-    layout: str | None
-    pattern: str | None
     created: datetime
     files: int | None
     """Of an upload: how many were kept."""
@@ -114,7 +121,7 @@ class DatasetStore:
         _write_whole(self._report_file(dataset_id), json.dumps(report).encode())
         return self.update(dataset_id, state="ready", check_job=None)
 
-    def register(self, folder: str, layout: str | None, pattern: str | None) -> DatasetRecord:
+    def register(self, folder: str, reading: Reading) -> DatasetRecord:
         """A record of a folder below the data root; ValueError with a message that is safe."""
         path = resolve_source(self._data_root, folder)
         if not is_folder(path):
@@ -124,8 +131,7 @@ class DatasetStore:
             id=_new_id(),
             origin="folder",
             folder=path.relative_to(root).as_posix(),
-            layout=layout,
-            pattern=pattern,
+            **dict(reading),
             created=datetime.now(UTC),
             files=None,
             size_bytes=None,
@@ -158,17 +164,14 @@ class DatasetStore:
                     return folder, descriptor
                 os.close(descriptor)
 
-    def adopt(
-        self, pictures: Path, *, layout: str | None, pattern: str | None, unpacked: Unpacked
-    ) -> DatasetRecord:
+    def adopt(self, pictures: Path, reading: Reading, unpacked: Unpacked) -> DatasetRecord:
         """Make a folder of pictures, complete and on the same volume, a data set of its own."""
         dataset_id = _new_id()
         record = DatasetRecord(
             id=dataset_id,
             origin="upload",
             folder=f"{self._folder.name}/{dataset_id}",
-            layout=layout,
-            pattern=pattern,
+            **dict(reading),
             created=datetime.now(UTC),
             files=unpacked.files,
             size_bytes=unpacked.size_bytes,

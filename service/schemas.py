@@ -134,6 +134,8 @@ class DatasetView(BaseModel):
                     "folder": "datasets/ds_5f0c3a9e1b7d2468",
                     "layout": None,
                     "pattern": None,
+                    "junk": None,
+                    "distractors": None,
                     "created": "2026-01-31T12:00:00Z",
                     "files": 12936,
                     "size_bytes": 27262976,
@@ -151,6 +153,8 @@ class DatasetView(BaseModel):
     folder: str = Field(description="Below the server's data root")
     layout: str | None = Field(description="As given; found out from the names if null")
     pattern: str | None
+    junk: tuple[str, ...] | None = Field(description="As given; -1 if null")
+    distractors: tuple[str, ...] | None = Field(description="As given; 0 if null")
     created: datetime
     files: int | None = Field(description="Of an upload: files that were kept")
     size_bytes: int | None = Field(description="Of these files")
@@ -179,6 +183,12 @@ class FolderRequest(BaseModel):
     folder: str = Field(min_length=1, max_length=4096)
     layout: SourceLayout | None = None
     pattern: str | None = Field(default=None, max_length=1000)
+    junk: tuple[str, ...] | None = Field(
+        default=None, max_length=100, description="What it calls junk, `none` for nobody"
+    )
+    distractors: tuple[str, ...] | None = Field(
+        default=None, max_length=100, description="What it calls distractors, `none` for nobody"
+    )
 
 
 class JobLinks(BaseModel):

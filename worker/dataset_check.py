@@ -26,7 +26,13 @@ def checked(job: DatasetCheckJob, data_root: Path, halt: Halt) -> DatasetCheckRe
         folder = resolve_below(data_root, job.folder)
         if is_folder(folder):
             refuse_links_out(data_root, folder)
-        dataset = read_dataset(folder, cast("LayoutName | None", job.layout), job.pattern)
+        dataset = read_dataset(
+            folder,
+            cast("LayoutName | None", job.layout),
+            job.pattern,
+            junk=job.junk,
+            distractors=job.distractors,
+        )
     except (DatasetError, ValueError) as error:
         raise BadJob(below(data_root, str(error))) from error
     report = check_dataset(dataset, lambda done, total: halt.check()).to_json()

@@ -75,7 +75,7 @@ class Connection:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
         files: Sequence[tuple[str, tuple[str, bytes]]] | None = None,
         json: object = None,

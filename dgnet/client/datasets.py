@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +31,8 @@ class Datasets:
         *,
         layout: str | None = None,
         pattern: str | None = None,
+        junk: Sequence[str] | None = None,
+        distractors: Sequence[str] | None = None,
         progress: Progress = lambda sent, total: None,
     ) -> Dataset:
         """A zip, tar or gzipped tar, or a folder, of which the pictures are sent."""
@@ -41,7 +43,7 @@ class Datasets:
         else:
             size_bytes = source.stat().st_size
             chunks = file_range(source, 0, size_bytes)
-        given = {"layout": layout, "pattern": pattern}
+        given = {"layout": layout, "pattern": pattern, "junk": junk, "distractors": distractors}
         return self._connection.json(
             "POST",
             "/v1/datasets",
@@ -54,10 +56,22 @@ class Datasets:
         )
 
     def register(
-        self, folder: str, *, layout: str | None = None, pattern: str | None = None
+        self,
+        folder: str,
+        *,
+        layout: str | None = None,
+        pattern: str | None = None,
+        junk: Sequence[str] | None = None,
+        distractors: Sequence[str] | None = None,
     ) -> Dataset:
         """A folder below the server's data root."""
-        body = {"folder": folder, "layout": layout, "pattern": pattern}
+        body = {
+            "folder": folder,
+            "layout": layout,
+            "pattern": pattern,
+            "junk": junk,
+            "distractors": distractors,
+        }
         return self._connection.json("POST", "/v1/datasets", json=body)
 
     def list(self) -> list[Dataset]:

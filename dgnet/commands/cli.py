@@ -80,5 +80,15 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(error, CommandError):
             console.print(f"dgnet: {error}")
             sys.exit(error.exit_code)
+        if _is_wrong_weights(error):
+            console.print(f"dgnet: {error}")
+            sys.exit(2)
         console.print(f"dgnet: {type(error).__name__}: {error} (dgnet --traceback ... shows where)")
         sys.exit(1)
+
+
+def _is_wrong_weights(error: Exception) -> bool:
+    """Whether the networks gave what is no number: the checkpoint that was named cannot be used."""
+    # Whoever raised it has imported the module; asking must not import torch.
+    predictor = sys.modules.get("dgnet.model.predictor")
+    return predictor is not None and isinstance(error, predictor.NonFiniteError)

@@ -125,6 +125,8 @@ def _upload(client: DGNetClient, data: Path, source: dict[str, Any]) -> str:
                 data,
                 layout=source.get("layout"),
                 pattern=source.get("pattern"),
+                junk=source.get("junk"),
+                distractors=source.get("distractors"),
                 progress=lambda sent, total: bar.update(task, completed=sent, total=total),
             )
         except (DGNetError, OSError) as error:

@@ -82,9 +82,9 @@ class SourceSpec(_Part):
     """Found out from folders and names if absent (docs/data.md)."""
     pattern: Text | None = None
     split: SourceSplit = "train"
-    junk: tuple[str, ...] | None = None
+    junk: tuple[Text, ...] | None = None
     """What the data set calls junk; -1 if absent, `none` for nobody."""
-    distractors: tuple[str, ...] | None = None
+    distractors: tuple[Text, ...] | None = None
     """What the data set calls distractors; 0 if absent, `none` for nobody."""
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dgnet.model.data.picture import DatasetError, Picture
+from dgnet.pictures import PictureRefused, read_file
 
 _SAMPLES = 32
 """Hashes kept of a set, spread over its persons."""
@@ -96,7 +97,9 @@ def file_hashes(paths: Sequence[Path]) -> list[str]:
 
 def _file_hash(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
+    except PictureRefused as error:
+        raise DatasetError(f"{path} cannot be read ({error})") from error
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({os.strerror(error.errno or 0)})") from error
     return hashlib.blake2b(data, digest_size=_HASH_BYTES).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from dgnet.service.archives import (
     unpack,
 )
 from dgnet.service.dataset_checks import checked
-from dgnet.service.dataset_store import DatasetRecord, UnknownDataset
+from dgnet.service.dataset_store import DatasetRecord, Reading, UnknownDataset
 from dgnet.service.dependencies import Bulk, Dependencies, bulk_of, dependencies_of
 from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
@@ -127,6 +127,14 @@ async def create_dataset(
     pattern: Annotated[
         str | None, Query(max_length=1000, description="Of an upload, for the layout `pattern`")
     ] = None,
+    junk: Annotated[
+        list[str] | None,
+        Query(max_length=100, description="Of an upload: what it calls junk, `none` for nobody"),
+    ] = None,
+    distractors: Annotated[
+        list[str] | None,
+        Query(max_length=100, description="Of an upload: what it calls distractors, or `none`"),
+    ] = None,
 ) -> DatasetView:
     """Archives are streamed to the disk, unpacked within limits and checked by a worker."""
     dependencies, bulk = dependencies_of(request), bulk_of(request)
@@ -135,7 +143,9 @@ async def create_dataset(
         await (
             dependencies.serving_model()
         )  # nobody sends gigabytes for an answer that nobody can give
-        record = await _uploaded(request, dependencies, bulk, layout, pattern)
+        record = await _uploaded(
+            request, dependencies, bulk, _reading(layout, pattern, junk, distractors)
+        )
     elif (content_type or "").partition(";")[0].strip().lower() == "application/json":
         wanted = _folder_request(await request.body())
         record = await _registered(bulk, wanted)
@@ -150,7 +160,8 @@ async def create_dataset(
     )
     if record.state == "unusable":
         await asyncio.to_thread(bulk.dataset_store.remove, record)
-        raise Problem(UNUSABLE_DATASET, f"{record.error} Nothing was kept of this request.")
+        told = (record.error or "").removesuffix(".")
+        raise Problem(UNUSABLE_DATASET, f"{told}. Nothing was kept of this request.")
     response.headers["Location"] = f"/v1/datasets/{record.id}"
     return _view(record, report)
 
@@ -209,6 +220,20 @@ async def delete_dataset(request: Request, dataset_id: str) -> Response:
     return Response(status_code=204)
 
 
+def _reading(
+    layout: str | None,
+    pattern: str | None,
+    junk: Sequence[str] | None,
+    distractors: Sequence[str] | None,
+) -> Reading:
+    return Reading(
+        layout=layout,
+        pattern=pattern,
+        junk=None if junk is None else tuple(junk),
+        distractors=None if distractors is None else tuple(distractors),
+    )
+
+
 def _takes_from(data_root: Path, spec: Mapping[str, Any], record: DatasetRecord) -> bool:
     """Whether a job's source and a data set share a file: by real paths, since a folder has any
     number of names.
@@ -229,8 +254,7 @@ async def _uploaded(
     request: Request,
     dependencies: Dependencies,
     bulk: Bulk,
-    layout: str | None,
-    pattern: str | None,
+    reading: Reading,
 ) -> DatasetRecord:
     settings = dependencies.settings
     if bulk.upload_slots.locked() and not give_up_a_slow_upload(request.scope):
@@ -267,9 +291,7 @@ async def _uploaded(
                     raise ArchiveError(
                         f"The archive has no picture ({unpacked.ignored} other files)."
                     )
-                return bulk.dataset_store.adopt(
-                    dataset_root(pictures), layout=layout, pattern=pattern, unpacked=unpacked
-                )
+                return bulk.dataset_store.adopt(dataset_root(pictures), reading, unpacked)
 
         try:
             return await to_the_end(unpack_and_adopt, stop=stop.set)
@@ -303,16 +325,15 @@ def _folder_request(body: bytes) -> FolderRequest:
         kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
         raise Problem(
             kind,
-            f"{place}: {first['msg']}. Expected JSON with 'folder' and optionally 'layout' and "
-            "'pattern'.",
+            f"{place}: {first['msg']}. Expected JSON with 'folder' and optionally 'layout', "
+            "'pattern', 'junk' and 'distractors'.",
         ) from error
 
 
 async def _registered(bulk: Bulk, wanted: FolderRequest) -> DatasetRecord:
     try:
-        return await asyncio.to_thread(
-            bulk.dataset_store.register, wanted.folder, wanted.layout, wanted.pattern
-        )
+        reading = _reading(wanted.layout, wanted.pattern, wanted.junk, wanted.distractors)
+        return await asyncio.to_thread(bulk.dataset_store.register, wanted.folder, reading)
     except ValueError as error:
         raise Problem(INVALID_REQUEST, f"folder: {error}.") from error
 

@@ -275,6 +275,10 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
         changes: dict[str, Any] = {
             "layout": source.layout or record.layout,
             "pattern": source.pattern or record.pattern,
+            "junk": record.junk if source.junk is None else source.junk,
+            "distractors": (
+                record.distractors if source.distractors is None else source.distractors
+            ),
         }
         if record.origin == "folder":  # workers know uploads by their ids, and no records
             changes |= {"dataset": None, "folder": record.folder}

@@ -9,6 +9,7 @@ import pytest
 from dgnet.commands import cli
 from dgnet.commands.cli import main
 from dgnet.commands.failures import CommandError, InputError, needs_extra
+from dgnet.model.predictor import NonFiniteError
 from tests.commands.conftest import PaintPicture
 
 
@@ -98,6 +99,17 @@ def test_traceback_shows_where_an_error_came_from(
     monkeypatch.setattr(cli, "app", fail)
     assert exit_code("--traceback", "swap") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_results_that_are_no_numbers_are_wrong_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: list[str]) -> None:
+        raise NonFiniteError("embedding", [1], ["a.jpg", "b.jpg"])
+
+    monkeypatch.setattr(cli, "app", fail)
+    assert exit_code("embed") == 2
+    assert capsys.readouterr().err.startswith("dgnet: the embedding of b.jpg has values that are")
 
 
 def test_a_missing_package_names_the_extra_that_brings_it() -> None:

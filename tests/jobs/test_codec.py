@@ -69,6 +69,7 @@ def test_data_set_checks_survive() -> None:
     for job in (
         DatasetCheckJob(folder="datasets/a"),
         DatasetCheckJob(folder="b", layout="pattern", pattern="(?P<person>.)"),
+        DatasetCheckJob(folder="c", junk=(), distractors=("none",)),
     ):
         assert decode_job(encode_job(job)) == job
     report = {"total": {"pictures": 3}, "width": None, "findings": [{"paths": ["a.png"]}]}
