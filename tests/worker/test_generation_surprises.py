@@ -61,7 +61,7 @@ ELSEWHERE = {
     "GenerationRunner.maintain": "every half second at most, in test_bounds",
     "GenerationRunner._begin:self._finish": "a set that is complete already, in test_tasks",
     "GenerationRunner._advance:self._finish(task, found)": "as above",
-    "GenerationRunner._advance:self._task_store.open_window(task, window": "jobs that are topped up, in test_tasks",
+    "GenerationRunner._advance:self._task_store.open_window": "jobs topped up, in test_tasks",
     "GenerationRunner._watch:self._task_store.report": "a shard of half a second",
     "GenerationRunner._leave_to": "a job of other networks, in test_tasks",
     "GenerationRunner._fail": "a step that fails, in test_tasks",
