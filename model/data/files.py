@@ -87,14 +87,20 @@ def walk(folder: Path) -> Iterator[Entries]:
     A link to a folder that it lies in is passed over; one met behind another link is followed to
     new folders only, or folders that link each other would be read for ever.
     """
-    yield from _walk(folder, links=0, above=frozenset(), seen=set())
+    above = frozenset(_identity(parent) for parent in folder.absolute().parents)
+    yield from _walk(folder, links=0, above=above, seen=set())
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """Of a folder, under whatever name."""
+    state = folder.stat()
+    return state.st_dev, state.st_ino
 
 
 def _walk(
     folder: Path, *, links: int, above: frozenset[tuple[int, int]], seen: set[tuple[int, int]]
 ) -> Iterator[Entries]:
-    state = folder.stat()
-    identity = (state.st_dev, state.st_ino)
+    identity = _identity(folder)
     if identity in above or (links > 1 and identity in seen):
         return
     seen.add(identity)

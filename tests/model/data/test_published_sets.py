@@ -325,6 +325,13 @@ def test_a_pattern_follows_linked_folders_as_an_imagefolder_does(tmp_path: Path)
     assert dataset.skipped == ()
 
 
+def test_a_link_back_inside_the_folder_of_a_person_is_passed_over(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_pictures(data, "a/1.jpg", "b/1.jpg")
+    (data / "a" / "back").symlink_to(data)
+    assert [p.path.name for p in read_dataset(data, "imagefolder").train] == ["1.jpg", "1.jpg"]
+
+
 def test_folders_that_link_each_other_do_not_hold_the_reader_up(tmp_path: Path) -> None:
     for name in "abcdefgh":
         write_picture(tmp_path / name / "1.jpg")
