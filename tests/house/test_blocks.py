@@ -38,6 +38,7 @@ RUN_PAGES = sorted({block.page for block in RUN})
 
 JOINT = "dgnet train joint DATA --teacher runs/teacher/checkpoint"
 NOT_RUN = {
+    ("CONTRIBUTING.md", "make test"),
     ("README.md", "make demo"),
     ("README.md", "docker compose up --build"),
     ("docs/evaluation.md", "dgnet train judge"),
