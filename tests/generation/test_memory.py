@@ -81,8 +81,8 @@ def most_blocks(work: Callable[[], object]) -> int:
     """The most pieces of memory that Python held meanwhile, beyond those that it held before.
 
     Bytes would not tell: the interpreter's table of interned strings, which pathlib fills with the
-    parts of every path, is megabytes large and made anew at any time. What other tests left does not
-    count: the more there is of it, the later cycles of objects are looked for.
+    parts of every path, is megabytes large and made anew at any time. What other tests left counts
+    for nothing: the more there is, the later cycles of objects are looked for.
     """
     gc.collect()
     gc.freeze()
