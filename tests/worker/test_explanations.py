@@ -38,7 +38,7 @@ ROOT = Path("/srv/secret/root")
         (
             PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{ROOT}/jobs/1"),
             "storage-failed",
-            "cannot be used (Permission denied)",
+            "cannot be used (Permission denied: jobs/1)",
         ),
         (MemoryError(), "out-of-memory", "DGNET_GENERATION_BATCH"),
         (
