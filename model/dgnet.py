@@ -26,12 +26,6 @@ from dgnet.model.rows import nothing
 from dgnet.model.scene_mask import SceneMask
 from dgnet.model.structure_encoder import StructureEncoder
 
-PAPER_PARTS = (
-    "appearance_encoder",
-    "structure_encoder",
-    "style_mlps",
-    "decoder",
-)
 DETAIL_PARTS = ("clothes_lookup", "full_size_structure", "scene_mask")
 
 
