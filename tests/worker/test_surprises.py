@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -107,6 +108,13 @@ def instrumented() -> Iterator[None]:
     restore()
 
 
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What a case leaves is collected while its warnings are ignored, not in the next test."""
+    yield
+    gc.collect()
+
+
 @asynccontextmanager
 async def client_of(
     server: RedisServer, settings: QueueSettings = SETTINGS
@@ -127,7 +135,7 @@ def cases() -> list[Case]:
         if is_elsewhere(place):
             continue
         found.append((place, Surprise, True))
-        if place.module == "dgnet.commands.worker.leases":
+        if place.module == "dgnet.worker.leases":
             found.append((place, Surprise, False))
         else:  # as if somebody ended the task there
             found.append((place, asyncio.CancelledError, True))
@@ -158,7 +166,7 @@ async def _served_after(
 ) -> None:
     slow = 0.5 if f"{place.function}:{place.text}".startswith(LONG) else 0.0
     # The client has trips, too, and the canary is the device's first call.
-    is_shared = place.module in ("dgnet.jobs.combining", "dgnet.commands.worker.device")
+    is_shared = place.module in ("dgnet.jobs.combining", "dgnet.worker.device")
     predictor = FakePredictor(seconds_per_batch=slow, open_gate=not is_shared)
 
     async with client_of(server, settings) as (client, redis):
@@ -263,7 +271,7 @@ async def test_a_worker_whose_task_does_not_stay_alive_says_why_and_ends(
     [place] = [
         p
         for p in PLACES
-        if str(p).startswith("dgnet.commands.worker.heartbeat:Heartbeat.run:self._beat")
+        if str(p).startswith("dgnet.worker.heartbeat:Heartbeat.run:self._beat")
     ]
     async with client_of(server) as (_, redis):
         with own_faults() as faults:
