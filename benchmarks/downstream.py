@@ -154,12 +154,12 @@ class Composites:
     """Composites of a finished job with both persons of each; pictures live in memory."""
 
     def __init__(self, folder: Path, persons: PersonIndex, height: int, width: int) -> None:
-        rows = [row for row in read_manifest(folder) if row["kept"]]
-        self._pixels = decode_pictures([folder / row["file"] for row in rows], height, width)
+        rows = [(row, row.written.file) for row in read_manifest(folder) if row.written]
+        self._pixels = decode_pictures([folder / file for _, file in rows], height, width)
         self._padding = crop_padding(height)
         self.appearances, self.structures = (
-            torch.tensor([persons.label(row[f"{role}_person"]) for row in rows])
-            for role in ("appearance", "structure")
+            torch.tensor([persons.label(origin.person) for origin in origins])
+            for origins in zip(*((row.appearance, row.structure) for row, _ in rows), strict=True)
         )
 
     def __len__(self) -> int:

@@ -77,7 +77,9 @@ def difference(bulk: Path, naive: list[Path]) -> float:
     """Mean absolute difference in levels of 255 between the same composites' files."""
     levels: list[float] = []
     for row, path in zip(read_manifest(bulk), naive, strict=False):
-        one, other = (np.asarray(open_file(file).rgb()) for file in (bulk / row["file"], path))
+        assert row.written is not None  # nothing is filtered
+        files = (bulk / row.written.file, path)
+        one, other = (np.asarray(open_file(file).rgb()) for file in files)
         levels.append(float(np.abs(one.astype(int) - other).mean()))
     return float(np.mean(levels))
 

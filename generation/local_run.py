@@ -15,7 +15,7 @@ from dgnet.generation.job import Job, Window
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import Stage, StageClock
 from dgnet.generation.output.arrow import require_pyarrow
-from dgnet.generation.output.assembly import MANIFEST, assemble, read_manifest, remove_shards
+from dgnet.generation.output.assembly import assemble, read_manifest, remove_shards
 from dgnet.generation.output.folder import remove_leftovers, take_folder
 from dgnet.generation.output.plots import require_matplotlib
 from dgnet.generation.output.publication import locked, write_file
@@ -32,6 +32,7 @@ from dgnet.generation.output.shards import (
     sound_shard,
 )
 from dgnet.generation.output.summary import Summary
+from dgnet.jobs.generation.manifest import MANIFEST
 from dgnet.paths import local_path
 
 
@@ -159,8 +160,8 @@ def count_complete(directory: str | Path) -> Progress:
     progress = Progress(planned=0)
     for row in read_manifest(directory):
         progress.made += 1
-        progress.kept += row["kept"]
-        if not row["kept"]:
-            progress.dropped[row["dropped"]] = progress.dropped.get(row["dropped"], 0) + 1
+        progress.kept += row.kept
+        if row.dropped is not None:
+            progress.dropped[row.dropped] = progress.dropped.get(row.dropped, 0) + 1
     progress.planned = progress.made_before = progress.made
     return progress

@@ -24,6 +24,7 @@ from dgnet.commands.progress import progress_bar
 from dgnet.commands.remote import as_failure, connected
 from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.generation.jobs import FINAL_STATES
+from dgnet.jobs.generation.manifest import CARD
 from dgnet.jobs.generation.spec import merged, spec_from
 from dgnet.service.archives import ArchiveError, UnpackLimits, unpack
 
@@ -151,7 +152,7 @@ def _see_through(client: DGNetClient, server: Server, job_id: str, target: Path 
     if job["unreadable"]:
         typer.echo(f"warning: {job['unreadable']} pictures could not be read", err=True)
     if not job["kept"]:
-        raise CommandError(f"no composite was kept; card.md in {where} tells why")
+        raise CommandError(f"no composite was kept; {CARD} in {where} tells why")
 
 
 def _followed(client: DGNetClient, job_id: str) -> dict[str, Any]:

@@ -7,10 +7,8 @@ manifest appears last: where it is, the job is complete.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from dgnet.generation.output.arrow import ManifestWriter
 from dgnet.generation.output.card import card
@@ -29,16 +27,17 @@ from dgnet.generation.output.sources import SeenSources
 from dgnet.generation.output.summary import Summary
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import (
+    CARD,
+    MANIFEST,
+    MANIFEST_TABLE,
+    SHEET,
+    Row,
+    read_rows,
+)
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Metadata
 from dgnet.paths import local_path
-
-Row = dict[str, Any]
-
-MANIFEST = "manifest.jsonl"
-MANIFEST_TABLE = "manifest.parquet"
-CARD = "card.md"
-SHEET = "sheet.png"
 
 
 def assemble(
@@ -71,10 +70,10 @@ def assemble(
     ):
         for number in range(shards):
             for row in rows_of(directory, number):
-                if row["kept"] and summary.kept in wanted:
+                if row.kept and summary.kept in wanted:
                     shown.append(row)
                 summary.add(row)
-                file.write(json.dumps(row) + "\n")
+                file.write(row.to_line())
                 parquet.write(row)
     if shown:
         shown_sheet, unreadable = sheet(shown, listing, directory, sources)
@@ -98,9 +97,7 @@ def assemble(
 
 def read_manifest(directory: str | Path) -> Iterator[Row]:
     """Rows of a complete job."""
-    with (local_path(directory) / MANIFEST).open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    return read_rows(local_path(directory) / MANIFEST)
 
 
 def remove_shards(directory: Path) -> None:

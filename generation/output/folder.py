@@ -12,8 +12,8 @@ from typing import Any, cast
 from dgnet.generation.output.publication import remove_unpublished, sync_folder, write_file
 from dgnet.generation.output.shards import SHARDS_FOLDER
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import JOB_FILE
 
-JOB_FILE = "job.json"
 SIZES = "sizes_sha256"
 """Field that jobs of older releases lack: they are carried on without it."""
 
