@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.study import machine, once, retrieval_scores, spread, table
+from dgnet.files import replaced_directory
 from dgnet.generation.job import Job
 from dgnet.generation.local_run import run_job
 from dgnet.generation.output.assembly import read_manifest
@@ -97,15 +98,13 @@ class Study:
             return folder
         pictures, _, _ = self.split()
         random = np.random.default_rng(percent)
-        part = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        (part / "bounding_box_train").mkdir(parents=True)
-        for person in sorted({picture.person_id for picture in pictures}):
-            own = sorted(p.path for p in pictures if p.person_id == person)
-            count = min(len(own), max(FEWEST_PICTURES, round(len(own) * percent / 100)))
-            for place in random.choice(len(own), count, replace=False):
-                shutil.copy(own[int(place)], part / "bounding_box_train")
-        part.rename(folder)
+        with replaced_directory(folder, make_parents=True) as part:
+            (part / "bounding_box_train").mkdir()
+            for person in sorted({picture.person_id for picture in pictures}):
+                own = sorted(p.path for p in pictures if p.person_id == person)
+                count = min(len(own), max(FEWEST_PICTURES, round(len(own) * percent / 100)))
+                for place in random.choice(len(own), count, replace=False):
+                    shutil.copy(own[int(place)], part / "bounding_box_train")
         return folder
 
     def made(self, percent: int, *, filtered: bool) -> Path:

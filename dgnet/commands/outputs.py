@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dgnet.commands.failures import InputError
+from dgnet.files import write_file
 
 PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Create or replace `path` in one step; makes the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_file(path, data, make_parents=True)
 
 
 def write_figures(path: Path, figures: dict[str, Any], model_version: str, precision: str) -> None:

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from dgnet.files import PART, file_sha256
 from dgnet.generation.output.packing import data_file
-from dgnet.generation.output.publication import file_sha256, published_folder
+from dgnet.generation.output.publication import published_folder
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import MANIFEST, Row, read_rows
 
@@ -127,9 +128,9 @@ def open_shards(directory: Path) -> None:
 def close_shards(directory: Path) -> None:
     """Remove all shards; for everybody who still writes they are gone at once."""
     with suppress(FileNotFoundError):
-        aside = directory / f".{SHARDS_FOLDER}-{secrets.token_hex(4)}.part"
+        aside = directory / f".{SHARDS_FOLDER}-{secrets.token_hex(4)}{PART}"
         (directory / SHARDS_FOLDER).rename(aside)
-    for left in directory.glob(f".{SHARDS_FOLDER}-*.part"):  # by a killed process, too
+    for left in directory.glob(f".{SHARDS_FOLDER}-*{PART}"):  # by a killed process, too
         for _ in range(2):  # a file that was just being made may have hindered the first
             shutil.rmtree(left, ignore_errors=True)
 

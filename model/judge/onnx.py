@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dgnet.files import file_sha256
 from dgnet.model.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from dgnet.model.evaluation.retrieval.retrieval_set import row_lengths
-from dgnet.model.files import file_sha256
 from dgnet.model.judge.judge import Embeddings, JudgeError, Pixels, resized
 from dgnet.paths import local_path
 
