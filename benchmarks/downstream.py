@@ -28,11 +28,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.study import machine, once, retrieval_scores, spread, table
+from dgnet.arrays import Embeddings, Integers, Pixels
 from dgnet.files import replaced_directory
 from dgnet.generation.job import Job
 from dgnet.generation.local_run import run_job
@@ -48,7 +48,6 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import crop_padding, normalize
 from dgnet.model.devices import placed
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.predictor import Predictor
 from dgnet.model.teacher import LabelPolicy, Teacher, apply_label_policy, soft_labels
 from dgnet.model.training.config import TeacherConfig
@@ -173,7 +172,7 @@ class Composites:
         soft = torch.cat([soft_labels(teacher.eval(), normalize(part)) for part in parts])
         return apply_label_policy(labels, soft, self.appearances, self.structures)
 
-    def batch(self, position: int, batch_size: int, seed: int) -> tuple[Tensor, NDArray[np.int64]]:
+    def batch(self, position: int, batch_size: int, seed: int) -> tuple[Tensor, Integers]:
         """Augmented images of batch number `position`, and which composites they are."""
         rows = shuffled_rows(Stream.ORDER_TRUTH, position, batch_size, seed, len(self))
         random = draws(seed, Stream.TRUTH, position)

@@ -24,13 +24,14 @@ from PIL import Image
 
 from benchmarks.composites import machine
 from benchmarks.naive import Naive
+from dgnet.arrays import Pixels
 from dgnet.generation.job import Job
 from dgnet.generation.local_run import Progress, run_job
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.jobs.generation.spec import GenerationSpec, OutputSpec, SourceSpec
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from dgnet.model.data.transforms import decode_picture
-from dgnet.model.predictor import Pixels, Predictor
+from dgnet.model.predictor import Predictor
 from dgnet.pictures import open_file
 from dgnet.samples import SAMPLE_PEOPLE
 

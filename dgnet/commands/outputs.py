@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
 from dgnet.files import write_file
 
@@ -43,7 +44,7 @@ def picture_format(path: Path) -> str:
         ) from None
 
 
-def encode_picture(pixels: NDArray[np.uint8], path: Path) -> bytes:
+def encode_picture(pixels: Pixels, path: Path) -> bytes:
     """RGB pixels (H, W, 3) as a file of the format that the name of `path` asks for."""
     file = io.BytesIO()
     kind = picture_format(path)
@@ -54,7 +55,7 @@ def encode_picture(pixels: NDArray[np.uint8], path: Path) -> bytes:
     return file.getvalue()
 
 
-def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+def write_picture(path: Path, pixels: Pixels) -> None:
     """RGB pixels (H, W, 3) to a file, whole or not at all."""
     write_bytes(path, encode_picture(pixels, path))
 

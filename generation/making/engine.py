@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Bools, Integers, Pixels
 from dgnet.generation.making.codes import CodeBlocks
 from dgnet.generation.making.encoding import encode_composite
 from dgnet.generation.making.judging import Embedded, Judging, Verdict
@@ -38,9 +38,6 @@ from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.predictor import NonFiniteError, Predictor
-
-Integers = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 
 STYLES_BYTES = 256 * 2**20
 """Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
@@ -195,9 +192,9 @@ class Engine:
     def _composed(
         self,
         styles: tuple[Tensor, ...],
-        appearance_readable: NDArray[np.bool_],
+        appearance_readable: Bools,
         structure_codes: tuple[Tensor, ...],
-        structure_readable: NDArray[np.bool_],
+        structure_readable: Bools,
         appearances: Integers,
         structures: Integers,
     ) -> list[tuple[Pixels | None, Verdict]]:

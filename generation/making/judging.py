@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Floats, Integers, Pixels
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import Labels, Score
@@ -24,9 +24,6 @@ from dgnet.model.judge.judge import Judge
 from dgnet.model.labeller import Labeller
 from dgnet.model.predictor import Predictor
 
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 Embed = Callable[[Pixels], Floats]
 Embedded = dict[Score, Floats]
 """Of the appearance pictures (B, D), by the name of the score that they are for."""

@@ -17,15 +17,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Integers
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import Origin
 from dgnet.jobs.generation.spec import SourceSpec
 from dgnet.model.data.layouts import DataSet, read_dataset
 from dgnet.model.data.picture import NO_CAMERA, DatasetError, Picture
-
-Integers = NDArray[np.int64]
 
 _BROKEN_PICTURE = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP})
 """What the file itself is to blame for; anything else is the storage's fault."""

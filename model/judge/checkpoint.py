@@ -13,11 +13,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.files import file_sha256, replaced_directory, write_json
 from dgnet.model.checkpoints import METADATA_FILE, TENSORS_FILE, code_version, narrowed
 from dgnet.model.data.transforms import normalize
 from dgnet.model.devices import choose_device
-from dgnet.model.judge.judge import Embeddings, JudgeError, Pixels, resized
+from dgnet.model.judge.judge import JudgeError, resized
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
 from dgnet.model.tensor_files import TensorFileError, read_tensors, write_tensors
 from dgnet.paths import local_path

@@ -25,9 +25,16 @@ def hashed(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "file_digest"
 
 
+def array_named(node: ast.AST) -> bool:
+    """A name for arrays of one kind of number."""
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    return value is not None and ast.unparse(value).startswith("NDArray[np.")
+
+
 HOMES: dict[Callable[[ast.AST], bool], set[str]] = {
     half_written: {"dgnet/files.py"},
     hashed: {"dgnet/files.py"},
+    array_named: {"dgnet/arrays.py", "people/arrays.py"},
 }
 
 

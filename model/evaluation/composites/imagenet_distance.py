@@ -13,13 +13,13 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dgnet.arrays import Doubles, Pixels
 from dgnet.model.backbones import Backbone, build_backbone, imagenet_efficientnet_lite0
 from dgnet.model.data.transforms import normalize
-from dgnet.model.evaluation.composites.measures import Pixels, require_same_shape
+from dgnet.model.evaluation.composites.measures import require_same_shape
 from dgnet.model.evaluation.generation.weight_files import FigureLeftOut
 
 STRIDES = (2, 4, 8, 16, 32)
@@ -55,7 +55,7 @@ class ImageNetDistance:
         backbone.load_state_dict(weights)
         return cls(backbone, device)
 
-    def __call__(self, left: Pixels, right: Pixels) -> NDArray[np.float64]:
+    def __call__(self, left: Pixels, right: Pixels) -> Doubles:
         require_same_shape(left, right)
         with torch.inference_mode():
             maps = zip(self._maps(left), self._maps(right), strict=True)

@@ -20,10 +20,10 @@ from typing import Literal, cast
 
 import numpy as np
 
+from dgnet.arrays import Embeddings
 from dgnet.files import replaced_file
 from dgnet.model.checkpoints import code_version
 from dgnet.model.data.picture import DatasetError, Picture
-from dgnet.model.evaluation.composites.measures import Embeddings
 from dgnet.paths import local_path
 
 CacheState = Literal["read", "written", "replaced"]
