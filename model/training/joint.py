@@ -24,6 +24,7 @@ from dgnet.model.data.truth_batches import TruthTriples
 from dgnet.model.devices import placed
 from dgnet.model.dgnet import DGNet
 from dgnet.model.evaluation.sheets.grids import swap_grid
+from dgnet.model.imagenet_features import ImageNetFeatures
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.average import RunningAverage
 from dgnet.model.training.config import JointConfig, require_equal_shares
@@ -40,6 +41,8 @@ from dgnet.model.training.training_run import Learner, TrainingRun
 from dgnet.model.training.validation import embedder_of
 
 GRID_PICTURES = 6
+FEATURE_STRIDES = 3
+"""Strides 2, 4 and 8: the coarser ones tell what is shown, which the other losses know better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +108,15 @@ def train_joint(
     teacher = placed(teacher, device)
     execution.prepare(networks)
     optimizers = joint_optimizers(networks, config)
-    step = JointStep(networks, teacher, optimizers, config, autocast=run.autocast, workers=workers)
+    step = JointStep(
+        networks,
+        teacher,
+        optimizers,
+        config,
+        autocast=run.autocast,
+        workers=workers,
+        features=_features(config, device) if truth is not None else None,
+    )
     execution.compile(step.compilable())
     alone = offline or config.ablation == "baseline"
     teaching = placed(generator, device) if generator and offline else None
@@ -196,6 +207,12 @@ def _require_detail_can_learn(
             f"appearance_learns is {config.appearance_learns!r}; the look-up of clothes reads the "
             "backbone of E_a, which must stand still: set appearance_learns=heads"
         )
+
+
+def _features(config: JointConfig, device: torch.device) -> ImageNetFeatures | None:
+    if not config.final_weights.truth_features:
+        return None
+    return placed(ImageNetFeatures.load(FEATURE_STRIDES), device)
 
 
 def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:

@@ -269,9 +269,7 @@ async def test_a_worker_whose_task_does_not_stay_alive_says_why_and_ends(
     server: RedisServer,
 ) -> None:
     [place] = [
-        p
-        for p in PLACES
-        if str(p).startswith("dgnet.worker.heartbeat:Heartbeat.run:self._beat")
+        p for p in PLACES if str(p).startswith("dgnet.worker.heartbeat:Heartbeat.run:self._beat")
     ]
     async with client_of(server) as (_, redis):
         with own_faults() as faults:
