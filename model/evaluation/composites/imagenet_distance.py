@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Doubles, Pixels
 from dgnet.model.data.transforms import normalize
-from dgnet.model.evaluation.composites.measures import Pixels, require_same_shape
+from dgnet.model.evaluation.composites.measures import require_same_shape
 from dgnet.model.evaluation.generation.weight_files import FigureLeftOut
 from dgnet.model.imagenet_features import ImageNetFeatures, unit_feature_distance
 
@@ -38,7 +38,7 @@ class ImageNetDistance:
                 "pip install 'dgnet[train]'"
             ) from error
 
-    def __call__(self, left: Pixels, right: Pixels) -> NDArray[np.float64]:
+    def __call__(self, left: Pixels, right: Pixels) -> Doubles:
         require_same_shape(left, right)
         with torch.inference_mode():
             maps = zip(self._maps(left), self._maps(right), strict=True)
