@@ -24,7 +24,7 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: folder or file."""
+        """How people call it: folder or file."""
         ...
 
     @property
@@ -34,7 +34,7 @@ class Judge(Protocol):
 
     @property
     def height(self) -> int:
-        """Of the pictures it works on, in pixels."""
+        """Height of the pictures it works on, in pixels."""
         ...
 
     @property
