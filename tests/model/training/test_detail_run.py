@@ -23,10 +23,11 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.average import RunningAverage
 from dgnet.model.training.config import JointConfig, LossWeights
 from dgnet.model.training.draws import draw
-from dgnet.model.training.joint import begins_anew, train_joint
+from dgnet.model.training.joint import train_joint
 from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.schedule import joint_learning_rate_factor, loss_weights
+from dgnet.model.training.starting import begins_anew
 from dgnet.model.training.step import JointStep
 from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import (
