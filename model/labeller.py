@@ -31,7 +31,7 @@ class PrimaryHead(nn.Module):
 
     @property
     def backbone(self) -> nn.Module:
-        """As a teacher's."""
+        """The feature extractor, as a teacher has one."""
         return self._encoder.backbone
 
     def forward(self, images: Tensor) -> Identification:

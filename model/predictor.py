@@ -156,7 +156,7 @@ class Predictor:
 
     @property
     def device_name(self) -> str:
-        """For people and heartbeats."""
+        """How people and heartbeats call the device."""
         if self.device.type == "cuda":
             return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
         return str(self.device)
@@ -219,7 +219,10 @@ class Predictor:
         *,
         scene: Scene | None = None,
     ) -> Pixels:
-        """As `compose`, between two appearances in each row; shares (B,) of the second, 0 to 1."""
+        """Composites as `compose` makes them, between two appearances in each row.
+
+        `shares` (B,) are those of the second, 0 to 1.
+        """
         keep_scene = self.chosen_scene(scene) == "keep"
         of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
 

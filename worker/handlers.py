@@ -31,8 +31,8 @@ from dgnet.worker.bulk import BulkWork, LeaveToOthers
 from dgnet.worker.device import DeviceThread
 
 
-class Predictor(Protocol):
-    """The one door to the networks."""
+class ServedModel(Protocol):
+    """What a worker serves: `dgnet.model.predictor.Predictor` is the real one."""
 
     @property
     def height(self) -> int: ...
@@ -62,7 +62,7 @@ class CanaryFailed(Exception):
     """The device does not do what every job needs of it."""
 
 
-def model_info(predictor: Predictor) -> ModelInfo:
+def model_info(predictor: ServedModel) -> ModelInfo:
     """What the worker announces of its model."""
     return ModelInfo(
         model_id=predictor.model_id,
@@ -83,7 +83,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def run_canary(predictor: Predictor) -> None:
+def run_canary(predictor: ServedModel) -> None:
     """One swap and one embedding on the device; raises CanaryFailed unless both look right."""
     height, width = predictor.height, predictor.width
     ramp = np.arange(height * width * 3, dtype=np.uint32) % 251  # any picture with structure
@@ -105,7 +105,7 @@ class JobHandler:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: ServedModel,
         *,
         device: DeviceThread,
         max_batch: int,
@@ -190,7 +190,7 @@ class JobHandler:
             )
 
 
-def _swap_batch(predictor: Predictor, items: Sequence[tuple[Pixels, Pixels]]) -> Pixels:
+def _swap_batch(predictor: ServedModel, items: Sequence[tuple[Pixels, Pixels]]) -> Pixels:
     appearance_images = np.stack([appearance for appearance, _ in items])
     structure_images = np.stack([structure for _, structure in items])
     composites = predictor.swap(appearance_images, structure_images)  # (B, H, W, 3)
@@ -202,7 +202,7 @@ def _swap_batch(predictor: Predictor, items: Sequence[tuple[Pixels, Pixels]]) ->
     return composites
 
 
-def _embed_batch(predictor: Predictor, items: Sequence[Pixels]) -> Floats:
+def _embed_batch(predictor: ServedModel, items: Sequence[Pixels]) -> Floats:
     embeddings = predictor.embed(np.stack(items))  # (B, D)
     expected = (len(items), predictor.embedding_size)
     if embeddings.shape != expected or embeddings.dtype != np.float32:

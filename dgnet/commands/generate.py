@@ -205,7 +205,7 @@ def generate(
     if server is not None:
         from dgnet.commands import generate_remotely
 
-        place = generate_remotely.Server(url=server, api_key=api_key)
+        place = generate_remotely.JobServer(url=server, api_key=api_key)
         try:
             if job is not None:
                 generate_remotely.come_back(place, job, output=output, follow=follow, resume=resume)
@@ -298,7 +298,7 @@ class Asked:
         )
 
     def spec(self) -> GenerationSpec:
-        """For a job on this machine."""
+        """The spec of a job on this machine; raises InputError for what cannot be made."""
         folder = None if self.data is None else str(self.data)
         try:
             return spec_from(merged(self.values, {"source": {"folder": folder}}), where=self.where)

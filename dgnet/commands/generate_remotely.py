@@ -33,7 +33,7 @@ _NOT_YET_UPLOADED = "ds_not_yet_uploaded"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class JobServer:
     """Which server, and how a user gets back to a job of it."""
 
     url: str
@@ -45,7 +45,7 @@ class Server:
 
 
 def submit(
-    server: Server,
+    server: JobServer,
     values: dict[str, Any],
     *,
     where: str,
@@ -79,7 +79,7 @@ def submit(
 
 
 def come_back(
-    server: Server, job_id: str, *, output: str | None, follow: bool, resume: bool
+    server: JobServer, job_id: str, *, output: str | None, follow: bool, resume: bool
 ) -> None:
     """To a job that was submitted before."""
     target = _target(output, follow=follow)
@@ -137,7 +137,7 @@ def _upload(client: DGNetClient, data: Path, source: dict[str, Any]) -> str:
     return dataset["id"]
 
 
-def _see_through(client: DGNetClient, server: Server, job_id: str, target: Path | None) -> None:
+def _see_through(client: DGNetClient, server: JobServer, job_id: str, target: Path | None) -> None:
     """Follow to the end, fetch, and tell what came of it."""
     job = _followed(client, job_id)
     if job["state"] != "done":
@@ -206,7 +206,7 @@ def _counts(job: dict[str, Any]) -> str:
     return f"{job['kept']} of {job['made']} composites kept"
 
 
-def _unfinished(server: Server, job: dict[str, Any]) -> CommandError:
+def _unfinished(server: JobServer, job: dict[str, Any]) -> CommandError:
     reason = f": {job['error']['detail']}" if job["error"] else ""
     return CommandError(
         f"{job['id']} is {job['state']}{reason}. To carry it on: "
@@ -215,7 +215,7 @@ def _unfinished(server: Server, job: dict[str, Any]) -> CommandError:
 
 
 @contextmanager
-def _leaving_it_running(server: Server, job_id: str, target: Path | None) -> Generator[None]:
+def _leaving_it_running(server: JobServer, job_id: str, target: Path | None) -> Generator[None]:
     """Ctrl-C and SIGTERM tell how to come back."""
     try:
         with sigterm_interrupts():

@@ -24,7 +24,7 @@ def load_predictor(checkpoint: Path | None, *, device: str, precision: Precision
 def load_networks(
     checkpoint: Path | None, *, device: str, precision: Precision, max_batch: int | None = None
 ) -> tuple[Checkpoint, Predictor]:
-    """As `load_predictor`, with the checkpoint, which alone has the teacher."""
+    """The checkpoint, which alone has the teacher, and its predictor."""
     with needs_extra("worker"):
         from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
         from dgnet.model.predictor import Predictor

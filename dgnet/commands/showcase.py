@@ -19,7 +19,7 @@ import numpy as np
 import typer
 
 from dgnet.arrays import Floats
-from dgnet.commands.generate_remotely import Server, submit
+from dgnet.commands.generate_remotely import JobServer, submit
 from dgnet.commands.outputs import write_arrays, write_bytes, write_picture
 from dgnet.commands.pictures import read_pictures, tile
 from dgnet.commands.remote import decode_composite, embed_pictures, swap_pairs
@@ -121,7 +121,7 @@ def write_dataset(folder: Path, server: str, *, count: int) -> None:
     # An earlier run's is not to be mixed with it.
     shutil.rmtree(folder, ignore_errors=True)
     submit(
-        Server(url=server, api_key=None),
+        JobServer(url=server, api_key=None),
         {"count": count, "seed": SEED},
         where="the spec of the demo",
         data=SAMPLE_PEOPLE,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
+import torch
 
 from dgnet.arrays import Floats, Integers, Pixels
 from dgnet.generation.pairing.listing import Listing
@@ -23,6 +24,7 @@ from dgnet.model.data.fingerprint import fingerprint_from, persons_digest
 from dgnet.model.judge.judge import Judge
 from dgnet.model.labeller import Labeller
 from dgnet.model.predictor import Predictor
+from dgnet.model.teacher import apply_label_policy
 
 Embed = Callable[[Pixels], Floats]
 Embedded = dict[Score, Floats]
@@ -151,11 +153,17 @@ class Judging:
             labels["uniform"] = round(1 / len(self._persons), DIGITS)
         if "two_labels" in wanted:
             assert soft is not None
-            first, second = np.searchsorted(self._persons, [appearance, structure])
-            both = float(soft[first]) + (float(soft[second]) if first != second else 0.0)
-            share = float(soft[first]) / both if both > 0 else 0.5
+            share = self._share_of_appearance(soft, appearance, structure)
             labels["two_labels"] = {
                 "appearance": round(share, DIGITS),
                 "structure": round(1 - share, DIGITS),
             }
         return labels
+
+    def _share_of_appearance(self, soft: Floats, appearance: int, structure: int) -> float:
+        """What the teacher's answer (I) gives the appearance's person, of what it gives the two."""
+        first, second = np.searchsorted(self._persons, [appearance, structure])
+        labels = torch.tensor([[first], [second]])
+        wide = torch.as_tensor(soft[None], dtype=torch.float64)
+        target = apply_label_policy("two_labels", wide, *labels)
+        return float(target[0, first])

@@ -1,7 +1,7 @@
 """What a generation job is to make: one frozen model, the same in files, Python and HTTP.
 
 Impossible combinations fail here with the field's name; whether the data set allows the rest is
-seen by `plan`. Light: neither torch nor `model` is imported, so that the front end can validate a
+seen by the plan. Light: neither torch nor `model` is imported, so that the front end can validate a
 spec.
 """
 
@@ -154,7 +154,7 @@ class OutputSpec(_Part):
     """Composites made and published together."""
     destination: Text | None = None
     """URL that the complete set is put to. It does not change a byte of any file, so it is no part
-    of what tells two jobs apart: a job may be delivered elsewhere than it was begun for.
+    of what tells two jobs apart: a set may be uploaded elsewhere than its job was begun for.
     """
 
     @field_validator("destination")

@@ -22,7 +22,7 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: folder or file."""
+        """How people call it: folder or file."""
         ...
 
     @property
@@ -32,7 +32,7 @@ class Judge(Protocol):
 
     @property
     def height(self) -> int:
-        """Of the pictures it works on, in pixels."""
+        """Height of the pictures it works on, in pixels."""
         ...
 
     @property

@@ -50,7 +50,7 @@ class Validation:
 
     @cached_property
     def digest(self) -> str:
-        """Of all pictures and whose they are."""
+        """The digest of all pictures and whose they are."""
         return listing_digest(
             f"{part}\t{picture.person_id}\t{picture.camera_id}\t{found}"
             for part, pictures in (("query", self._query), ("gallery", self._gallery))

@@ -16,14 +16,14 @@ from dgnet.people.writing.attributes import Row, person_attributes, picture_attr
 from dgnet.people.writing.plan import (
     MASKS,
     TRUTHS,
-    Plan,
+    RenderPlan,
     pictures_of,
     truth,
     world_of_truth,
 )
 
 
-def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
+def write_person(plan: RenderPlan, folder: Path, person: int) -> list[Row]:
     """Write a person's pictures; returns their attributes."""
     world = shared_world(plan.seed_of(plan.world_of(person)), plan.cameras, plan.recipe)
     known = person_attributes(world, person, person)
@@ -55,7 +55,7 @@ def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
     return rows
 
 
-def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
+def write_truths(plan: RenderPlan, folder: Path, first: int) -> list[Row]:
     """Write the triples of the circle that begins with this number; returns what they are."""
     number = world_of_truth(plan, first)
     world = shared_world(plan.seed_of(number), plan.cameras, plan.recipe)

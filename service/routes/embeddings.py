@@ -19,7 +19,7 @@ from dgnet.jobs.contract import EmbedJob, EmbedResult, ModelInfo
 from dgnet.jobs.errors import JobFailed
 from dgnet.jobs.media_types import NPY_MEDIA_TYPE
 from dgnet.service.answers import result_headers
-from dgnet.service.dependencies import Dependencies, dependencies_of
+from dgnet.service.dependencies import AppDependencies, Dependencies
 from dgnet.service.encoding import encode_npy
 from dgnet.service.forms import parse_form
 from dgnet.service.negotiation import negotiate
@@ -111,12 +111,12 @@ EncodingFormat = Literal["float", "base64"]
 )
 async def create_embeddings(
     request: Request,
+    dependencies: AppDependencies,
     partial: Annotated[
         bool, Query(description="One bad picture fails alone, not the whole request")
     ] = False,
 ) -> Response:
     """Embed up to 64 pictures in one request."""
-    dependencies = dependencies_of(request)
     media_type = negotiate(request.headers.get("accept"), OFFERED)
     model = await dependencies.serving_model()
     body = await request.body()

@@ -16,7 +16,7 @@ from dgnet.jobs.errors import JobExpired
 from dgnet.jobs.generation.manifest import MANIFEST, MANIFEST_TABLE, SHEET
 from dgnet.jobs.storage import is_file, is_folder, job_folder, resolve_below
 from dgnet.jobs.tarball import files_below, tar_range, tar_size
-from dgnet.service.dependencies import bulk_of
+from dgnet.service.dependencies import AppBulk
 from dgnet.service.generation_views import GenerationId
 from dgnet.service.negotiation import negotiate
 from dgnet.service.openapi import BINARY, Responses, header, problems, request_header
@@ -63,9 +63,8 @@ _MEDIA_TYPES: Final = {
 }
 
 
-async def _finished_folder(request: Request, job_id: GenerationId) -> Path:
+async def _finished_folder(bulk: AppBulk, job_id: GenerationId) -> Path:
     """The folder of a job that is done; 404, 409 or 410 for any other."""
-    bulk = bulk_of(request)
     job = await bulk.job_store.get(job_id)
     if job.state == "expired":
         raise JobExpired(f"What {job_id} made was removed after the retention time; submit it anew")

@@ -69,9 +69,9 @@ ELSEWHERE = {
     "Attempts.abandon": "a worker ends",
     "Heartbeat.withdraw": "a worker ends",
     "LaneClaims.run:asyncio.sleep": "Redis is away",
-    "Attempts._insist:asyncio.sleep": "Redis is away",
+    "Attempts._until_taken:asyncio.sleep": "Redis is away",
     "Attempts._work_on_task:self._bulk": "generation jobs, in generation/test_surprises",
-    "Attempts._work_on_task:self._insist": "generation jobs, in generation/test_surprises",
+    "Attempts._work_on_task:self._until_taken": "generation jobs, in generation/test_surprises",
     "Attempts._give_up:self._bulk": "generation jobs, in generation/test_surprises",
     "JobHandler.handle:self._bulk": "data sets, in generation/test_surprises",
     "Attempts._attempt:self._put_back": "bulk work elsewhere, below",
@@ -269,9 +269,7 @@ async def test_a_worker_whose_task_does_not_stay_alive_says_why_and_ends(
     server: RedisServer,
 ) -> None:
     [place] = [
-        p
-        for p in PLACES
-        if str(p).startswith("dgnet.worker.heartbeat:Heartbeat.run:self._beat")
+        p for p in PLACES if str(p).startswith("dgnet.worker.heartbeat:Heartbeat.run:self._beat")
     ]
     async with client_of(server) as (_, redis):
         with own_faults() as faults:

@@ -96,7 +96,7 @@ class JudgeReport:
         )
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Of the report's table: measure, figure, and what real pictures get."""
+        """Rows of the report's table: measure, figure, and what real pictures get."""
         own, pairs = self.retrieval.dgnet_convention, self.pairs
         rows = [
             (
@@ -186,7 +186,7 @@ class PairJudging:
         self._nearer.append(nearer_to_appearance(made, worn, posed))
 
     def judged(self, appearances: Sequence[Picture], gallery: JudgedGallery) -> JudgedPairs:
-        """Of all pairs so far, whose appearance pictures these are."""
+        """The figures of all pairs so far, whose appearance pictures these are."""
         composite, appearance = self._embedded.columns()
         nearer = np.concatenate(self._nearer)
         persons = np.array([picture.person_id for picture in appearances])
@@ -219,7 +219,7 @@ class TripleJudging:
         )
 
     def judged(self, persons: Sequence[int], gallery: JudgedGallery) -> JudgedTriples:
-        """Of all triples so far, whose appearances are these persons'."""
+        """The figures of all triples so far, whose appearances are these persons'."""
         composite, appearance, structure, truth = self._embedded.columns()
         # Triples do not tell their cameras, and no picture of them is in the gallery.
         ids, cameras = np.array(persons), np.full(len(persons), NO_CAMERA)

@@ -4,7 +4,7 @@
 (c) how far is it from the true picture where that is known, (d) how well does the embedding find
 people again, (e) how sharp is it and how different from the true picture does it look, (f) what
 does a judge say that had no part in making it. Pairs and comparison pictures are drawn from a seed,
-so a report repeats. Looking at the pictures is left to `grids`.
+so a report repeats. Looking at the pictures is left to `dgnet.model.evaluation.sheets`.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ ObservePairs = Callable[[Pixels, Pixels, Pixels], None]
 ObserveTriples = Callable[[Pixels, Pixels, Pixels, Pixels], None]
 
 
-class Predictor(Embedder, Protocol):
+class Swapper(Embedder, Protocol):
     """What evaluation asks of a model. Pictures are uint8 (B, height, width, 3), RGB."""
 
     def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
@@ -155,7 +155,7 @@ class EvaluationReport:
 
 
 def evaluate_checkpoint(
-    predictor: Predictor,
+    predictor: Swapper,
     people_dir: str | Path,
     truth_dir: str | Path | None,
     config: EvaluationConfig | None = None,
@@ -205,7 +205,7 @@ def evaluate_checkpoint(
 
 
 def score_swaps(
-    predictor: Predictor,
+    predictor: Swapper,
     pictures: Sequence[Picture],
     config: EvaluationConfig,
     *,
@@ -246,7 +246,7 @@ def score_swaps(
 
 
 def score_truth(
-    predictor: Predictor,
+    predictor: Swapper,
     truth_dir: str | Path,
     config: EvaluationConfig,
     imagenet_distance: ImageNetDistance | None = None,
@@ -298,7 +298,7 @@ def _looks_distance(distances: Sequence[Doubles]) -> LooksDistance | None:
 
 
 def _swapped(
-    predictor: Predictor,
+    predictor: Swapper,
     appearance: Pixels,
     structure: Pixels,
     worn: Sequence[Path],

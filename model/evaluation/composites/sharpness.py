@@ -50,7 +50,7 @@ class SharpnessTally:
             spreads[1].add(values[~changed])
 
     def sharpness(self) -> Sharpness:
-        """Of all triples so far."""
+        """The figures of all triples so far."""
         inside, outside = (
             made.deviation() / true.deviation() if true.deviation() else None
             for made, true in zip(self._composite, self._truth, strict=True)

@@ -68,7 +68,7 @@ class TruthTally:
         self._ratios += (made[copied > 0] / copied[copied > 0]).tolist()
 
     def errors(self) -> TruthErrors:
-        """Of all triples so far."""
+        """The errors of all triples so far."""
         outside = self._pixels - self._changed
         if not self._changed or not outside:
             raise DatasetError(

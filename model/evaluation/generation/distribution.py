@@ -21,7 +21,7 @@ class Distribution:
 
     @classmethod
     def of(cls, values: AnyFloats) -> Distribution:
-        """Of at least one value (N,)."""
+        """The distribution of at least one value (N,)."""
         wide = values.astype(np.float64)
         p5, p50, p95 = (float(value) for value in np.percentile(wide, (5, 50, 95)))
         return cls(count=len(wide), mean=float(wide.mean()), p5=p5, p50=p50, p95=p95)

@@ -23,7 +23,10 @@ PairMeasure = Callable[[Pixels, Pixels], AnyFloats]
 
 @dataclass(frozen=True, kw_only=True)
 class Diversity:
-    """Of each person the mean over its pairs; `persons` is the distribution of these means."""
+    """How unlike pictures of one person are: of each person the mean over its pairs.
+
+    `persons` is the distribution of these means.
+    """
 
     pairs: int
     persons: Distribution

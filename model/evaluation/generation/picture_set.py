@@ -17,7 +17,7 @@ from dgnet.model.evaluation.generation.diversity import (
     PairScores,
     diversity,
 )
-from dgnet.model.evaluation.retrieval.embedding import Progress
+from dgnet.model.evaluation.retrieval.embedding import ShowProgress
 
 PictureMeasure = Callable[[Pixels], AnyFloats]
 """One row for each picture: (B,) or (B, values)."""
@@ -67,7 +67,7 @@ def measure_set(
     *,
     batch_size: int,
     title: str,
-    progress: Progress,
+    progress: ShowProgress,
 ) -> MeasuredSet:
     """Asks `pictures` for the rows of one batch after another, `count` in all."""
     embeddings: list[Embeddings] = []

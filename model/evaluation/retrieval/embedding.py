@@ -18,7 +18,7 @@ from dgnet.model.predictor import rows_named
 
 BATCH_SIZE = 32
 
-Progress = Callable[[Sequence[int], str], Iterable[int]]
+ShowProgress = Callable[[Sequence[int], str], Iterable[int]]
 """Passes the first rows of the batches on, under a title, and may draw a bar while at it."""
 
 
@@ -42,7 +42,7 @@ def embed_pictures(
     *,
     batch_size: int = BATCH_SIZE,
     title: str = "Embedding",
-    progress: Progress = lambda starts, title: starts,
+    progress: ShowProgress = lambda starts, title: starts,
 ) -> Embeddings:
     """Embeddings (N, D) in the order of the pictures."""
     batches: list[Embeddings] = []

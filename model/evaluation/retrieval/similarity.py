@@ -1,7 +1,7 @@
 """Similarities of queries to the whole gallery, some queries at a time.
 
-What ranks (`ranking`) or draws (`ranked_results`) asks for rows and does not know how they are
-made: the cosine is here, k-reciprocal re-ranking in `reranking`.
+What ranks (`ranking`) or draws (`dgnet.model.evaluation.sheets.ranked_results`) asks for rows and
+does not know how they are made: the cosine is here, k-reciprocal re-ranking in `reranking`.
 
 B queries at a time, G gallery pictures, D dimensions.
 """
