@@ -3,7 +3,7 @@
 Requests, data sets, training, evaluation, generation and the command line all read pictures here,
 so that the same file is the same pixels everywhere, and what one refuses all refuse. `formats` is
 the one list of formats, `headers` judges before anything is decoded, `colors` makes RGB, `budget`
-bounds what is decoded at once. Needs Pillow and numpy alone, and imports nothing else of ours.
+bounds what is decoded at once. Needs Pillow and numpy alone, and no other room.
 """
 
 from dgnet.pictures.budget import FILE_BUDGET, PixelBudget

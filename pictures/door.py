@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 # Registers the decoders; Pillow would otherwise look for them among all that it has.
 from PIL import (
@@ -27,6 +26,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401  # pyright: ignore[reportUnusedImport]
 )
 
+from dgnet.arrays import Pixels
 from dgnet.pictures.budget import FILE_BUDGET, PixelBudget
 from dgnet.pictures.colors import to_rgb, turn_upright
 from dgnet.pictures.formats import FORMATS, FormatName, describe, expected, sniff
@@ -42,7 +42,7 @@ _CHUNK_BYTES = 2**24
 class PreparedPicture:
     """A picture of the size that was asked for, and the size it had when it stood upright."""
 
-    pixels: NDArray[np.uint8]  # (H, W, 3) RGB
+    pixels: Pixels  # (H, W, 3) RGB
     original_width: int
     original_height: int
 

@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dgnet.jobs.contract import ModelInfo, UInt8Array
+from dgnet.arrays import Pixels
+from dgnet.jobs.contract import ModelInfo
 from dgnet.pictures import PixelBudget
 from dgnet.service.encoding import encode_composite
 from dgnet.service.pictures import ArrivedPicture, PreparedPicture, open_picture
@@ -91,7 +92,7 @@ class PicturePool:
         return prepared
 
     async def encode(
-        self, composite: UInt8Array, media_type: str, *, size: tuple[int, int] | None = None
+        self, composite: Pixels, media_type: str, *, size: tuple[int, int] | None = None
     ) -> bytes:
         """A composite as a file of `media_type`, resized to `size` (width, height) if given."""
         pixels = size[0] * size[1] if size else composite.shape[0] * composite.shape[1]

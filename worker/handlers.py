@@ -13,18 +13,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.contract import (
     DatasetCheckJob,
     EmbedJob,
     EmbedResult,
-    Float32Array,
     Job,
     JobTimings,
     ModelInfo,
     Result,
     SwapJob,
     SwapResult,
-    UInt8Array,
 )
 from dgnet.jobs.errors import BadJob, JobFailed
 from dgnet.worker.batcher import BatchLost, DeviceBroken, MicroBatcher, Served
@@ -50,11 +49,11 @@ class ServedModel(Protocol):
     @property
     def device_name(self) -> str: ...
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
         """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3)."""
         ...
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         """Embeddings (B, D) of uint8 RGB pictures (B, H, W, 3)."""
         ...
 
@@ -191,9 +190,7 @@ class JobHandler:
             )
 
 
-def _swap_batch(
-    predictor: ServedModel, items: Sequence[tuple[UInt8Array, UInt8Array]]
-) -> UInt8Array:
+def _swap_batch(predictor: ServedModel, items: Sequence[tuple[Pixels, Pixels]]) -> Pixels:
     appearance_images = np.stack([appearance for appearance, _ in items])
     structure_images = np.stack([structure for _, structure in items])
     composites = predictor.swap(appearance_images, structure_images)  # (B, H, W, 3)
@@ -205,7 +202,7 @@ def _swap_batch(
     return composites
 
 
-def _embed_batch(predictor: ServedModel, items: Sequence[UInt8Array]) -> Float32Array:
+def _embed_batch(predictor: ServedModel, items: Sequence[Pixels]) -> Floats:
     embeddings = predictor.embed(np.stack(items))  # (B, D)
     expected = (len(items), predictor.embedding_size)
     if embeddings.shape != expected or embeddings.dtype != np.float32:

@@ -15,8 +15,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from dgnet.model.judge.judge import Embeddings, Judge
-from dgnet.model.predictor import Coded, Pixels, Predictor
+from dgnet.arrays import Embeddings, Pixels
+from dgnet.model.judge.judge import Judge
+from dgnet.model.predictor import Coded, Predictor
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import is_out_of_memory
 

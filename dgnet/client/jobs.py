@@ -7,7 +7,6 @@ any progress.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlencode
 from httpx_sse import EventSource
 
 from dgnet.client.connection import Connection, DGNetError, ReportProgress
+from dgnet.files import replaced_file
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.paths import local_path
 
@@ -130,35 +130,29 @@ class Jobs:
 
     def _download(self, address: str, target: Path, accept: str, progress: ReportProgress) -> None:
         """`target` appears when it is complete; a download that breaks off goes on."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         patience = _Patience(PATIENCE_SECONDS)
         etag: str | None = None
-        try:
-            with part.open("xb") as file:
-                while True:
-                    headers = {"Accept": accept, "Accept-Encoding": "identity"}
-                    if etag is not None and file.tell():
-                        headers |= {"Range": f"bytes={file.tell()}-", "If-Range": etag}
-                    try:
-                        with self._connection.stream(address, headers=headers) as reply:
-                            if reply.status_code == 200:
-                                file.seek(0)
-                                file.truncate()
-                            etag = reply.headers.get("etag")
-                            total = file.tell() + int(reply.headers["content-length"])
-                            for chunk in reply.iter_raw():
-                                patience.renew()
-                                file.write(chunk)
-                                progress(file.tell(), total)
-                    except DGNetError as error:
-                        patience.bear(error)
-                        time.sleep(error.retry_after_seconds or _RETRY_SECONDS)
-                    else:
-                        break
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        with replaced_file(target, make_parents=True) as part, part.open("xb") as file:
+            while True:
+                headers = {"Accept": accept, "Accept-Encoding": "identity"}
+                if etag is not None and file.tell():
+                    headers |= {"Range": f"bytes={file.tell()}-", "If-Range": etag}
+                try:
+                    with self._connection.stream(address, headers=headers) as reply:
+                        if reply.status_code == 200:
+                            file.seek(0)
+                            file.truncate()
+                        etag = reply.headers.get("etag")
+                        total = file.tell() + int(reply.headers["content-length"])
+                        for chunk in reply.iter_raw():
+                            patience.renew()
+                            file.write(chunk)
+                            progress(file.tell(), total)
+                except DGNetError as error:
+                    patience.bear(error)
+                    time.sleep(error.retry_after_seconds or _RETRY_SECONDS)
+                else:
+                    break
 
 
 class _Patience:

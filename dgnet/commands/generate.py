@@ -29,6 +29,7 @@ from dgnet.commands.options import (
 )
 from dgnet.commands.progress import progress_bar
 from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.jobs.generation.manifest import CARD
 from dgnet.jobs.generation.spec import (
     GenerationSpec,
     OutputLayout,
@@ -261,7 +262,7 @@ def generate(
     except UploadError as error:
         raise CommandError(f"{error}. What is done is kept in {target.folder}: --resume") from error
     if not done.kept:
-        raise CommandError(f"no composite was kept; {target}/card.md tells why")
+        raise CommandError(f"no composite was kept; {target}/{CARD} tells why")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,7 +336,7 @@ def _tell(progress: Progress, target: Target, seconds: float) -> None:
     for path, reason in sorted(progress.unreadable.items()):
         typer.echo(f"warning: {path} could not be read and was skipped: {reason}", err=True)
     for path in sorted(progress.changed):
-        typer.echo(f"warning: {path} was replaced while the set was made, see card.md", err=True)
+        typer.echo(f"warning: {path} was replaced while the set was made, see {CARD}", err=True)
     if made_now:
         typer.echo(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
         for stage, spent in progress.stages.items():

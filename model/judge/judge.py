@@ -8,11 +8,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
-Embeddings = NDArray[np.float32]
+from dgnet.arrays import Embeddings, Pixels
 
 
 class JudgeError(ValueError):

@@ -22,6 +22,7 @@ from dgnet.model.data.truth_batches import TruthTriples
 from dgnet.model.devices import placed
 from dgnet.model.dgnet import DGNet
 from dgnet.model.evaluation.sheets.grids import swap_grid
+from dgnet.model.imagenet_features import ImageNetFeatures
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.average import RunningAverage
 from dgnet.model.training.config import JointConfig, require_equal_shares
@@ -44,6 +45,8 @@ from dgnet.model.training.training_run import Learner, TrainingRun
 from dgnet.model.training.validation import Validation, embedder_of
 
 GRID_PICTURES = 6
+FEATURE_STRIDES = 3
+"""Strides 2, 4 and 8: the coarser ones tell what is shown, which the other losses know better."""
 
 
 def train_joint(
@@ -122,6 +125,7 @@ class _JointTraining:
             config,
             autocast=run.autocast,
             workers=run.workers,
+            features=_features(config, run.device) if truth is not None else None,
         )
         run.execution.compile(self._step.compilable())
         self._encoder_step = EncoderStep(self._step.parts, generator)
@@ -211,6 +215,12 @@ def _require_same_identities(network: NetworkConfig, teacher: Teacher, run: Trai
             f"{network.identities} and the pictures show {shown}: train the teacher on the same "
             "folder"
         )
+
+
+def _features(config: JointConfig, device: torch.device) -> ImageNetFeatures | None:
+    if not config.final_weights.truth_features:
+        return None
+    return placed(ImageNetFeatures.load(FEATURE_STRIDES), device)
 
 
 def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:

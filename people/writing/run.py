@@ -23,11 +23,11 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import cast
 
+from dgnet.files import PART, write_file
 from dgnet.paths import local_path
 from dgnet.people.dataset import TRUTHS_A_GROUP
 from dgnet.people.writing.attributes import Row, encode_rows
 from dgnet.people.writing.card import data_card
-from dgnet.people.writing.files import remove_parts, write_whole
 from dgnet.people.writing.plan import RenderPlan, world_of_truth
 from dgnet.people.writing.units import write_person, write_truths
 
@@ -127,8 +127,14 @@ def _take_folder(plan: RenderPlan, folder: Path, resume: bool) -> None:
             )
     elif folder.exists() and any(folder.iterdir()):
         raise RenderError(f"{folder} is not empty and holds no rendered set; give a new folder")
-    remove_parts(folder)
-    write_whole(file, text.encode())
+    _remove_parts(folder)
+    write_file(file, text.encode(), make_parents=True)
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for part in folder.rglob(f".*{PART}"):
+        part.unlink(missing_ok=True)
 
 
 def _recipe_of(file: Path) -> object:
@@ -203,7 +209,7 @@ def work(plan: RenderPlan, folder: Path, unit: Unit) -> None:
     """Do one unit and note that it is done."""
     write = write_person if unit.kind == "person" else write_truths
     rows = write(plan, folder, unit.first)
-    write_whole(folder / JOURNAL / unit.journal, json.dumps(rows).encode())
+    write_file(folder / JOURNAL / unit.journal, json.dumps(rows).encode(), make_parents=True)
 
 
 def _finish(plan: RenderPlan, folder: Path, units: list[Unit]) -> None:
@@ -214,7 +220,7 @@ def _finish(plan: RenderPlan, folder: Path, units: list[Unit]) -> None:
             if unit.kind == kind:
                 rows += json.loads((journal / unit.journal).read_bytes())
         if rows:
-            write_whole(folder / name, encode_rows(rows))
-    remove_parts(folder)
-    write_whole(folder / CARD_FILE, data_card(plan).encode())
+            write_file(folder / name, encode_rows(rows), make_parents=True)
+    _remove_parts(folder)
+    write_file(folder / CARD_FILE, data_card(plan).encode(), make_parents=True)
     shutil.rmtree(journal)

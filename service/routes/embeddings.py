@@ -14,7 +14,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from dgnet.jobs.contract import EmbedJob, EmbedResult, Float32Array, ModelInfo
+from dgnet.arrays import Floats
+from dgnet.jobs.contract import EmbedJob, EmbedResult, ModelInfo
 from dgnet.jobs.errors import JobFailed
 from dgnet.jobs.media_types import NPY_MEDIA_TYPE
 from dgnet.service.answers import result_headers
@@ -261,7 +262,7 @@ def _failures(
     return failures
 
 
-def _rows(embeddings: Float32Array, failures: dict[int, Problem], *, count: int) -> Float32Array:
+def _rows(embeddings: Floats, failures: dict[int, Problem], *, count: int) -> Floats:
     """(N, D) with rows of NaN where a picture failed."""
     if not failures:
         return embeddings
@@ -271,7 +272,7 @@ def _rows(embeddings: Float32Array, failures: dict[int, Problem], *, count: int)
 
 
 def _json(
-    rows: Float32Array,
+    rows: Floats,
     failures: dict[int, Problem],
     model: ModelInfo,
     encoding_format: EncodingFormat,

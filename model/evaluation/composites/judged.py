@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgnet.arrays import Bools, Embeddings, Pixels
 from dgnet.model.data.picture import NO_CAMERA, DatasetError, Picture
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels, nearer_to_appearance
+from dgnet.model.evaluation.composites.measures import nearer_to_appearance
 from dgnet.model.evaluation.pictures import PictureSize, batches, decode_pictures
 from dgnet.model.evaluation.retrieval.ranking import rank_matches
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
@@ -174,7 +175,7 @@ class PairJudging:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._embedded = _Rows()
-        self._nearer: list[NDArray[np.bool_]] = []
+        self._nearer: list[Bools] = []
 
     def add(self, composite: Pixels, appearance: Pixels, structure: Pixels) -> None:
         """Composites of some pairs of pictures."""

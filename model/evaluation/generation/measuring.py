@@ -14,15 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dgnet.arrays import Embeddings, Integers, Pixels
 from dgnet.model.data.layouts import DataSet, SplitName
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.composites.measures import (
-    Embeddings,
-    Pixels,
-    grey_ssim,
-    nearer_to_appearance,
-)
-from dgnet.model.evaluation.composites.pairs import Rows, draw_pairs, draw_person_pairs, person_ids
+from dgnet.model.evaluation.composites.measures import grey_ssim, nearer_to_appearance
+from dgnet.model.evaluation.composites.pairs import draw_pairs, draw_person_pairs, person_ids
 from dgnet.model.evaluation.composites.report import (
     EvaluationConfig,
     Swapper,
@@ -76,8 +72,8 @@ class PlannedComposites:
     together.
     """
 
-    appearances: Rows
-    structures: Rows
+    appearances: Integers
+    structures: Integers
 
 
 def measure_generation(
@@ -102,7 +98,7 @@ def measure_generation(
     real = drawn_pictures(people, 2 * config.composites, config.seed)
     instruments = _instruments(predictor, optional)
 
-    def measured(pictures: Callable[[slice], Pixels], persons: Rows, title: str) -> MeasuredSet:
+    def measured(pictures: Callable[[slice], Pixels], persons: Integers, title: str) -> MeasuredSet:
         rows, whose = draw_person_pairs(
             persons,
             per_person=config.pairs_per_person,

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
+from dgnet.arrays import AnyFloats, Embeddings, Pixels
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import decode_picture
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
-from dgnet.model.evaluation.retrieval.retrieval_set import FloatRows, RetrievalSet
+from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.predictor import rows_named
 
 BATCH_SIZE = 32
@@ -54,7 +54,7 @@ def embed_pictures(
     return np.concatenate(batches)
 
 
-def labelled(pictures: Sequence[Picture], embeddings: FloatRows) -> RetrievalSet:
+def labelled(pictures: Sequence[Picture], embeddings: AnyFloats) -> RetrievalSet:
     """Embeddings with the persons and cameras of their pictures."""
     return RetrievalSet(
         embeddings=embeddings,
