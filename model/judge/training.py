@@ -25,7 +25,7 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.model.judge.augmentation import augmented
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
-from dgnet.model.training.run import RunOptions, run_iterations
+from dgnet.model.training.run import Iterations, RunOptions, run_iterations
 from dgnet.model.training.state import TrainingState
 
 
@@ -94,11 +94,12 @@ def train_judge(
     run_iterations(
         options,
         state,
-        iterations=config.iterations,
-        seed=config.seed,
-        step=step,
-        scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
-        show=lambda _: None,
+        Iterations(
+            count=config.iterations,
+            seed=config.seed,
+            step=step,
+            scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
+        ),
     )
     judge.classifier = None
     return judge.eval()

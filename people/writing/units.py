@@ -1,4 +1,4 @@
-"""The units of work: all pictures of a person, or a circle's triples. Each can be done anywhere."""
+"""The units of work: all pictures of a person, or a group's triples. Each can be done anywhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dgnet.files import write_file
-from dgnet.people.dataset import TRUTHS_A_CIRCLE
+from dgnet.people.dataset import TRUTHS_A_GROUP
 from dgnet.people.world import shared_world
 from dgnet.people.writing.attributes import Row, person_attributes, picture_attributes
 from dgnet.people.writing.plan import (
@@ -54,12 +54,12 @@ def write_person(plan: RenderPlan, folder: Path, person: int) -> list[Row]:
 
 
 def write_truths(plan: RenderPlan, folder: Path, first: int) -> list[Row]:
-    """Write the triples of the circle that begins with this number; returns what they are."""
+    """Write the triples of the group that begins with this number; returns what they are."""
     number = world_of_truth(plan, first)
     world = shared_world(plan.seed_of(number), plan.cameras, plan.recipe)
     quality = world.recipe.truth_quality
     rows: list[Row] = []
-    for number in range(first, min(plan.truths, first + TRUTHS_A_CIRCLE)):
+    for number in range(first, min(plan.truths, first + TRUTHS_A_GROUP)):
         one = truth(plan, number)
         appearance = world.picture(
             appearance=one.appearance,
