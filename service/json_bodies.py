@@ -6,9 +6,14 @@ surrogate pair, NaN, endless nesting.
 
 from __future__ import annotations
 
-import orjson
+from typing import TypeVar
 
-from dgnet.service.problems import BAD_REQUEST, Problem
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from dgnet.service.problems import BAD_REQUEST, INVALID_REQUEST, Problem
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def read_json(body: bytes) -> object:
@@ -17,3 +22,14 @@ def read_json(body: bytes) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Problem(BAD_REQUEST, f"The body is no JSON: {error}.") from error
+
+
+def read_model(model: type[M], body: bytes, *, expected: str) -> M:
+    """The fields of a body; a Problem names the first that is wrong, and what was `expected`."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
+        raise Problem(kind, f"{place}: {first['msg']}. Expected JSON with {expected}.") from error

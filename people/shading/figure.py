@@ -13,6 +13,7 @@ import numpy as np
 from dgnet.people.arrays import Doubles, Floats, Ints, Records
 from dgnet.people.compiled import compiled
 from dgnet.people.materials import EYES, HAIR, INNER, SHOES, SKIN, TOP
+from dgnet.people.raster import corner_shares
 from dgnet.people.shading.cloth import cloth_color, crease, shoe_color
 from dgnet.people.shading.light import lit_share
 from dgnet.people.shading.skin import eye_color, hair_color, skin_color
@@ -159,13 +160,7 @@ def shade_figure(
             a = triangles[f, 0]
             b = triangles[f, 1]
             c = triangles[f, 2]
-            l0 = weights[i, j, 0] * inverse_depth[a]
-            l1 = weights[i, j, 1] * inverse_depth[b]
-            l2 = (1 - weights[i, j, 0] - weights[i, j, 1]) * inverse_depth[c]
-            q = 1.0 / (l0 + l1 + l2)
-            l0 *= q
-            l1 *= q
-            l2 *= q
+            l0, l1, l2 = corner_shares(weights, inverse_depth, a, b, c, i, j)
             px = l0 * vertices[a, 0] + l1 * vertices[b, 0] + l2 * vertices[c, 0]
             py = l0 * vertices[a, 1] + l1 * vertices[b, 1] + l2 * vertices[c, 1]
             pz = l0 * vertices[a, 2] + l1 * vertices[b, 2] + l2 * vertices[c, 2]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
@@ -28,6 +27,7 @@ from dgnet.service.archives import (
 from dgnet.service.dataset_checks import checked
 from dgnet.service.dataset_store import DatasetRecord, Reading, UnknownDataset
 from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
+from dgnet.service.json_bodies import read_model
 from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
 from dgnet.service.openapi import (
@@ -317,17 +317,8 @@ async def _incoming(bulk: Bulk) -> AsyncGenerator[Path]:
 
 
 def _folder_request(body: bytes) -> FolderRequest:
-    try:
-        return FolderRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
-        raise Problem(
-            kind,
-            f"{place}: {first['msg']}. Expected JSON with 'folder' and optionally 'layout', "
-            "'pattern', 'junk' and 'distractors'.",
-        ) from error
+    expected = "'folder' and optionally 'layout', 'pattern', 'junk' and 'distractors'"
+    return read_model(FolderRequest, body, expected=expected)
 
 
 async def _registered(bulk: Bulk, wanted: FolderRequest) -> DatasetRecord:

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import orjson
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from dgnet.arrays import Floats
@@ -22,6 +21,7 @@ from dgnet.service.answers import result_headers
 from dgnet.service.dependencies import AppDependencies, Dependencies
 from dgnet.service.encoding import encode_npy
 from dgnet.service.forms import parse_form
+from dgnet.service.json_bodies import read_model
 from dgnet.service.negotiation import negotiate
 from dgnet.service.openapi import (
     BINARY,
@@ -182,17 +182,10 @@ def _read(
 def _read_json(
     body: bytes, dependencies: Dependencies, model: ModelInfo
 ) -> tuple[list[Source], EncodingFormat]:
-    try:
-        wanted = EmbeddingsRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
-        raise Problem(
-            kind,
-            f"{place}: {first['msg']}. Expected JSON with 'input' (base64 data URIs) and "
-            "optionally 'model' and 'encoding_format' (float or base64).",
-        ) from error
+    expected = (
+        "'input' (base64 data URIs) and optionally 'model' and 'encoding_format' (float or base64)"
+    )
+    wanted = read_model(EmbeddingsRequest, body, expected=expected)
     if wanted.model is not None and wanted.model not in (model.model_id, model.model_version):
         raise Problem(
             UNKNOWN_MODEL,

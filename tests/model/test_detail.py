@@ -261,7 +261,7 @@ def test_a_mask_grows_by_two_pixels_in_128_rows_and_four_in_256() -> None:
 def test_rows_are_cut_and_joined_together(networks: DGNet) -> None:
     appearance, _ = codes(networks)
     for changed in (
-        AppearanceCode.cat(appearance.split(1)),
+        AppearanceCode.cat([appearance[:1], appearance[1:]]),
         AppearanceCode.cat(appearance.chunk(2)),
         appearance[[0, 1]],
     ):
