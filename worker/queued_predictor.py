@@ -15,8 +15,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from dgnet.model.codes import Composites
 from dgnet.model.judge.judge import Embeddings, Judge
-from dgnet.model.predictor import Coded, Pixels, Predictor
+from dgnet.model.predictor import Coded, Composed, Pixels, Predictor
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import is_out_of_memory
 
@@ -39,7 +40,7 @@ class QueuedPredictor(Predictor):
         self._thread = device
         self._before_each_call = before_each_call
 
-    def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
+    def _composed(self, decode: Callable[[slice], Composites], rows: int) -> Composed:
         whole = super()._composed
         return self.in_turn(lambda: whole(decode, rows))
 
