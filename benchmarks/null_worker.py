@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from dgnet.jobs.contract import Float32Array, UInt8Array
+from dgnet.jobs.contract import Float32Array, Scene, UInt8Array
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
 
@@ -22,12 +22,19 @@ class NullPredictor:
 
     embedding_size = 1024
     model_id, model_version, device_name = "null", "000000000000", "none"
+    keeps_scene = False
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width
         self.card: dict[str, Any] = {}
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(
+        self,
+        appearance_images: UInt8Array,
+        structure_images: UInt8Array,
+        *,
+        scene: list[Scene | None],
+    ) -> UInt8Array:
         return structure_images
 
     def embed(self, images: UInt8Array) -> Float32Array:

@@ -34,7 +34,7 @@ from rich.table import Table
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import encode_worker
 from dgnet.jobs.connection import connect
-from dgnet.jobs.contract import Float32Array, ModelInfo, SwapJob, UInt8Array, WorkerInfo
+from dgnet.jobs.contract import Float32Array, ModelInfo, Scene, SwapJob, UInt8Array, WorkerInfo
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
@@ -56,13 +56,20 @@ class IdlePredictor:
 
     height, width, embedding_size = HEIGHT, WIDTH, 8
     model_id, model_version, device_name = "none", "000000000000", "cpu"
+    keeps_scene = False
 
     def __init__(self, seconds_per_batch: float) -> None:
         self.card: dict[str, object] = {}
         self._seconds_per_batch = seconds_per_batch
         self._canary_passed = False
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(
+        self,
+        appearance_images: UInt8Array,
+        structure_images: UInt8Array,
+        *,
+        scene: list[Scene | None],
+    ) -> UInt8Array:
         if self._canary_passed:
             time.sleep(self._seconds_per_batch)
         self._canary_passed = True

@@ -32,6 +32,7 @@ from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
+from dgnet.worker.releases import RELEASE
 from dgnet.worker.requirements import dangers, shortcomings
 
 _log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Worker:
                 ready=False,
                 model=model_info(predictor),
                 recipe=bulk.recipe if bulk else "",
+                release=RELEASE,
             ),
         )
         self._attempts = Attempts(

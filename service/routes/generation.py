@@ -14,13 +14,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
-from dgnet.jobs.errors import JobError
+from dgnet.jobs.errors import JobError, NoWorker
 from dgnet.jobs.generation.errors import SpecError
 from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
 from dgnet.jobs.storage import is_folder, resolve_source
 from dgnet.service.dataset_store import UnknownDataset
-from dgnet.service.dependencies import Bulk, bulk_of
+from dgnet.service.dependencies import Bulk, bulk_of, dependencies_of
 from dgnet.service.generation_views import GenerationId, generation_view
 from dgnet.service.json_bodies import read_json
 from dgnet.service.openapi import (
@@ -109,6 +109,7 @@ async def submit_job(request: Request, response: Response) -> GenerationView:
     bulk = bulk_of(request)
     key = _idempotency_key(request)
     spec = await _located(bulk, _spec(request, await request.body()))
+    await _refuse_unserved_scene(request, spec)
     url = spec.output.destination
     if url is not None and not bulk.storage.allows_destination(url):
         raise Problem(
@@ -294,6 +295,18 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
             "source.folder", f"{str(source.folder)!r} is no folder below the server's data root"
         )
     return spec
+
+
+async def _refuse_unserved_scene(request: Request, spec: GenerationSpec) -> None:
+    """Workers refuse it, too; while none is ready, they alone."""
+    if spec.scene is None:
+        return
+    try:
+        model = await dependencies_of(request).serving_model()
+    except NoWorker:
+        return
+    if objection := model.objection_to(spec.scene):
+        raise _invalid_field("scene", objection)
 
 
 def _invalid_field(field: str, message: str) -> Problem:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dgnet.jobs.contract import EmbedJob, Float32Array, SwapJob, UInt8Array
+from dgnet.jobs.contract import EmbedJob, Float32Array, Scene, SwapJob, UInt8Array
 
 HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
 
@@ -24,7 +24,8 @@ class OutOfMemoryError(RuntimeError):
 
 
 class FakePredictor:
-    """Composite = half of each picture added; embedding = the picture's mean, three times."""
+    """Composite = half of each picture added, the structure's alone where a scene is to be kept;
+    embedding = the picture's mean, three times."""
 
     height, width, embedding_size = HEIGHT, WIDTH, EMBEDDING_SIZE
     model_id, model_version, device_name = "fake", "0123456789ab", "cpu"
@@ -37,8 +38,9 @@ class FakePredictor:
         open_gate: bool = True,
         height: int = HEIGHT,
         width: int = WIDTH,
+        keeps_scene: bool = False,
     ) -> None:
-        self.height, self.width = height, width
+        self.height, self.width, self.keeps_scene = height, width, keeps_scene
         self.card: dict[str, Any] = {"license": "CC0-1.0"}
         self.batches: list[tuple[str, int]] = []  # kind and size of each device call
         self.gate = threading.Event()  # closed: every call waits
@@ -48,9 +50,17 @@ class FakePredictor:
         self._seconds_per_batch = seconds_per_batch
         self._fits_in_memory = fits_in_memory
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(
+        self,
+        appearance_images: UInt8Array,
+        structure_images: UInt8Array,
+        *,
+        scene: list[Scene | None],
+    ) -> UInt8Array:
         self._run("swap", structure_images)
-        return appearance_images // 2 + structure_images // 2
+        composites = appearance_images // 2 + structure_images // 2
+        kept = np.array([one == "keep" for one in scene])[:, None, None, None]
+        return np.where(kept, structure_images, composites)
 
     def embed(self, images: UInt8Array) -> Float32Array:
         self._run("embed", images)
