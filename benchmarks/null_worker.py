@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from dgnet.jobs.contract import Float32Array, Scene, UInt8Array
+from dgnet.arrays import Floats, Pixels
+from dgnet.jobs.contract import Scene
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
 
@@ -29,15 +30,11 @@ class NullPredictor:
         self.card: dict[str, Any] = {}
 
     def swap(
-        self,
-        appearance_images: UInt8Array,
-        structure_images: UInt8Array,
-        *,
-        scene: list[Scene | None],
-    ) -> UInt8Array:
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
         return structure_images
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         return np.full((len(images), self.embedding_size), self.embedding_size**-0.5, np.float32)
 
 

@@ -31,10 +31,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import encode_worker
 from dgnet.jobs.connection import connect
-from dgnet.jobs.contract import Float32Array, ModelInfo, Scene, SwapJob, UInt8Array, WorkerInfo
+from dgnet.jobs.contract import ModelInfo, Scene, SwapJob, WorkerInfo
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
@@ -64,18 +65,14 @@ class IdlePredictor:
         self._canary_passed = False
 
     def swap(
-        self,
-        appearance_images: UInt8Array,
-        structure_images: UInt8Array,
-        *,
-        scene: list[Scene | None],
-    ) -> UInt8Array:
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
         if self._canary_passed:
             time.sleep(self._seconds_per_batch)
         self._canary_passed = True
         return structure_images
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         return np.ones((len(images), self.embedding_size), dtype=np.float32)
 
 

@@ -18,18 +18,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from dgnet.files import file_sha256, replaced_directory, write_json
 from dgnet.model.config import ConfigError, NetworkConfig
 from dgnet.model.dgnet import DGNet
-from dgnet.model.files import (
-    TensorFileError,
-    file_sha256,
-    not_finite,
-    read_tensors,
-    replaced_directory,
-    write_json,
-    write_tensors,
-)
 from dgnet.model.teacher import Teacher
+from dgnet.model.tensor_files import TensorFileError, not_finite, read_tensors, write_tensors
 from dgnet.paths import local_path
 
 TENSORS_FILE = "model.safetensors"
@@ -313,7 +306,7 @@ def _write(
     _require_finite(tensors, f"{directory} is not written")
     if half:
         tensors = {name: narrowed(name, tensor) for name, tensor in tensors.items()}
-    with replaced_directory(local_path(directory)) as folder:
+    with replaced_directory(local_path(directory), make_parents=True) as folder:
         write_tensors(folder / TENSORS_FILE, tensors)
         metadata = replace(metadata, sha256=file_sha256(folder / TENSORS_FILE))
         write_json(folder / METADATA_FILE, metadata.to_json())

@@ -26,7 +26,7 @@ def placed(network: Network, device: torch.device) -> Network:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the first CUDA device where there is one, else the CPU."""
+    """The device of this name; `auto` is the first CUDA device where there is one, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

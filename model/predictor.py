@@ -18,10 +18,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from dgnet.model.codes import AppearanceCode, Composites, StructureCode
@@ -31,7 +31,6 @@ from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.rows import Rows
 
-Pixels = NDArray[np.uint8]
 Coded = TypeVar("Coded", bound=Rows)
 Scene = Literal["keep", "generate"]
 """What becomes of everything that a swap does not change: the structure picture's own pixels, or
@@ -57,7 +56,7 @@ class Composed:
     """Composites, and what they keep."""
 
     pictures: Pixels
-    kept_shares: NDArray[np.float32]
+    kept_shares: Floats
     """(B,): share of the pixels that are the structure picture's own by the mask; 0 where the
     scene is generated."""
 
@@ -162,7 +161,7 @@ class Predictor:
 
     @property
     def device_name(self) -> str:
-        """For people and heartbeats."""
+        """How people and heartbeats call the device."""
         if self.device.type == "cuda":
             return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
         return str(self.device)
@@ -234,7 +233,10 @@ class Predictor:
         *,
         scene: Scenes = None,
     ) -> Pixels:
-        """As `compose`, between two appearances in each row; shares (B,) of the second, 0 to 1."""
+        """Composites as `compose` makes them, between two appearances in each row.
+
+        `shares` (B,) are those of the second, 0 to 1.
+        """
         keep_scene = self._keep_scene(scene, len(structures))
         of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
 
@@ -280,7 +282,7 @@ class Predictor:
             scene=scene,
         )
 
-    def embed(self, images: Pixels) -> NDArray[np.float32]:
+    def embed(self, images: Pixels) -> Floats:
         """Retrieval embeddings (B, D), L2-normalised.
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
@@ -296,7 +298,7 @@ class Predictor:
         """Whether the checkpoint carries a trained one."""
         return "discriminator" in self.metadata.networks
 
-    def realism(self, images: Pixels) -> NDArray[np.float32]:
+    def realism(self, images: Pixels) -> Floats:
         """What the discriminator says of each picture (B,): it was trained to say 1 of real ones
         and 0 of composites. The mean of a scale's patches, averaged over the scales.
         """
@@ -319,7 +321,7 @@ class Predictor:
         return self._rows(network, self._checked(images))
 
     @staticmethod
-    def numbers(what: str, values: Tensor) -> NDArray[np.float32]:
+    def numbers(what: str, values: Tensor) -> Floats:
         """Values (B, ...) of pictures on the CPU; NonFiniteError where some are none."""
         _require_finite(what, finite_rows(values))
         return values.cpu().numpy()

@@ -26,7 +26,7 @@ from dgnet.jobs.storage import StorageSettings, storage_problem
 from dgnet.jobs.tasks import Background
 from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
-from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, Jobs
+from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, JobQueue
 from dgnet.service.metrics import Metrics
 from dgnet.service.middleware.addresses import AddressMiddleware
 from dgnet.service.middleware.auth import AuthMiddleware
@@ -73,7 +73,7 @@ another, one by one or as whole data sets, and embeddings to find a person again
 
 def create_app(
     settings: ServiceSettings,
-    job_client: Jobs,
+    job_client: JobQueue,
     job_store: GenerationJobStore | None = None,
     storage: StorageSettings | None = None,
 ) -> FastAPI:

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.contract import (
     DatasetCheckJob,
     EmbedJob,
     EmbedResult,
-    Float32Array,
     Job,
     JobTimings,
     ModelInfo,
@@ -25,7 +25,6 @@ from dgnet.jobs.contract import (
     Scene,
     SwapJob,
     SwapResult,
-    UInt8Array,
 )
 from dgnet.jobs.errors import BadJob, JobFailed
 from dgnet.worker.batcher import BatchLost, DeviceBroken, MicroBatcher, Served
@@ -33,8 +32,8 @@ from dgnet.worker.bulk import BulkWork, LeaveToOthers
 from dgnet.worker.device import DeviceThread
 
 
-class Predictor(Protocol):
-    """The one door to the networks."""
+class ServedModel(Protocol):
+    """What a worker serves: `dgnet.model.predictor.Predictor` is the real one."""
 
     @property
     def height(self) -> int: ...
@@ -54,16 +53,12 @@ class Predictor(Protocol):
     def keeps_scene(self) -> bool: ...
 
     def swap(
-        self,
-        appearance_images: UInt8Array,
-        structure_images: UInt8Array,
-        *,
-        scene: list[Scene | None],
-    ) -> UInt8Array:
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
         """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3); a scene for each row."""
         ...
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         """Embeddings (B, D) of uint8 RGB pictures (B, H, W, 3)."""
         ...
 
@@ -72,7 +67,7 @@ class CanaryFailed(Exception):
     """The device does not do what every job needs of it."""
 
 
-def model_info(predictor: Predictor) -> ModelInfo:
+def model_info(predictor: ServedModel) -> ModelInfo:
     """What the worker announces of its model."""
     return ModelInfo(
         model_id=predictor.model_id,
@@ -94,7 +89,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def run_canary(predictor: Predictor) -> None:
+def run_canary(predictor: ServedModel) -> None:
     """One swap and one embedding on the device; raises CanaryFailed unless both look right."""
     height, width = predictor.height, predictor.width
     ramp = np.arange(height * width * 3, dtype=np.uint32) % 251  # any picture with structure
@@ -116,7 +111,7 @@ class JobHandler:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: ServedModel,
         *,
         device: DeviceThread,
         max_batch: int,
@@ -204,7 +199,7 @@ class JobHandler:
             )
 
 
-def _swap_batch(predictor: Predictor, jobs: Sequence[SwapJob]) -> UInt8Array:
+def _swap_batch(predictor: ServedModel, jobs: Sequence[SwapJob]) -> Pixels:
     composites = predictor.swap(
         np.stack([job.appearance_image for job in jobs]),
         np.stack([job.structure_image for job in jobs]),
@@ -218,7 +213,7 @@ def _swap_batch(predictor: Predictor, jobs: Sequence[SwapJob]) -> UInt8Array:
     return composites
 
 
-def _embed_batch(predictor: Predictor, items: Sequence[UInt8Array]) -> Float32Array:
+def _embed_batch(predictor: ServedModel, items: Sequence[Pixels]) -> Floats:
     embeddings = predictor.embed(np.stack(items))  # (B, D)
     expected = (len(items), predictor.embedding_size)
     if embeddings.shape != expected or embeddings.dtype != np.float32:

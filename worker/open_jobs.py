@@ -20,11 +20,12 @@ from dgnet.generation.job import Job, networks_identity
 from dgnet.generation.local_run import is_complete, require_libraries
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import StageClock
-from dgnet.generation.output.folder import JOB_FILE, take_folder
+from dgnet.generation.output.folder import take_folder
 from dgnet.generation.output.publication import locked
 from dgnet.generation.output.shards import open_shards
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.jobs import GenerationTask
+from dgnet.jobs.generation.manifest import JOB_FILE
 from dgnet.jobs.generation.records import located
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings, is_folder, job_folder, refuse_links_out

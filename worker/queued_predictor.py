@@ -15,9 +15,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.model.codes import Composites
-from dgnet.model.judge.judge import Embeddings, Judge
-from dgnet.model.predictor import Coded, Composed, Pixels, Predictor
+from dgnet.model.judge.judge import Judge
+from dgnet.model.predictor import Coded, Composed, Predictor
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import is_out_of_memory
 

@@ -32,7 +32,7 @@ def load_networks(
     max_batch: int | None = None,
     scene: Scene | None = None,
 ) -> tuple[Checkpoint, Predictor]:
-    """As `load_predictor`, with the checkpoint, which alone has the teacher."""
+    """The checkpoint, which alone has the teacher, and its predictor."""
     with needs_extra("worker"):
         from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
         from dgnet.model.predictor import Predictor

@@ -16,16 +16,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Bools, Integers, Pixels
 from dgnet.generation.making.codes import CodeBlocks
 from dgnet.generation.making.encoding import encode_composite
-from dgnet.generation.making.judging import Judging, Verdict
+from dgnet.generation.making.judging import Embedded, Judging, Verdict
 from dgnet.generation.making.naming import Names
 from dgnet.generation.making.near_duplicates import NearDuplicates
 from dgnet.generation.making.stages import StageClock
@@ -35,15 +34,10 @@ from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
 from dgnet.generation.pairing.source_pictures import read_source
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
-from dgnet.model.data.picture import NO_CAMERA
 from dgnet.model.predictor import NonFiniteError, Predictor
-
-Integers = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
-Row = dict[str, Any]
-Written = tuple[str, int]
 
 STYLES_BYTES = 256 * 2**20
 """Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
@@ -152,8 +146,6 @@ class Engine:
                 if not future.cancel():
                     future.exception()
         self.failures = styles.failures | structure_codes.failures
-        # Not earlier: Python has the memory of dicts so large from the C library, where they would
-        # lie between the networks' maps until the shard's end.
         pairs = zip(appearances.tolist(), structures.tolist(), strict=True)
         return [
             self._row(first + place, *pair, verdicts[place], written.get(place))
@@ -200,9 +192,9 @@ class Engine:
     def _composed(
         self,
         styles: tuple[Tensor, ...],
-        appearance_readable: NDArray[np.bool_],
+        appearance_readable: Bools,
         structure_codes: tuple[Tensor, ...],
-        structure_readable: NDArray[np.bool_],
+        structure_readable: Bools,
         appearances: Integers,
         structures: Integers,
     ) -> list[tuple[Pixels | None, Verdict]]:
@@ -223,7 +215,7 @@ class Engine:
                     scene=self._spec.scene,
                 )
             with self._clock.stage("judge"):
-                embeddings = {
+                embeddings: Embedded = {
                     name: rows[chosen].cpu().numpy()
                     for name, rows in zip(self._embedders, styles[APPEARANCE_PARTS:], strict=True)
                 }
@@ -249,8 +241,7 @@ class Engine:
 
     def _name(self, position: int, appearance: int, structure: int) -> str:
         person = int(self._listing.person_ids[appearance])
-        camera = int(self._listing.camera_ids[structure])
-        return self._names.path(person, None if camera == NO_CAMERA else camera, position)
+        return self._names.path(person, self._listing.camera(structure), position)
 
     def _row(
         self,
@@ -260,19 +251,15 @@ class Engine:
         verdict: Verdict,
         written: Written | None,
     ) -> Row:
-        sha256, size = written or (None, None)
-        return {
-            "position": position,
-            "file": self._name(position, appearance, structure) if written else None,
-            "sha256": sha256,
-            "bytes": size,
-            **self._listing.describe("appearance", appearance),
-            **self._listing.describe("structure", structure),
-            "labels": verdict.labels,
-            "scores": verdict.scores,
-            "kept": written is not None,
-            "dropped": verdict.dropped,
-        }
+        return Row(
+            position=position,
+            written=written,
+            appearance=self._listing.origin(appearance),
+            structure=self._listing.origin(structure),
+            labels=verdict.labels,
+            scores=verdict.scores,
+            dropped=verdict.dropped,
+        )
 
     def _finish(
         self,
@@ -296,7 +283,7 @@ class Engine:
             except FileNotFoundError:
                 make_below(folder, path.parent)  # never more: the folder may have been closed
                 path.write_bytes(data)
-            return hashlib.sha256(data).hexdigest(), len(data)
+            return Written(name, hashlib.sha256(data).hexdigest(), len(data))
 
     def _read(self, picture: int, sources: dict[int, set[str]]) -> Pixels:
         def note(sha256: str, size_bytes: int) -> None:

@@ -91,7 +91,7 @@ class ShardMaker:
             pictures.mkdir()
             rows = engine.make(covers.first, appearances, structures, pictures, progress)
             with self.clock.stage("publish"):
-                pack(job.spec, rows, pictures, covers.number)
+                rows = pack(job.spec, rows, pictures, covers.number)
                 needed: list[int] = sorted({*appearances.tolist(), *structures.tolist()})
                 unreadable = {
                     job.listing.paths[picture]: engine.failures[picture]

@@ -12,6 +12,7 @@ from dgnet.generation.output.markdown import code, plain
 from dgnet.generation.output.plots import CAMERAS_PLOT, PERSONS_PLOT, score_plot
 from dgnet.generation.output.summary import Summary
 from dgnet.generation.pairing.listing import Listing
+from dgnet.jobs.generation.manifest import MANIFEST, MANIFEST_TABLE
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Metadata
 from dgnet.model.config import NetworkConfig
@@ -33,8 +34,8 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
     sections = [
         "# Composites for person re-identification",
         f"{summary.kept} pictures made by DG-Net: each wears the clothes of one picture (the "
-        "appearance) in the pose and scene of another (the structure). `manifest.parquet` and "
-        "`manifest.jsonl` have a row for each, also for those that were dropped.",
+        f"appearance) in the pose and scene of another (the structure). `{MANIFEST_TABLE}` and "
+        f"`{MANIFEST}` have a row for each, also for those that were dropped.",
         "## Counts\n\n" + _counts(summary),
         "## Pictures\n\n" + _pictures(spec, metadata.config),
         "## By person who gives the appearance\n\n" + _persons(listing, summary),

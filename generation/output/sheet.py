@@ -6,7 +6,6 @@ Legend: H x W pixels.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -14,9 +13,8 @@ from dgnet.generation.output.packing import read_packed
 from dgnet.generation.output.sources import SeenSources
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.source_pictures import Unreadable, read_source
+from dgnet.jobs.generation.manifest import Row
 from dgnet.pictures import open_picture
-
-Row = dict[str, Any]
 
 SHOWN = 32
 """Composites, spread evenly over the plan."""
@@ -31,8 +29,8 @@ def sheet(
     """Appearance, structure, composite of each row, `ACROSS` of them a line, on white; and which
     sources cannot be read any more, and why.
 
-    Rows whose sources are not any more what the composite was made of are left out: None if no row
-    is left.
+    None of the rows was dropped. Rows whose sources are not any more what the composite was made of
+    are left out: None if no row is left.
     """
     triples: list[Image.Image] = []
     unreadable: dict[str, str] = {}
@@ -66,11 +64,11 @@ def _triple(
     sources: SeenSources,
     unreadable: dict[str, str],
 ) -> Image.Image | None:
-    composite = open_picture(read_packed(directory, row["file"])).rgb()
+    assert row.written is not None
+    composite = open_picture(read_packed(directory, row.written.file)).rgb()
     width, height = composite.size
     triple = Image.new("RGB", (3 * width, height), "white")
-    for place, role in enumerate(("appearance", "structure")):
-        path = row[f"{role}_path"]
+    for place, path in enumerate((row.appearance.path, row.structure.path)):
         try:
             real = read_source(listing, path, height=height, width=width)
         except Unreadable as error:

@@ -16,16 +16,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Integers
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.round_robin import RoundRobin, build_round_robin
 from dgnet.generation.pairing.water_filling import fill
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec, Pairing
 from dgnet.model.data.picture import NO_CAMERA
-
-Integers = NDArray[np.int64]
 
 VERSION = b"dgnet-plan-1"
 """Part of the key: a change of the arithmetic must change it."""

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgnet.arrays import Bools, Integers
 from dgnet.jobs.generation.spec import Pairing
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +128,7 @@ def build_round_robin(
     )
 
 
-def _may_meet(pairing: Pairing, classes: Integers, label: int) -> NDArray[np.bool_]:
+def _may_meet(pairing: Pairing, classes: Integers, label: int) -> Bools:
     """Which pictures, given their classes, lie on the circle of class `label`."""
     if pairing == "same_camera":
         return classes == label

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from dgnet.arrays import Integers
 from dgnet.model.data.batches import decode_pictures
 from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import DatasetError, Picture
@@ -144,7 +144,7 @@ class _People:
         coarse = iteration < config.coarse_iterations
         return augmented(self._pixels[rows], random, coarse=coarse), labels
 
-    def _some(self, random: np.random.Generator, person: int) -> NDArray[np.int64]:
+    def _some(self, random: np.random.Generator, person: int) -> Integers:
         own, wanted = self._rows[person], self._config.pictures
         return random.choice(own, wanted, replace=len(own) < wanted)
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
+from dgnet.files import write_json
 from dgnet.model.checkpoints import CheckpointError
-from dgnet.model.files import write_json
 from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.schedule import iteration_seed
 from dgnet.model.training.state import KEPT_STATES, TrainingState, saved_iterations

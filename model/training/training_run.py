@@ -75,7 +75,7 @@ class TrainingRun:
 
     @property
     def share(self) -> Share:
-        """Of every batch, this process's."""
+        """This process's share of every batch."""
         return Share(self.workers.rank, self.workers.count)
 
     def train(self, learner: Learner) -> Metadata:

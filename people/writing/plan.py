@@ -34,7 +34,7 @@ class PlanError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RenderPlan:
     """A set to render.
 
     Attributes:
@@ -174,7 +174,7 @@ class PlannedTruth:
     structure_index: int
 
 
-def pictures_of(plan: Plan, world: World, person: int) -> Iterator[PlannedPicture]:
+def pictures_of(plan: RenderPlan, world: World, person: int) -> Iterator[PlannedPicture]:
     """All pictures of a person in their world; cameras take turns."""
     # Every camera sees a person twice at least, where there are enough pictures for that.
     ceiling = min(plan.cameras, max(2, plan.pictures // 2))
@@ -196,12 +196,12 @@ def pictures_of(plan: Plan, world: World, person: int) -> Iterator[PlannedPictur
         )
 
 
-def world_of_truth(plan: Plan, number: int) -> int:
+def world_of_truth(plan: RenderPlan, number: int) -> int:
     """The world, from 0, of the triple of this number; worlds take turns by circles."""
     return number // TRUTHS_A_CIRCLE % plan.worlds
 
 
-def truth(plan: Plan, number: int) -> PlannedTruth:
+def truth(plan: RenderPlan, number: int) -> PlannedTruth:
     """The triple of this number, from 0: two persons of a circle, each before some camera."""
     circle, place = divmod(number, TRUTHS_A_CIRCLE)
     world = world_of_truth(plan, number)

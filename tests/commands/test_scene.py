@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dgnet.jobs.contract import UInt8Array
+from dgnet.arrays import Pixels
 from dgnet.model.checkpoints import save_checkpoint
 from dgnet.model.config import NetworkConfig
 from dgnet.model.dgnet import DGNet
@@ -58,7 +58,7 @@ def people(tmp_path: Path) -> Path:
     return write_people(tmp_path / "people", persons=PERSONS)
 
 
-def pixels(path: Path) -> UInt8Array:
+def pixels(path: Path) -> Pixels:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
@@ -70,7 +70,7 @@ def swap(checkpoint: Path, people: Path, out: Path, *more: str) -> int | str | N
     )  # fmt: skip
 
 
-def structure_of(people: Path) -> UInt8Array:
+def structure_of(people: Path) -> Pixels:
     return pixels(sorted(people.iterdir())[3])
 
 

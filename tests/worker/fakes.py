@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dgnet.jobs.contract import EmbedJob, Float32Array, Scene, SwapJob, UInt8Array
+from dgnet.arrays import Floats, Pixels
+from dgnet.jobs.contract import EmbedJob, Scene, SwapJob
 
 HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
 
@@ -51,18 +52,14 @@ class FakePredictor:
         self._fits_in_memory = fits_in_memory
 
     def swap(
-        self,
-        appearance_images: UInt8Array,
-        structure_images: UInt8Array,
-        *,
-        scene: list[Scene | None],
-    ) -> UInt8Array:
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
         self._run("swap", structure_images)
         composites = appearance_images // 2 + structure_images // 2
         kept = np.array([one == "keep" for one in scene])[:, None, None, None]
         return np.where(kept, structure_images, composites)
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         self._run("embed", images)
         means = images.mean(axis=(1, 2, 3), dtype=np.float32)
         return np.repeat(means[:, None], EMBEDDING_SIZE, axis=1)
@@ -71,7 +68,7 @@ class FakePredictor:
         """Sizes of the batches of one kind since the canary."""
         return [size for name, size in self.batches if name == kind][1:]
 
-    def _run(self, kind: str, images: UInt8Array) -> None:
+    def _run(self, kind: str, images: Pixels) -> None:
         self.batches.append((kind, len(images)))
         if len(self.batches) > 2:  # the canary's two calls are quick
             self.gate.wait()
@@ -87,7 +84,7 @@ class FakePredictor:
             raise ValueError("one of these pictures cannot be decoded")
 
 
-def picture(color: int, *, height: int = HEIGHT, width: int = WIDTH) -> UInt8Array:
+def picture(color: int, *, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
     """One color everywhere."""
     return np.full((height, width, 3), color, dtype=np.uint8)
 

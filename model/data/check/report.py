@@ -16,7 +16,7 @@ FINDINGS_SHOWN_PER_RULE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Of one split or of all. Junk and distractors are pictures, not people."""
+    """Counts of one split or of all; junk and distractors are pictures, not people."""
 
     pictures: int
     people: int
@@ -37,7 +37,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Of a size in pixels over all readable files."""
+    """How a size in pixels spreads over all readable files."""
 
     min: int
     median: float

@@ -20,9 +20,10 @@ from typing import Literal, cast
 
 import numpy as np
 
+from dgnet.arrays import Embeddings
+from dgnet.files import replaced_file
 from dgnet.model.checkpoints import code_version
 from dgnet.model.data.picture import DatasetError, Picture
-from dgnet.model.evaluation.composites.measures import Embeddings
 from dgnet.paths import local_path
 
 CacheState = Literal["read", "written", "replaced"]
@@ -62,7 +63,8 @@ class EmbeddingCache:
         except _BrokenError:
             state = "replaced"
         embeddings = compute()
-        _write(path, embeddings)
+        with replaced_file(path, make_parents=True) as part, part.open("xb") as file:
+            np.savez(file, embeddings=embeddings.astype(np.float32, copy=False))
         return embeddings, state
 
     def path_of(self, pictures: Sequence[Picture], root: str | Path) -> Path:
@@ -92,15 +94,3 @@ def _read(path: Path, count: int) -> Embeddings:
     if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != count:
         raise _BrokenError(f"{embeddings.dtype} {embeddings.shape}")
     return cast("Embeddings", embeddings)
-
-
-def _write(path: Path, embeddings: Embeddings) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            np.savez(file, embeddings=embeddings.astype(np.float32, copy=False))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
+from dgnet.arrays import Embeddings
 from dgnet.model.data.layouts import DataSet
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.composites.measures import Embeddings
 from dgnet.model.evaluation.retrieval.embedding import labelled
 from dgnet.model.evaluation.retrieval.fine_weight import with_fine_weight
 from dgnet.model.evaluation.retrieval.multi_query import pooled_queries
