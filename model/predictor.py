@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -24,7 +25,7 @@ from torch.nn import functional
 from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, Composites, StructureCode
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
@@ -36,6 +37,8 @@ Coded = TypeVar("Coded", bound=Rows)
 Scene = Literal["keep", "generate"]
 """What becomes of everything that a swap does not change: the structure picture's own pixels, or
 the decoder's (for those who must not pass on pixels of the structure picture)."""
+Scenes = Scene | list[Scene | None] | None
+"""Of all pictures of a call, or of each; what a predictor does if not said, where it is None."""
 
 CUDA_MAX_BATCH = 64
 
@@ -48,6 +51,16 @@ gives back to the system after every layer, take up to 30 times as long to fill.
 
 FINE_WEIGHT = 0.5
 """Weight of the fine half in the dot product of two embeddings (the authors' beta)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """Composites, and what they keep."""
+
+    pictures: Pixels
+    kept_shares: Floats
+    """(B,): share of the pixels that are the structure picture's own by the mask; 0 where the
+    scene is generated."""
 
 
 class PredictorError(ValueError):
@@ -104,8 +117,13 @@ class Predictor:
         device: str = "auto",
         precision: Precision = "auto",
         max_batch: int | None = None,
+        scene: Scene | None = None,
     ) -> None:
-        """`max_batch` bounds the rows on the device at once; the default suits the device."""
+        """`max_batch` bounds the rows on the device at once; the default suits the device.
+
+        `scene` is what becomes of it where a call does not say; kept if absent, where the networks
+        can. PredictorError where it cannot be kept.
+        """
         self.metadata = checkpoint.metadata
         config = self.metadata.config
         self.height = config.height
@@ -117,6 +135,8 @@ class Predictor:
             raise PredictorError(f"max_batch is {max_batch}; expected at least 1")
         self.autocast = autocast_dtype(precision, self.device)
         self.in_turn: InTurn = at_once
+        self.scene: Scene = "keep" if self.keeps_scene else "generate"
+        self.scene = self.chosen_scene(scene)
         self._networks = inference_copy(checkpoint.networks, self.device)
 
     @classmethod
@@ -127,10 +147,15 @@ class Predictor:
         device: str = "auto",
         precision: Precision = "auto",
         max_batch: int | None = None,
+        scene: Scene | None = None,
     ) -> Predictor:
         """Read a checkpoint folder; `device` is auto, cpu, cuda or cuda:N."""
         return cls(
-            load_checkpoint(checkpoint), device=device, precision=precision, max_batch=max_batch
+            load_checkpoint(checkpoint),
+            device=device,
+            precision=precision,
+            max_batch=max_batch,
+            scene=scene,
         )
 
     def taking_turns(self, in_turn: InTurn) -> Predictor:
@@ -187,13 +212,23 @@ class Predictor:
         appearances: AppearanceCode,
         structures: StructureCode,
         *,
-        scene: Scene | None = None,
+        scene: Scenes = None,
     ) -> Pixels:
         """Composites (B, H, W, 3): row i wears appearance i in pose and scene of structure i.
 
-        The scene is kept to the pixel or generated; kept where the networks can, if not said.
+        The scene is kept to the pixel or generated, of all rows alike or of each as told.
         Raises PredictorError for rows that do not match and for a scene that cannot be kept.
         """
+        return self.composed(appearances, structures, scene=scene).pictures
+
+    def composed(
+        self,
+        appearances: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scenes = None,
+    ) -> Composed:
+        """`compose`, and how much of its structure picture each composite passes on."""
         if len(appearances) != len(structures):
             raise PredictorError(
                 f"{len(appearances)} appearance codes and {len(structures)} structure codes; "
@@ -201,12 +236,12 @@ class Predictor:
             )
         if not len(appearances):
             raise PredictorError("no code given; expected at least one")
-        keep_scene = self.chosen_scene(scene) == "keep"
+        keep_scene = self._keep_scene(scene, len(structures))
 
-        def decode(rows: slice) -> Tensor:
+        def decode(rows: slice) -> Composites:
             structure = structures[rows]
             decoded = self._networks.compose(appearances[rows], structure)
-            return decoded.composites(structure, keep_scene=keep_scene)
+            return decoded.composites(structure, keep_scene=keep_scene[rows])
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
 
@@ -217,40 +252,49 @@ class Predictor:
         shares: Sequence[float],
         structures: StructureCode,
         *,
-        scene: Scene | None = None,
+        scene: Scenes = None,
     ) -> Pixels:
         """Composites as `compose` makes them, between two appearances in each row.
 
         `shares` (B,) are those of the second, 0 to 1.
         """
-        keep_scene = self.chosen_scene(scene) == "keep"
+        keep_scene = self._keep_scene(scene, len(structures))
         of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
 
-        def decode(rows: slice) -> Tensor:
+        def decode(rows: slice) -> Composites:
             structure = structures[rows]
             decoded = self._networks.interpolate(
                 first[rows], second[rows], of_second[rows], structure
             )
-            return decoded.composites(structure, keep_scene=keep_scene)
+            return decoded.composites(structure, keep_scene=keep_scene[rows])
 
-        return self.in_turn(lambda: self._composed(decode, len(structures)))
+        return self.in_turn(lambda: self._composed(decode, len(structures))).pictures
 
     def chosen_scene(self, scene: Scene | None) -> Scene:
-        """What is done about the scene: as asked for, or what these networks do best."""
+        """What is done about the scene: as asked for, or this predictor's own way."""
         if scene == "keep" and not self.keeps_scene:
             raise PredictorError(
                 f"the scene is to be kept, but the checkpoint ({self.model_id} "
                 f"{self.model_version}) has no mask of what a swap changes: generate the scene, or "
                 "use a checkpoint of the preset detail"
             )
-        return scene or ("keep" if self.keeps_scene else "generate")
+        return scene or self.scene
+
+    def _keep_scene(self, scene: Scenes, rows: int) -> Tensor:
+        """Of each row (B,), on the CPU."""
+        scenes: list[Scene | None] = scene if isinstance(scene, list) else [scene] * rows
+        if len(scenes) != rows:
+            raise PredictorError(
+                f"{len(scenes)} scenes of {rows} structure codes; expected one of each, or of all"
+            )
+        return torch.tensor([self.chosen_scene(each) == "keep" for each in scenes])
 
     def swap(
         self,
         appearance_images: Pixels,
         structure_images: Pixels,
         *,
-        scene: Scene | None = None,
+        scene: Scenes = None,
     ) -> Pixels:
         """Composites of pairs of pictures, row by row."""
         return self.compose(
@@ -310,17 +354,21 @@ class Predictor:
             parts = [encode(batch) for batch in self._batches(self._checked(images))]
             return type(parts[0]).cat(parts)
 
-    def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
+    def _composed(self, decode: Callable[[slice], Composites], rows: int) -> Composed:
         """Pictures (rows, H, W, 3) of what `decode` makes of at most `max_batch` rows at once."""
         with self._inference():
             parts: list[Tensor] = []
             finite: list[Tensor] = []
+            shares: list[Tensor] = []
             for start in range(0, rows, self.max_batch):
-                images = decode(slice(start, start + self.max_batch))
-                finite.append(finite_rows(images))
-                parts.append(denormalize(images).cpu())
+                made = decode(slice(start, start + self.max_batch))
+                finite.append(finite_rows(made.images))
+                shares.append(made.kept_shares)
+                parts.append(denormalize(made.images).cpu())
             _require_finite("composite", torch.cat(finite))
-            return torch.cat(parts).numpy()
+            return Composed(
+                pictures=torch.cat(parts).numpy(), kept_shares=torch.cat(shares).cpu().numpy()
+            )
 
     def _checked(self, images: Pixels) -> Pixels:
         expected = (self.height, self.width, 3)

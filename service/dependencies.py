@@ -103,7 +103,8 @@ class Dependencies:
         """The model that most ready workers serve; raises NoWorker when there is none.
 
         Two models are live only while a fleet is being updated; the majority then decides, so
-        that a first new worker does not turn all requests away from the others.
+        that a first new worker does not turn all requests away from the others. Of one model,
+        what its oldest release takes.
         """
         workers = await self.jobs.workers()
         ready = [worker.model for worker in workers if worker.ready]
@@ -116,7 +117,12 @@ class Dependencies:
         if len(ready) == 1:
             return ready[0]
         votes = Counter(model.model_version for model in ready)
-        return max(ready, key=lambda model: (votes[model.model_version], model.model_version))
+        return max(
+            ready,
+            key=lambda model: (
+                votes[model.model_version], model.model_version, -len(model.scenes)
+            ),
+        )  # fmt: skip
 
 
 async def dependencies_of(request: Request) -> Dependencies:

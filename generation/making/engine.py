@@ -215,6 +215,7 @@ class Engine:
                 composites = self._predictor.compose(
                     AppearanceCode(*(part[chosen] for part in styles[:APPEARANCE_PARTS])),
                     StructureCode(*(part[chosen] for part in structure_codes)),
+                    scene=self._spec.scene,
                 )
             with self._clock.stage("judge"):
                 embeddings: Embedded = {

@@ -14,13 +14,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
-from dgnet.jobs.errors import JobError
+from dgnet.jobs.errors import JobError, NoWorker
 from dgnet.jobs.generation.errors import SpecError
 from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
 from dgnet.jobs.storage import is_folder, resolve_source
 from dgnet.service.dataset_store import UnknownDataset
-from dgnet.service.dependencies import AppBulk, Bulk
+from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
 from dgnet.service.generation_views import GenerationId, generation_view
 from dgnet.service.json_bodies import read_json
 from dgnet.service.openapi import (
@@ -104,10 +104,13 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
         },
     },
 )
-async def submit_job(request: Request, response: Response, bulk: AppBulk) -> GenerationView:
+async def submit_job(
+    request: Request, response: Response, bulk: AppBulk, dependencies: AppDependencies
+) -> GenerationView:
     """The spec of `dgnet generate` as JSON; what is wrong with it is told before anything runs."""
     key = _idempotency_key(request)
     spec = await _located(bulk, _spec(request, await request.body()))
+    await _refuse_unserved_scene(dependencies, spec)
     url = spec.output.destination
     if url is not None and not bulk.storage.allows_destination(url):
         raise Problem(
@@ -288,6 +291,18 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
             "source.folder", f"{str(source.folder)!r} is no folder below the server's data root"
         )
     return spec
+
+
+async def _refuse_unserved_scene(dependencies: Dependencies, spec: GenerationSpec) -> None:
+    """Workers refuse it, too; while none is ready, they alone."""
+    if spec.scene is None:
+        return
+    try:
+        model = await dependencies.serving_model()
+    except NoWorker:
+        return
+    if objection := model.objection_to(spec.scene):
+        raise _invalid_field("scene", objection)
 
 
 def _invalid_field(field: str, message: str) -> Problem:

@@ -135,7 +135,9 @@ async def test_the_app_starts_and_closes_its_queue_client(app: FastAPI, jobs: Fa
 
 async def test_health_follows_queue_and_workers(http: httpx.AsyncClient, jobs: FakeJobs) -> None:
     assert (await http.get("/livez")).json()["status"] == "ok"
-    assert (await http.get("/readyz")).json() == {"status": "ready", "model": "tiny"}
+    assert (await http.get("/readyz")).json() == {
+        "status": "ready", "model": "tiny", "scenes": ["generate"],
+    }  # fmt: skip
     jobs.live_workers = [WorkerInfo(worker_id="w", device="cpu", ready=False, model=MODEL)]
     assert_problem(await http.get("/readyz"), 503, "no-worker")
     jobs.queue_error = QueueUnavailable("Redis does not answer")

@@ -118,6 +118,21 @@ async def test_a_wrong_spec_names_its_fields_as_the_command_line_does(
     assert job_store.jobs == {}
 
 
+async def test_a_scene_that_the_models_cannot_keep_is_told_at_its_field(
+    http: httpx.AsyncClient, jobs: FakeJobs, job_store: FakeJobStore
+) -> None:
+    response = await http.post("/v1/jobs", json={**SPEC, "scene": "keep"})
+    body = assert_problem(response, 422, "invalid-spec")
+    (error,) = body["errors"]
+    assert error["field"] == "scene"
+    assert "model tiny (0123456789ab) has no mask" in error["message"]
+    assert job_store.jobs == {}
+    response = await http.post("/v1/jobs", json={**SPEC, "scene": "generate"})
+    assert response.json()["spec"]["scene"] == "generate"
+    jobs.live_workers = []  # nobody knows: the worker that begins it will tell
+    assert (await http.post("/v1/jobs", json={**SPEC, "scene": "keep"})).status_code == 202
+
+
 @pytest.mark.parametrize(
     ("source", "field", "message"),
     [

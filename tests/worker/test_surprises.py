@@ -93,7 +93,7 @@ LONG = ("Attempts.keep_leases:self._queue", "LeasedQueue.renew")
 """Passed only if a job takes longer than a third of a lease."""
 
 
-_VERSION, _NEXT_VERSION = (b"\xa1v" + bytes([number]) for number in (VERSION, VERSION + 1))
+_FIRST_VERSION, _NEXT_VERSION = (b"\xa1v" + bytes([number]) for number in (1, VERSION + 1))
 
 
 class Surprise(Exception):
@@ -289,7 +289,7 @@ async def _ready(client: JobClient) -> bool:
 async def _queue_what_nobody_can_read(redis: Redis, settings: QueueSettings) -> None:
     """A message that is none, a task that is none, and a job of a release to come."""
     keys = Keys(settings.key_prefix)
-    newer = encode_job(swap_job()).replace(_VERSION, _NEXT_VERSION)
+    newer = encode_job(swap_job()).replace(_FIRST_VERSION, _NEXT_VERSION)
     for kind, data in (("swap", b"garbage"), ("generation", b"garbage"), ("swap", newer)):
         fields: Any = {"job": f"strange-{kind}", "kind": kind, "reply": "", "data": data}
         await redis.xadd(keys.lane("bulk" if kind == "generation" else "small"), fields)  # pyright: ignore[reportArgumentType]

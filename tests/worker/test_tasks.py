@@ -26,7 +26,7 @@ from dgnet.jobs.embedded import embedded_redis
 from dgnet.jobs.errors import BadJob
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.keys import Keys
-from dgnet.jobs.storage import StorageSettings
+from dgnet.jobs.storage import StorageSettings, job_folder
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
 from dgnet.worker import bulk_turns, runner
@@ -392,6 +392,17 @@ async def test_a_complete_job_that_redis_forgot_is_done_again_at_once(
         after = await ended(job_store, job.job_id)
     assert (after.state, after.made, after.kept) == ("done", before.made, before.kept)
     assert files_of(storage, job.job_id) == made
+
+
+async def test_a_scene_that_the_networks_cannot_keep_fails_the_job(
+    redis: Redis, job_store: JobStore, networks: Networks, storage: StorageSettings
+) -> None:
+    async with bulk_worker(redis, networks, SETTINGS, storage):
+        job, _ = await job_store.submit(spec_of(scene="keep"))
+        job = await ended(job_store, job.job_id)
+    assert (job.state, job.error_code) == ("failed", "bad-job")
+    assert "has no mask of what a swap changes" in (job.error_message or "")
+    assert not (job_folder(storage.data_root, job.job_id) / "shards").exists()
 
 
 async def test_a_job_that_is_impossible_says_why(
