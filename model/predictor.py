@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.rows import Rows
 
+T = TypeVar("T")
 Coded = TypeVar("Coded", bound=Rows)
 Scene = Literal["keep", "generate"]
 """What becomes of everything that a swap does not change: the structure picture's own pixels, or
@@ -94,6 +96,17 @@ def rows_named(names: Callable[[], Sequence[object]]) -> Generator[None]:
         raise error.of(names()) from error
 
 
+class InTurn(Protocol):
+    """How a call of the device is made: at once, or when others have had their turn."""
+
+    def __call__(self, call: Callable[[], T], /) -> T: ...
+
+
+def at_once(call: Callable[[], T]) -> T:
+    """Whoever calls has the device to himself."""
+    return call()
+
+
 class Predictor:
     """A checkpoint on a device. Thread-safe: nothing is stored between calls."""
 
@@ -123,6 +136,7 @@ class Predictor:
         self.autocast = autocast_dtype(precision, self.device)
         self.scene: Scene = "keep" if self.keeps_scene else "generate"
         self.scene = self.chosen_scene(scene)
+        self.in_turn: InTurn = at_once
         self._networks = inference_copy(checkpoint.networks, self.device)
 
     @classmethod
@@ -143,6 +157,12 @@ class Predictor:
             max_batch=max_batch,
             scene=scene,
         )
+
+    def taking_turns(self, in_turn: InTurn) -> Predictor:
+        """The same networks on the same device, without a copy, for whoever shares the device."""
+        other = copy(self)
+        other.in_turn = in_turn
+        return other
 
     @property
     def model_id(self) -> str:
@@ -177,14 +197,15 @@ class Predictor:
 
         It costs no further work, however often it is worn.
         """
-        code = self._coded(self._networks.appearance, images)
+        code = self.in_turn(lambda: self._coded(self._networks.appearance, images))
         return AppearanceCode(
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
     def structure_codes(self, images: Pixels) -> StructureCode:
         """What the decoder takes of pictures that give pose, body and scene, on the device."""
-        return self._coded(self._networks.structure, images).each(Tensor.float)
+        code = self.in_turn(lambda: self._coded(self._networks.structure, images))
+        return code.each(Tensor.float)
 
     def compose(
         self,
@@ -222,7 +243,7 @@ class Predictor:
             decoded = self._networks.compose(appearances[rows], structure)
             return decoded.composites(structure, keep_scene=keep_scene[rows])
 
-        return self._composed(decode, len(structures))
+        return self.in_turn(lambda: self._composed(decode, len(structures)))
 
     def interpolate(
         self,
@@ -247,7 +268,7 @@ class Predictor:
             )
             return decoded.composites(structure, keep_scene=keep_scene[rows])
 
-        return self._composed(decode, len(structures)).pictures
+        return self.in_turn(lambda: self._composed(decode, len(structures))).pictures
 
     def chosen_scene(self, scene: Scene | None) -> Scene:
         """What is done about the scene: as asked for, or this predictor's own way."""
@@ -287,7 +308,7 @@ class Predictor:
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
-        return self.numbers("embedding", self._rows(self.embed_images, self._checked(images)))
+        return self.numbers("embedding", self.map_pictures(self.embed_images, images))
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
@@ -307,7 +328,7 @@ class Predictor:
                 f"the checkpoint carries no discriminator, only "
                 f"{', '.join(self.metadata.networks)}; use one that kept it"
             )
-        return self.numbers("realism", self._rows(self._realism, self._checked(images)))
+        return self.numbers("realism", self.map_pictures(self._realism, images))
 
     def _realism(self, images: Tensor) -> Tensor:
         scales = self._networks.discriminator(images)  # per scale (B, 1, h, w)
@@ -318,7 +339,8 @@ class Predictor:
 
         `network` takes normalised images (B, 3, H, W), at most `max_batch` at once.
         """
-        return self._rows(network, self._checked(images))
+        checked = self._checked(images)
+        return self.in_turn(lambda: self._rows(network, checked))
 
     @staticmethod
     def numbers(what: str, values: Tensor) -> Floats:

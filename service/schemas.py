@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dgnet.jobs.contract import Scene
 from dgnet.jobs.generation.jobs import GenerationState
-from dgnet.jobs.generation.spec import SourceLayout
+from dgnet.layouts import LayoutName
 
 
 class ProblemSummary(BaseModel):
@@ -191,7 +191,7 @@ class FolderRequest(BaseModel):
     )
 
     folder: str = Field(min_length=1, max_length=4096)
-    layout: SourceLayout | None = None
+    layout: LayoutName | None = None
     pattern: str | None = Field(default=None, max_length=1000)
     junk: tuple[str, ...] | None = Field(
         default=None, max_length=100, description="What it calls junk, `none` for nobody"

@@ -25,6 +25,7 @@ from dgnet.jobs.keys import LANES, Keys
 from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.tasks import Background, TaskKeepsEnding
+from dgnet.release import RELEASE
 from dgnet.worker.attempts import Attempts
 from dgnet.worker.bulk import BulkWork
 from dgnet.worker.claiming import LaneClaims
@@ -32,7 +33,6 @@ from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import JobHandler, ServedModel, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
-from dgnet.worker.releases import RELEASE
 from dgnet.worker.requirements import dangers, shortcomings
 
 _log = logging.getLogger(__name__)
