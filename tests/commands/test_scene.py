@@ -139,6 +139,25 @@ def test_a_data_set_has_the_scene_that_was_asked_for(
     for row in manifest(out):
         structure = pixels(people / row["structure_path"])
         assert np.array_equal(pixels(out / row["file"]), structure) == kept
+        scene = "keep" if kept else "generate"
+        assert (row["scene"], row["kept_share"]) == (scene, 1.0 if kept else 0.0)
+    card = (out / "card.md").read_text()
+    assert ("Kept in 6 composites" in card) == kept
+    assert ("mean 100.0%, smallest 100.0%, largest 100.0%" in card) == kept
+    assert ("Generated in 6 composites" in card) != kept
+
+
+def test_a_set_is_not_carried_on_with_another_scene(
+    checkpoints: Checkpoints, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ("generate", str(people), "--count", "4", "-o", str(out))
+    command = (*command, "--checkpoint", str(checkpoints.keeping))
+    assert exit_code(*command, "--scene", "keep") == 0
+    assert exit_code(*command, "--scene", "keep", "--resume") == 0
+    capsys.readouterr()
+    assert exit_code(*command, "--scene", "generate", "--resume") == 2
+    assert "spec" in capsys.readouterr().err
 
 
 def test_an_evaluation_says_which_scene_its_composites_have(

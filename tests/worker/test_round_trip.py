@@ -14,7 +14,6 @@ from dgnet.jobs.codec import Outcome, encode_closed_record
 from dgnet.jobs.contract import SCENES, EmbedResult, Scene, SwapJob, SwapResult
 from dgnet.jobs.errors import BadJob, JobFailed, UnknownJob, WaitTimeout
 from dgnet.jobs.keys import Keys
-from dgnet.release import RELEASE
 from tests.worker.fakes import (
     FAILS,
     HEIGHT,
@@ -122,17 +121,6 @@ async def test_a_worker_whose_model_has_no_mask_refuses_to_keep_a_scene(connect:
         with pytest.raises(BadJob, match=r"scene is 'keep', and model fake .* has no mask"):
             await client.wait(keep, timeout_seconds=60)
         assert isinstance(await client.wait(generate, timeout_seconds=60), SwapResult)
-
-
-async def test_a_worker_tells_its_release(connect: Connect) -> None:
-    settings = queue_settings()
-    async with (
-        running_worker(connect(), FakePredictor(), settings),
-        running_client(connect(), settings) as client,
-    ):
-        await until(lambda: _ready(client))
-        [worker] = await client.workers()
-        assert worker.release == RELEASE
 
 
 async def test_a_worker_holds_one_bulk_message_and_serves_small_ones_meanwhile(
