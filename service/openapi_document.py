@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
+from dgnet.jobs.media_types import JSON, PROBLEM
 from dgnet.service.openapi import PROBLEM_SCHEMA
-from dgnet.service.problems import PROBLEM_MEDIA_TYPE
 
 Json = dict[str, Any]
 
@@ -83,7 +83,7 @@ def _mend_content(response: Json) -> None:
     events = content.get("text/event-stream")
     if events is not None:  # FastAPI describes one event, in words of OpenAPI 3.2
         content["text/event-stream"] = {"schema": {"type": "string"}}
-    shown = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    shown = content.get(JSON, {}).get("schema", {}).get("$ref", "")
     if shown.removeprefix(_SHARED) in _FASTAPI_ERRORS:
-        content.pop("application/json")
-        content[PROBLEM_MEDIA_TYPE] = {"schema": PROBLEM_SCHEMA}
+        content.pop(JSON)
+        content[PROBLEM] = {"schema": PROBLEM_SCHEMA}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +23,7 @@ from dgnet.commands.options import (
 )
 from dgnet.commands.outputs import write_bytes, write_figures
 from dgnet.commands.progress import track
+from dgnet.pictures.encoding import encode_picture
 
 if TYPE_CHECKING:
     from dgnet.model.data.picture import Picture
@@ -151,6 +151,4 @@ def _drawn(measured: MeasuredRetrieval, seed: int) -> bytes:
         measured.dataset.gallery,
         draw_queries(measured.rankings, seed),
     )
-    file = io.BytesIO()
-    sheet.save(file, "PNG")
-    return file.getvalue()
+    return encode_picture(sheet, "PNG")

@@ -9,8 +9,6 @@ B batch, H x W pixels; pixels are uint8 (B, H, W, 3) RGB.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
 from PIL import Image
@@ -19,7 +17,8 @@ from torch.nn import functional
 
 from dgnet.arrays import AnyFloats, Pixels
 from dgnet.model.data.transforms import normalize, random_erasing
-from dgnet.pictures.door import open_picture
+from dgnet.pictures import open_picture
+from dgnet.pictures.jpeg import jpeg
 
 _COARSER_SHARE, _COARSEST = 0.35, 3.0
 _JPEG_SHARE, _JPEG_QUALITIES = 0.35, (15, 75)
@@ -53,9 +52,7 @@ def _recorded(picture: Pixels, random: np.random.Generator) -> Pixels:
             image.size, Image.Resampling.BICUBIC
         )
     if compressed:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=quality)
-        image = open_picture(file.getvalue()).rgb()
+        image = open_picture(jpeg(image, quality=quality, subsampling="4:2:0")).rgb()
     return np.asarray(image)
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
 from dgnet.jobs.generation.jobs import FINAL_STATES
+from dgnet.jobs.media_types import ARCHIVES, FORM, JSON, media_type_of
 from dgnet.jobs.storage import dataset_folder, resolve_below
 from dgnet.layouts import LayoutName
 from dgnet.service.archives import (
@@ -57,9 +58,7 @@ from dgnet.service.problems import (
 from dgnet.service.schemas import DatasetList, DatasetView, FolderRequest
 from dgnet.service.settings import ServiceSettings
 from dgnet.service.uploads import (
-    ARCHIVE_MEDIA_TYPES,
     ARCHIVE_PART,
-    FORM,
     check_free_space,
     is_upload,
     receive_archive,
@@ -105,7 +104,7 @@ _BUSY_RETRY_SECONDS = "30"
         "requestBody": {
             "required": True,
             "content": {
-                **{media_type: {"schema": BINARY} for media_type in ARCHIVE_MEDIA_TYPES},
+                **{media_type: {"schema": BINARY} for media_type in ARCHIVES},
                 FORM: {
                     "schema": {
                         "type": "object",
@@ -113,7 +112,7 @@ _BUSY_RETRY_SECONDS = "30"
                         "properties": {ARCHIVE_PART: BINARY},
                     }
                 },
-                "application/json": {"schema": FolderRequest.model_json_schema()},
+                JSON: {"schema": FolderRequest.model_json_schema()},
             },
         },
     },
@@ -147,14 +146,14 @@ async def create_dataset(
         record = await _uploaded(
             request, dependencies, bulk, _reading(layout, pattern, junk, distractors)
         )
-    elif (content_type or "").partition(";")[0].strip().lower() == "application/json":
+    elif media_type_of(content_type) == JSON:
         wanted = _folder_request(await request.body())
         record = await _registered(bulk, wanted)
     else:
         raise Problem(
             UNSUPPORTED_CONTENT_TYPE,
             f"Content-Type is {(content_type or 'absent')[:200]!r}; expected an archive "
-            f"({', '.join(ARCHIVE_MEDIA_TYPES)}), {FORM} or application/json.",
+            f"({', '.join(ARCHIVES)}), {FORM} or application/json.",
         )
     record, report = await _checked(
         dependencies, bulk, record, _wait_seconds(request, dependencies.settings)

@@ -18,6 +18,7 @@ from dgnet.jobs.errors import JobError, NoWorker
 from dgnet.jobs.generation.errors import SpecError
 from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
+from dgnet.jobs.media_types import JSON, media_type_of
 from dgnet.jobs.storage import is_folder, resolve_source
 from dgnet.service.dataset_store import UnknownDataset
 from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
@@ -86,7 +87,7 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {
+                JSON: {
                     "schema": GenerationSpec.model_json_schema(),
                     "examples": {
                         "bulk": {
@@ -245,7 +246,7 @@ def _idempotency_key(request: Request) -> str | None:
 
 def _spec(request: Request, body: bytes) -> GenerationSpec:
     content_type = request.headers.get("content-type", "absent")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    if media_type_of(content_type) != JSON:
         raise Problem(
             UNSUPPORTED_CONTENT_TYPE,
             f"Content-Type is {content_type[:200]!r}; expected application/json.",
