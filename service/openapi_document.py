@@ -80,9 +80,6 @@ def _shared_definitions(document: Json) -> Json:
 
 def _mend_content(response: Json) -> None:
     content: Json = response.get("content", {})
-    events = content.get("text/event-stream")
-    if events is not None:  # FastAPI describes one event, in words of OpenAPI 3.2
-        content["text/event-stream"] = {"schema": {"type": "string"}}
     shown = content.get("application/json", {}).get("schema", {}).get("$ref", "")
     if shown.removeprefix(_SHARED) in _FASTAPI_ERRORS:
         content.pop("application/json")

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _SUSPECT_DELIVERIES = 2  # lost this often, a job runs alone
 _FORGET_CONSUMERS_SECONDS = 600.0
-_LONGEST_BACKOFF_SECONDS = 1.0
+_LONGEST_BACKOFF_SECONDS = 0.5
 _LOOKED_AT = 64  # abandoned messages in one look
 
 
@@ -68,7 +68,8 @@ class LaneClaims:
         since: float | None = None  # nothing is to be had
         while not self._is_stopping():
             try:
-                await self._claim_some()
+                # After trouble without waiting for messages: the worker is ready again with it.
+                await self._claim_some(wait=since is None)
                 backoff, since = 0.0, None
                 self._tell(self._lane, True)
             except REDIS_ERRORS as error:
@@ -81,7 +82,7 @@ class LaneClaims:
                 backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2 or 0.05)
                 await asyncio.sleep(backoff)
 
-    async def _claim_some(self) -> None:
+    async def _claim_some(self, *, wait: bool) -> None:
         if not self._group_exists:
             await self._queue.ensure_group(self._lane)
             self._group_exists = True
@@ -97,7 +98,7 @@ class LaneClaims:
         if self._is_stopping():
             return
         free = self._capacity - self._attempts.count(self._lane)
-        seconds = min(BLOCK_SECONDS, self._take_over_seconds)
+        seconds = min(BLOCK_SECONDS, self._take_over_seconds) if wait else 0.0
         for claim in await self._queue.claim(self._lane, free, seconds):
             self._attempts.begin(claim)
 

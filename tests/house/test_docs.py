@@ -16,6 +16,12 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
+TESTS = {
+    name
+    for path in (ROOT / "tests").rglob("test_*.py")
+    for name in re.findall(r"def (test_\w+)\(", path.read_text())
+}
+
 
 def commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command that does something, with the words that call it."""
@@ -88,6 +94,12 @@ def test_modules_and_files_that_pages_name_are_there(page: Path) -> None:
     files = re.findall(r"(?<![\w/.:-])((?:\w+/)+\w+\.(?:py|sh|toml|yml))\b", text)
     missing = [name for name in modules if not is_there(name) and "dgnet.lab" not in name]
     assert missing + [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_pages_name_are_there(page: Path) -> None:
+    named = re.findall(r"`(test_\w+)`", page.read_text())
+    assert [name for name in named if name not in TESTS] == []
 
 
 def test_the_license_is_apache_2_in_full() -> None:
