@@ -7,9 +7,11 @@ not FastAPI's own errors; and who may ask is said, which FastAPI cannot know.
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from fastapi import FastAPI
+from starlette.responses import Response
 
 from dgnet.service.openapi import PROBLEM_SCHEMA
 from dgnet.service.problems import PROBLEM_MEDIA_TYPE
@@ -47,7 +49,7 @@ def complete(document: Json, *, asks_for_keys: bool) -> Json:
 
 
 def serve_complete(app: FastAPI, *, asks_for_keys: bool) -> None:
-    """Have `app` answer with the whole document."""
+    """Have `app` answer with the whole document, which is written down once."""
     plain = app.openapi
     made: Json = {}
 
@@ -56,7 +58,15 @@ def serve_complete(app: FastAPI, *, asks_for_keys: bool) -> None:
             made.update(complete(plain(), asks_for_keys=asks_for_keys))
         return made
 
+    written: list[bytes] = []
+
+    async def document() -> Response:
+        if not written:
+            written.append(json.dumps(openapi(), ensure_ascii=False).encode())
+        return Response(written[0], media_type="application/json")
+
     app.openapi = openapi  # pyright: ignore[reportAttributeAccessIssue]
+    app.add_api_route("/openapi.json", document, include_in_schema=False)
 
 
 def _shared_definitions(document: Json) -> Json:

@@ -55,7 +55,7 @@ from dgnet.jobs.generation.records import (
 from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, GIVE_UP, RESUME, SUBMIT
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.keys import Keys
-from dgnet.jobs.outages import answered_within, asked_for_a_request, is_outage
+from dgnet.jobs.outages import answered_within, asked_for_a_request, is_outage, unavailable
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.storage import StorageSettings, job_folder, storage_problems
 
@@ -81,6 +81,8 @@ class JobStore:
         self._storage = storage
         self._keys = Keys(settings.key_prefix)
         self._reads: Combiner[str, Records] = Combiner(self._read_for_all, max_items=MOST_READING)
+        self._listing = asyncio.Lock()
+        self._outage_at = float("-inf")
         self._feed = EventFeed(redis, self._keys, settings.outage_seconds)
 
     async def submit(
@@ -132,13 +134,31 @@ class JobStore:
         """
         found: list[GenerationJob] = []
         while len(found) < limit:
-            page = await self._ask(self._page(limit - len(found), before, before_id))
-            if not page:
-                break
-            jobs = await self._ask(self._read([job_id for job_id, _ in page]))
+            wanted = min(limit - len(found), MOST_READING)
+            page, jobs = await self._listed_in_turn(wanted, before, before_id)
             found += [job for job in jobs.values() if job is not None]
+            if len(page) < wanted:
+                break
             before_id, before = page[-1]
         return found
+
+    async def _listed_in_turn(
+        self, limit: int, before: float | None, before_id: str
+    ) -> tuple[list[tuple[str, float]], Records]:
+        """`_page` and its jobs. Many who list at once would keep all others waiting: they take
+        turns, and an outage that one of them meets is told to all who wait.
+        """
+        came_at = time.monotonic()
+        async with self._listing:
+            if self._outage_at >= came_at:
+                raise unavailable(ConnectionError())
+            try:
+                page = await self._ask(self._page(limit, before, before_id))
+                jobs = await self._ask(self._read([job_id for job_id, _ in page])) if page else {}
+            except QueueUnavailable:
+                self._outage_at = time.monotonic()
+                raise
+            return page, jobs
 
     async def unfinished(self) -> list[GenerationJob]:
         """All that are not at an end, however many others there are."""

@@ -163,6 +163,32 @@ async def test_jobs_are_listed_newest_first_in_pages(job_store: JobStore) -> Non
     assert await job_store.list(before=listed[-1].created) == jobs[:1]
 
 
+async def test_those_who_list_jobs_at_once_take_turns(
+    job_store: JobStore, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that somebody else's request waits for a page of 64 jobs, not for all of them."""
+    for number in range(100):
+        await job_store.submit(spec_of(seed=number))
+    read = job_store._read  # pyright: ignore[reportPrivateUsage]
+    at_work = 0
+    sizes: list[int] = []
+
+    async def watched(job_ids: list[str]) -> Any:
+        nonlocal at_work
+        at_work += 1
+        assert at_work == 1
+        sizes.append(len(job_ids))
+        try:
+            return await read(job_ids)
+        finally:
+            at_work -= 1
+
+    monkeypatch.setattr(job_store, "_read", watched)
+    pages = await asyncio.gather(*(job_store.list(limit=1000) for _ in range(5)))
+    assert [len(page) for page in pages] == [100] * 5
+    assert sorted(sizes) == [36] * 5 + [64] * 5
+
+
 async def test_unfinished_jobs_are_found_behind_thousands_of_others(
     job_store: JobStore, redis: Redis
 ) -> None:

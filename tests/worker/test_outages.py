@@ -145,6 +145,24 @@ async def test_whoever_waits_while_redis_falls_silent_is_told(own_server: RedisS
         assert await client.wait(job_id, timeout_seconds=60)  # nothing is lost
 
 
+async def test_all_who_list_jobs_are_told_together_that_redis_is_silent(
+    own_server: RedisServer, tmp_path: Path
+) -> None:
+    async with redis_of(own_server.url) as redis:
+        job_store = JobStore(redis, SETTINGS, StorageSettings(data_root=tmp_path))
+        assert await job_store.list() == []
+        own_server.signal(signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            lists = [job_store.list(limit=1 + number) for number in range(50)]
+            answers = await asyncio.gather(*lists, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {QueueUnavailable}
+            assert time.monotonic() - begun < SOON
+        finally:
+            own_server.signal(signal.SIGCONT)
+        assert await job_store.list() == []
+
+
 def test_a_network_that_was_cut_is_told_soon(own_server: RedisServer, run: Run) -> None:
     run(_cut_network(own_server))
 
