@@ -249,16 +249,19 @@ async def test_a_result_that_cannot_be_packed_is_tried_elsewhere_and_given_up(
         await until(lambda: _nothing_is_left(client, redis))
 
 
-@pytest.mark.parametrize("name", ["heartbeat", "leases", "claims of the small lane", "batcher"])
+@pytest.mark.parametrize(
+    "name", ["heartbeat", "leases", "claims of the small lane", "batcher", "attempt "]
+)
 async def test_a_background_task_that_is_killed_is_begun_anew(
     server: RedisServer, name: str
 ) -> None:
+    """An attempt that is killed comes again once its lease has run out."""
     predictor = FakePredictor(open_gate=False)
     async with client_of(server) as (client, redis), running_worker(redis, predictor, SETTINGS):
         await until(lambda: _ready(client))
         job_id = await client.submit(swap_job())
         await until(lambda: len(predictor.batches) == 3)  # it is on the device
-        [task] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        [task] = [task for task in asyncio.all_tasks() if task.get_name().startswith(name)]
         task.cancel()
         await until(task.done)
         predictor.gate.set()
