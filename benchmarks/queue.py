@@ -71,6 +71,9 @@ class IdlePredictor:
     def embed(self, images: UInt8Array) -> Float32Array:
         return np.ones((len(images), self.embedding_size), dtype=np.float32)
 
+    def free_memory(self) -> None:
+        """There is none."""
+
 
 class WorkerProcess:
     """This module again, as a worker."""

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from dgnet.model.judge.judge import Embeddings, Judge
@@ -61,8 +60,7 @@ class QueuedPredictor(Predictor):
                 if not is_out_of_memory(error):
                     raise
                 _log.warning("no memory for a bulk batch, trying again: %s", error)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            self.free_memory()  # out of the `except` block: the error holds what the batch held
             time.sleep(pause_seconds)
         self._before_each_call()
         return self._thread.run_bulk(call)
