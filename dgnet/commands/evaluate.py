@@ -119,7 +119,8 @@ def evaluate_composites(
         write_bytes(sheet, file.getvalue())
     if update_card:
         folder = DEFAULT_CHECKPOINT if checkpoint is None else checkpoint
-        update_metrics(folder, {"composites": {**figures, **_conditions(people, truth, precision)}})
+        conditions = _conditions(people, truth, local.arithmetic(predictor))
+        update_metrics(folder, {"composites": {**figures, **conditions}})
         typer.echo(f"wrote the figures into {folder}")
 
 

@@ -119,7 +119,8 @@ def evaluate_generation(
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if json_file is not None:
-        write_figures(json_file, report.to_json(), predictor.model_version, precision)
+        used = local.arithmetic(predictor)
+        write_figures(json_file, report.to_json(), predictor.model_version, used)
 
 
 def _optional_measures(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import Precision
 
@@ -21,15 +23,24 @@ def load_predictor(checkpoint: Path | None, *, device: str, precision: Precision
     return load_networks(checkpoint, device=device, precision=precision)[1]
 
 
+def arithmetic(predictor: Predictor) -> Precision:
+    """What `auto` came to, for what is noted of figures."""
+    return "fp32" if predictor.autocast is None else "bf16"
+
+
 def load_networks(
     checkpoint: Path | None, *, device: str, precision: Precision, max_batch: int | None = None
 ) -> tuple[Checkpoint, Predictor]:
-    """As `load_predictor`, with the checkpoint, which alone has the teacher."""
+    """As `load_predictor`, with the checkpoint, which alone has the teacher; says what was
+    chosen.
+    """
     with needs_extra("worker"):
         from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
         from dgnet.model.predictor import Predictor
     try:
         loaded = load_checkpoint(DEFAULT_CHECKPOINT if checkpoint is None else checkpoint)
-        return loaded, Predictor(loaded, device=device, precision=precision, max_batch=max_batch)
+        predictor = Predictor(loaded, device=device, precision=precision, max_batch=max_batch)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
+    typer.echo(f"dgnet: computes on {predictor.device_name} in {predictor.precision}", err=True)
+    return loaded, predictor

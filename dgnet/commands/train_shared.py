@@ -53,7 +53,7 @@ def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
     import torch
 
     from dgnet.model.data.pairs import TrainingPictures
-    from dgnet.model.devices import autocast_dtype, choose_device
+    from dgnet.model.devices import autocast_dtype, choose_device, kind_of
     from dgnet.model.training.execution import Execution
     from dgnet.model.training.run import RunOptions
     from dgnet.model.training.training_run import TrainingRun
@@ -70,6 +70,9 @@ def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
         # Training leaves values too small for normal numbers, which CPUs compute far slower.
         torch.set_flush_denormal(True)
     autocast = autocast_dtype(shared.precision, device)
+    if execution.workers.is_first:
+        arithmetic = "float32" if autocast is None else "bf16"
+        typer.echo(f"dgnet: trains on {kind_of(device)} in {arithmetic}", err=True)
     dataset = _read(shared, shared.data)
     pictures = TrainingPictures(
         dataset.split("train"),

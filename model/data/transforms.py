@@ -8,6 +8,7 @@ B batch, C = 3 channels in RGB order, H x W pixels. *Pixels* are uint8 (B, H, W,
 *images* are float32 (B, 3, H, W) normalized with the ImageNet mean and standard deviation.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,10 @@ def random_erasing(
     return images.masked_fill(mask[:, None], value)
 
 
+@cache
 def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+    """Once for each device: a copy from the host at each call would make the device wait."""
+    with torch.inference_mode(False):  # training may ask after inference did
+        mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
+        std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
     return mean, std
