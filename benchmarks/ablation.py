@@ -30,8 +30,9 @@ from dgnet.model.data.pairs import TrainingPictures
 from dgnet.model.predictor import Predictor
 from dgnet.model.teacher import LabelPolicy
 from dgnet.model.training.config import Ablation, JointConfig, TeacherConfig
-from dgnet.model.training.joint import Start, train_joint
+from dgnet.model.training.joint import train_joint
 from dgnet.model.training.run import RunOptions
+from dgnet.model.training.starting import Start
 from dgnet.model.training.teacher import train_teacher
 from dgnet.model.training.training_run import TrainingRun, checkpoint_directory
 

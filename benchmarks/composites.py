@@ -25,12 +25,13 @@ import numpy as np
 import torch
 
 from benchmarks.naive import Naive
+from dgnet.arrays import Pixels
 from dgnet.model.checkpoints import Checkpoint, Metadata, load_checkpoint
 from dgnet.model.config import preset
 from dgnet.model.data.transforms import denormalize
 from dgnet.model.devices import placed
 from dgnet.model.dgnet import DGNet
-from dgnet.model.predictor import Pixels, Predictor
+from dgnet.model.predictor import Predictor
 
 IDENTITIES = 751
 """Of random weights: Market-1501's."""

@@ -28,11 +28,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.study import machine, once, retrieval_scores, spread, table
+from dgnet.arrays import Embeddings, Integers, Pixels
+from dgnet.files import replaced_directory
 from dgnet.generation.job import Job
 from dgnet.generation.local_run import run_job
 from dgnet.generation.output.assembly import read_manifest
@@ -47,7 +48,6 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import crop_padding, normalize
 from dgnet.model.devices import placed
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.predictor import Predictor
 from dgnet.model.teacher import LabelPolicy, Teacher, apply_label_policy, soft_labels
 from dgnet.model.training.config import TeacherConfig
@@ -97,15 +97,13 @@ class Study:
             return folder
         pictures, _, _ = self.split()
         random = np.random.default_rng(percent)
-        part = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        (part / "bounding_box_train").mkdir(parents=True)
-        for person in sorted({picture.person_id for picture in pictures}):
-            own = sorted(p.path for p in pictures if p.person_id == person)
-            count = min(len(own), max(FEWEST_PICTURES, round(len(own) * percent / 100)))
-            for place in random.choice(len(own), count, replace=False):
-                shutil.copy(own[int(place)], part / "bounding_box_train")
-        part.rename(folder)
+        with replaced_directory(folder, make_parents=True) as part:
+            (part / "bounding_box_train").mkdir()
+            for person in sorted({picture.person_id for picture in pictures}):
+                own = sorted(p.path for p in pictures if p.person_id == person)
+                count = min(len(own), max(FEWEST_PICTURES, round(len(own) * percent / 100)))
+                for place in random.choice(len(own), count, replace=False):
+                    shutil.copy(own[int(place)], part / "bounding_box_train")
         return folder
 
     def made(self, percent: int, *, filtered: bool) -> Path:
@@ -154,12 +152,12 @@ class Composites:
     """Composites of a finished job with both persons of each; pictures live in memory."""
 
     def __init__(self, folder: Path, persons: PersonIndex, height: int, width: int) -> None:
-        rows = [row for row in read_manifest(folder) if row["kept"]]
-        self._pixels = decode_pictures([folder / row["file"] for row in rows], height, width)
+        rows = [(row, row.written.file) for row in read_manifest(folder) if row.written]
+        self._pixels = decode_pictures([folder / file for _, file in rows], height, width)
         self._padding = crop_padding(height)
         self.appearances, self.structures = (
-            torch.tensor([persons.label(row[f"{role}_person"]) for row in rows])
-            for role in ("appearance", "structure")
+            torch.tensor([persons.label(origin.person) for origin in origins])
+            for origins in zip(*((row.appearance, row.structure) for row, _ in rows), strict=True)
         )
 
     def __len__(self) -> int:
@@ -174,7 +172,7 @@ class Composites:
         soft = torch.cat([soft_labels(teacher.eval(), normalize(part)) for part in parts])
         return apply_label_policy(labels, soft, self.appearances, self.structures)
 
-    def batch(self, position: int, batch_size: int, seed: int) -> tuple[Tensor, NDArray[np.int64]]:
+    def batch(self, position: int, batch_size: int, seed: int) -> tuple[Tensor, Integers]:
         """Augmented images of batch number `position`, and which composites they are."""
         rows = shuffled_rows(Stream.ORDER_TRUTH, position, batch_size, seed, len(self))
         random = draws(seed, Stream.TRUTH, position)

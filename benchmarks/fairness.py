@@ -24,9 +24,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from dgnet.arrays import Pixels
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.connection import connect
-from dgnet.jobs.contract import ModelInfo, SwapJob, UInt8Array
+from dgnet.jobs.contract import ModelInfo, SwapJob
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.generation.spec import spec_from
 from dgnet.jobs.settings import QueueSettings
@@ -42,7 +43,7 @@ MADE_TO_START = 40
 """Composites made before measuring: the job is past its plan."""
 
 
-def picture(path: Path, model: ModelInfo) -> UInt8Array:
+def picture(path: Path, model: ModelInfo) -> Pixels:
     return open_file(path).prepare(width=model.width, height=model.height).pixels
 
 

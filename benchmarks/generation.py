@@ -24,13 +24,14 @@ from PIL import Image
 
 from benchmarks.composites import machine
 from benchmarks.naive import Naive
+from dgnet.arrays import Pixels
 from dgnet.generation.job import Job
 from dgnet.generation.local_run import Progress, run_job
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.jobs.generation.spec import GenerationSpec, OutputSpec, SourceSpec
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from dgnet.model.data.transforms import decode_picture
-from dgnet.model.predictor import Pixels, Predictor
+from dgnet.model.predictor import Predictor
 from dgnet.pictures import open_file
 from dgnet.samples import SAMPLE_PEOPLE
 
@@ -77,7 +78,9 @@ def difference(bulk: Path, naive: list[Path]) -> float:
     """Mean absolute difference in levels of 255 between the same composites' files."""
     levels: list[float] = []
     for row, path in zip(read_manifest(bulk), naive, strict=False):
-        one, other = (np.asarray(open_file(file).rgb()) for file in (bulk / row["file"], path))
+        assert row.written is not None  # nothing is filtered
+        files = (bulk / row.written.file, path)
+        one, other = (np.asarray(open_file(file).rgb()) for file in files)
         levels.append(float(np.abs(one.astype(int) - other).mean()))
     return float(np.mean(levels))
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from dgnet.arrays import Pixels
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.dgnet import DGNet
-from dgnet.model.predictor import Pixels, retrieval_embeddings
+from dgnet.model.predictor import retrieval_embeddings
 
 
 class Naive:

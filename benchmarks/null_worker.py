@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from dgnet.jobs.contract import Float32Array, UInt8Array
+from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
 
@@ -27,10 +27,10 @@ class NullPredictor:
         self.height, self.width = height, width
         self.card: dict[str, Any] = {}
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
         return structure_images
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         return np.full((len(images), self.embedding_size), self.embedding_size**-0.5, np.float32)
 
     def free_memory(self) -> None:

@@ -31,10 +31,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import encode_worker
 from dgnet.jobs.connection import connect
-from dgnet.jobs.contract import Float32Array, ModelInfo, SwapJob, UInt8Array, WorkerInfo
+from dgnet.jobs.contract import ModelInfo, SwapJob, WorkerInfo
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
@@ -62,13 +63,13 @@ class IdlePredictor:
         self._seconds_per_batch = seconds_per_batch
         self._canary_passed = False
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
         if self._canary_passed:
             time.sleep(self._seconds_per_batch)
         self._canary_passed = True
         return structure_images
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         return np.ones((len(images), self.embedding_size), dtype=np.float32)
 
     def free_memory(self) -> None:

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from dgnet.arrays import Doubles, Integers
 from dgnet.model.data.picture import JUNK_PERSON_ID
 from dgnet.model.devices import choose_device
 from dgnet.model.evaluation.retrieval.reranking import RerankedSimilarity
@@ -66,7 +66,7 @@ def random_people(size: Size) -> tuple[RetrievalSet, RetrievalSet]:
     centers = random.standard_normal((PERSONS + 1, size.dimensions), dtype=np.float32)
     centers[0] = 0
 
-    def drawn(persons: NDArray[np.int64]) -> RetrievalSet:
+    def drawn(persons: Integers) -> RetrievalSet:
         noise = random.standard_normal((len(persons), size.dimensions), dtype=np.float32)
         noise *= 4
         noise += centers[persons]
@@ -100,7 +100,7 @@ def by_sorting(query: RetrievalSet, gallery: RetrievalSet, device: torch.device)
     del device
     query_units, gallery_units = unit_rows(query.embeddings), unit_rows(gallery.embeddings)
     nobody = gallery.person_ids == JUNK_PERSON_ID
-    precisions: list[NDArray[np.float64]] = []
+    precisions: list[Doubles] = []
     for start in range(0, len(query), SORTED_ROWS):
         rows = slice(start, start + SORTED_ROWS)
         similarities = query_units[rows] @ gallery_units.T

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dgnet.files import write_file
 from dgnet.generation.job import Job, Window
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import Stage, StageClock
 from dgnet.generation.output.arrow import require_pyarrow
-from dgnet.generation.output.assembly import MANIFEST, assemble, read_manifest, remove_shards
+from dgnet.generation.output.assembly import assemble, read_manifest, remove_shards
 from dgnet.generation.output.folder import remove_leftovers, take_folder
 from dgnet.generation.output.plots import require_matplotlib
-from dgnet.generation.output.publication import locked, write_file
+from dgnet.generation.output.publication import locked
 from dgnet.generation.output.shards import (
     ALL_MADE,
     SHARDS_FOLDER,
@@ -32,6 +33,7 @@ from dgnet.generation.output.shards import (
     sound_shard,
 )
 from dgnet.generation.output.summary import Summary
+from dgnet.jobs.generation.manifest import MANIFEST
 from dgnet.paths import local_path
 
 
@@ -114,7 +116,7 @@ def conclude(job: Job, directory: Path, shards: int) -> Summary:
     if is_complete(directory):  # by somebody whom this process, which stood still, took for lost
         remove_shards(directory)
         return Summary()
-    write_file(directory / SHARDS_FOLDER / ALL_MADE, b"")
+    write_file(directory / SHARDS_FOLDER / ALL_MADE, b"", durable=True)
     return assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
 
 
@@ -159,8 +161,8 @@ def count_complete(directory: str | Path) -> Progress:
     progress = Progress(planned=0)
     for row in read_manifest(directory):
         progress.made += 1
-        progress.kept += row["kept"]
-        if not row["kept"]:
-            progress.dropped[row["dropped"]] = progress.dropped.get(row["dropped"], 0) + 1
+        progress.kept += row.kept
+        if row.dropped is not None:
+            progress.dropped[row.dropped] = progress.dropped.get(row.dropped, 0) + 1
     progress.planned = progress.made_before = progress.made
     return progress

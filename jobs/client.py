@@ -108,7 +108,7 @@ class JobClient:
 
     @property
     def redis(self) -> Redis:
-        """For whatever else this process asks of Redis; closed with the client."""
+        """The connections, for whatever else this process asks of Redis; closed with the client."""
         return self._redis
 
     async def start(self) -> None:

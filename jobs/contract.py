@@ -12,12 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from dgnet.arrays import Floats, Pixels
 
 Lane = Literal["small", "bulk"]
-UInt8Array = NDArray[np.uint8]
-Float32Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +24,15 @@ class SwapJob:
     Both pictures are uint8 RGB (H, W, 3) of the model's size.
     """
 
-    appearance_image: UInt8Array
-    structure_image: UInt8Array
+    appearance_image: Pixels
+    structure_image: Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedJob:
     """Embeddings of B pictures: uint8 RGB (B, H, W, 3) of the model's size, B >= 1."""
 
-    images: UInt8Array
+    images: Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +62,7 @@ class JobTimings:
 class SwapResult:
     """The composite, uint8 RGB (H, W, 3)."""
 
-    composite: UInt8Array
+    composite: Pixels
     model_version: str
     timings: JobTimings
 
@@ -74,7 +71,7 @@ class SwapResult:
 class EmbedResult:
     """L2-normalised float32 embeddings (B, D); a dot product of two is their similarity."""
 
-    embeddings: Float32Array
+    embeddings: Floats
     model_version: str
     timings: JobTimings
 

@@ -38,7 +38,7 @@ class Keys:
         return f"{self.prefix}:generations"
 
     def generation(self, job_id: str, part: str = "") -> str:
-        """A generation job's record, or one of its parts, named in `generation/scripts.py`."""
+        """A generation job's record, or one of its parts, named in `jobs/generation/scripts.py`."""
         return f"{self.prefix}:generation:{job_id}{part and ':'}{part}"
 
     def idempotency(self, digest: str) -> str:

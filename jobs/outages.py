@@ -98,7 +98,7 @@ def unavailable(error: BaseException) -> QueueUnavailable:
 
 
 async def asked_for_a_request(seconds: float, asked: Awaitable[T]) -> T:
-    """`answered_within`, with QueueUnavailable for all that can go wrong."""
+    """The answer as `answered_within` has it; raises QueueUnavailable for all that can go wrong."""
     try:
         return await answered_within(seconds, asked)
     except REDIS_ERRORS as error:

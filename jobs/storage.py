@@ -47,7 +47,7 @@ class StorageSettings(BaseSettings):
     )
     job_destinations: str = Field(
         default="",
-        description="Prefixes of URLs that jobs may be delivered to (s3://bucket/), by commas.",
+        description="Prefixes of URLs that sets may be uploaded to (s3://bucket/), by commas.",
     )
 
     def allows_destination(self, url: str) -> bool:
@@ -145,12 +145,12 @@ def resolve_source(root: Path, relative: Path | str) -> Path:
 
 
 def is_folder(path: Path) -> bool:
-    """As `Path.is_dir`, which raises for names that no file system takes."""
+    """Whether it is a folder; `Path.is_dir` raises for names that no file system takes."""
     return os.path.isdir(path)
 
 
 def is_file(path: Path) -> bool:
-    """As `is_folder`."""
+    """Whether it is a file, whatever its name."""
     return os.path.isfile(path)
 
 

@@ -11,26 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from dgnet.files import file_sha256, replaced_directory, write_json
 from dgnet.model.config import ConfigError, NetworkConfig
 from dgnet.model.dgnet import DGNet
-from dgnet.model.files import (
-    TensorFileError,
-    file_sha256,
-    not_finite,
-    read_tensors,
-    replaced_directory,
-    write_json,
-    write_tensors,
-)
 from dgnet.model.teacher import Teacher
+from dgnet.model.tensor_files import TensorFileError, not_finite, read_tensors, write_tensors
 from dgnet.paths import local_path
+from dgnet.release import RELEASE
 
 TENSORS_FILE = "model.safetensors"
 METADATA_FILE = "model.json"
@@ -100,14 +93,6 @@ class Checkpoint:
     teacher: Teacher | None
 
 
-def code_version() -> str:
-    """Version of the installed distribution."""
-    try:
-        return version("dgnet")
-    except PackageNotFoundError:
-        return "uninstalled"
-
-
 def save_checkpoint(
     directory: str | Path,
     networks: DGNet | None,
@@ -155,7 +140,7 @@ def save_checkpoint(
         data=data or {},
         metrics=metrics or {},
         fingerprint=fingerprint or {},
-        code_version=code_version(),
+        code_version=RELEASE,
     )
     return _write(directory, tensors, metadata, half=half)
 
@@ -313,7 +298,7 @@ def _write(
     _require_finite(tensors, f"{directory} is not written")
     if half:
         tensors = {name: narrowed(name, tensor) for name, tensor in tensors.items()}
-    with replaced_directory(local_path(directory)) as folder:
+    with replaced_directory(local_path(directory), make_parents=True) as folder:
         write_tensors(folder / TENSORS_FILE, tensors)
         metadata = replace(metadata, sha256=file_sha256(folder / TENSORS_FILE))
         write_json(folder / METADATA_FILE, metadata.to_json())

@@ -79,7 +79,7 @@ class Clothes(Rows):
     """(B, 3, H, W), float32: the cells' pixels side by side."""
 
     def mixed(self, other: Clothes, shares: Tensor) -> Clothes:
-        """With `shares` (B,) of the other's."""
+        """Both mixed row by row, with `shares` (B,) of the other's."""
         weights = shares[:, None, None, None]
         pairs = zip(self.tensors(), other.tensors(), strict=True)
         return Clothes(*(torch.lerp(own, theirs, weights.to(own.dtype)) for own, theirs in pairs))

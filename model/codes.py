@@ -21,7 +21,7 @@ LEAST_SHARE = 1 / 255
 
 @dataclass(frozen=True)
 class AppearanceCode(Rows):
-    """Of the picture that gives the clothes."""
+    """The codes of the picture that gives the clothes."""
 
     style: Tensor
     """AdaIN parameters (B, K, 2, 2, C), made of the paper's appearance code."""
@@ -35,7 +35,7 @@ class AppearanceCode(Rows):
 
 @dataclass(frozen=True)
 class StructureCode(Rows):
-    """Of the picture that gives pose, body and scene."""
+    """The codes of the picture that gives pose, body and scene."""
 
     maps: Tensor
     """The paper's structure code (B, C, H / 4, W / 4)."""

@@ -1,9 +1,9 @@
 """The decoder G and the MLPs that turn an appearance code into AdaIN parameters (paper, section
 3.1).
 
-The parameters ("style") are plain values handed to `decode`, never stored on a module: decoding is
-re-entrant, one batch may mix appearances, and a style computed once serves any number of
-composites.
+The parameters ("style") are plain values handed to the decoder, never stored on a module:
+decoding is re-entrant, one batch may mix appearances, and a style computed once serves any number
+of composites.
 
 Legend: B batch, K residual blocks (= appearance parts), C decoder channels, H x W pixels.
 """

@@ -42,8 +42,8 @@ def placed(network: Network, device: torch.device) -> Network:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the first CUDA device where there is one, else the CPU, with a warning where that
-    leaves a card idle.
+    """The device of this name; `auto` is the first CUDA device where there is one, else the CPU,
+    with a warning where that leaves a card idle.
     """
     if name == "auto":
         if not torch.cuda.is_available():

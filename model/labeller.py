@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder, Identification
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.devices import placed
 from dgnet.model.inference.batch_normalization import fold_batch_normalization
-from dgnet.model.predictor import Pixels, Predictor
+from dgnet.model.predictor import Predictor
 from dgnet.model.teacher import soft_labels
 
 
@@ -32,7 +31,7 @@ class PrimaryHead(nn.Module):
 
     @property
     def backbone(self) -> nn.Module:
-        """As a teacher's."""
+        """The feature extractor, as a teacher has one."""
         return self._encoder.backbone
 
     def forward(self, images: Tensor) -> Identification:
@@ -54,7 +53,7 @@ class Labeller:
     def identities(self) -> int:
         return self._identities
 
-    def probabilities(self, images: Pixels) -> NDArray[np.float32]:
+    def probabilities(self, images: Pixels) -> Floats:
         """Soft labels (policy 0) of pictures (B, H, W, 3): (B, I), each row adds up to 1."""
         judge = self._judge
         labels = self._predictor.map_pictures(lambda batch: soft_labels(judge, batch), images)

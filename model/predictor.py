@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from dgnet.model.codes import AppearanceCode, StructureCode
@@ -30,7 +31,7 @@ from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.rows import Rows
 
-Pixels = NDArray[np.uint8]
+T = TypeVar("T")
 Coded = TypeVar("Coded", bound=Rows)
 Scene = Literal["keep", "generate"]
 """What becomes of everything that a swap does not change: the structure picture's own pixels, or
@@ -82,6 +83,17 @@ def rows_named(names: Callable[[], Sequence[object]]) -> Generator[None]:
         raise error.of(names()) from error
 
 
+class InTurn(Protocol):
+    """How a call of the device is made: at once, or when others have had their turn."""
+
+    def __call__(self, call: Callable[[], T], /) -> T: ...
+
+
+def at_once(call: Callable[[], T]) -> T:
+    """Whoever calls has the device to himself."""
+    return call()
+
+
 class Predictor:
     """A checkpoint on a device. Thread-safe: nothing is stored between calls."""
 
@@ -104,6 +116,7 @@ class Predictor:
         if self.max_batch < 1:
             raise PredictorError(f"max_batch is {max_batch}; expected at least 1")
         self.autocast = autocast_dtype(precision, self.device)
+        self.in_turn: InTurn = at_once
         self._networks = inference_copy(checkpoint.networks, self.device)
 
     @classmethod
@@ -119,6 +132,12 @@ class Predictor:
         return cls(
             load_checkpoint(checkpoint), device=device, precision=precision, max_batch=max_batch
         )
+
+    def taking_turns(self, in_turn: InTurn) -> Predictor:
+        """The same networks on the same device, without a copy, for whoever shares the device."""
+        other = copy(self)
+        other.in_turn = in_turn
+        return other
 
     @property
     def model_id(self) -> str:
@@ -137,7 +156,7 @@ class Predictor:
 
     @property
     def device_name(self) -> str:
-        """For people and heartbeats."""
+        """How people and heartbeats call the device."""
         if self.device.type == "cuda":
             return f"{self.device} ({torch.cuda.get_device_name(self.device)})"
         return str(self.device)
@@ -165,14 +184,15 @@ class Predictor:
 
         It costs no further work, however often it is worn.
         """
-        code = self._coded(self._networks.appearance, images)
+        code = self.in_turn(lambda: self._coded(self._networks.appearance, images))
         return AppearanceCode(
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
     def structure_codes(self, images: Pixels) -> StructureCode:
         """What the decoder takes of pictures that give pose, body and scene, on the device."""
-        return self._coded(self._networks.structure, images).each(Tensor.float)
+        code = self.in_turn(lambda: self._coded(self._networks.structure, images))
+        return code.each(Tensor.float)
 
     def compose(
         self,
@@ -200,7 +220,7 @@ class Predictor:
             decoded = self._networks.compose(appearances[rows], structure)
             return decoded.composites(structure, keep_scene=keep_scene)
 
-        return self._composed(decode, len(structures))
+        return self.in_turn(lambda: self._composed(decode, len(structures)))
 
     def interpolate(
         self,
@@ -211,7 +231,10 @@ class Predictor:
         *,
         scene: Scene | None = None,
     ) -> Pixels:
-        """As `compose`, between two appearances in each row; shares (B,) of the second, 0 to 1."""
+        """Composites as `compose` makes them, between two appearances in each row.
+
+        `shares` (B,) are those of the second, 0 to 1.
+        """
         keep_scene = self.chosen_scene(scene) == "keep"
         of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
 
@@ -222,7 +245,7 @@ class Predictor:
             )
             return decoded.composites(structure, keep_scene=keep_scene)
 
-        return self._composed(decode, len(structures))
+        return self.in_turn(lambda: self._composed(decode, len(structures)))
 
     def chosen_scene(self, scene: Scene | None) -> Scene:
         """What is done about the scene: as asked for, or what these networks do best."""
@@ -248,12 +271,12 @@ class Predictor:
             scene=scene,
         )
 
-    def embed(self, images: Pixels) -> NDArray[np.float32]:
+    def embed(self, images: Pixels) -> Floats:
         """Retrieval embeddings (B, D), L2-normalised.
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
-        return self.numbers("embedding", self._rows(self.embed_images, self._checked(images)))
+        return self.numbers("embedding", self.map_pictures(self.embed_images, images))
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
@@ -264,7 +287,7 @@ class Predictor:
         """Whether the checkpoint carries a trained one."""
         return "discriminator" in self.metadata.networks
 
-    def realism(self, images: Pixels) -> NDArray[np.float32]:
+    def realism(self, images: Pixels) -> Floats:
         """What the discriminator says of each picture (B,): it was trained to say 1 of real ones
         and 0 of composites. The mean of a scale's patches, averaged over the scales.
         """
@@ -273,7 +296,7 @@ class Predictor:
                 f"the checkpoint carries no discriminator, only "
                 f"{', '.join(self.metadata.networks)}; use one that kept it"
             )
-        return self.numbers("realism", self._rows(self._realism, self._checked(images)))
+        return self.numbers("realism", self.map_pictures(self._realism, images))
 
     def _realism(self, images: Tensor) -> Tensor:
         scales = self._networks.discriminator(images)  # per scale (B, 1, h, w)
@@ -284,10 +307,11 @@ class Predictor:
 
         `network` takes normalised images (B, 3, H, W), at most `max_batch` at once.
         """
-        return self._rows(network, self._checked(images))
+        checked = self._checked(images)
+        return self.in_turn(lambda: self._rows(network, checked))
 
     @staticmethod
-    def numbers(what: str, values: Tensor) -> NDArray[np.float32]:
+    def numbers(what: str, values: Tensor) -> Floats:
         """Values (B, ...) of pictures on the CPU; NonFiniteError where some are none."""
         _require_finite(what, finite_rows(values))
         return values.cpu().numpy()

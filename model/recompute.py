@@ -19,7 +19,7 @@ from torch.utils.checkpoint import (
 
 
 class Recomputing(nn.Module):
-    """A network that may run some of its parts through `recomputed`."""
+    """A network that may compute some of its parts again in the backward pass."""
 
     recompute: bool = False
 

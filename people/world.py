@@ -41,7 +41,7 @@ STRANGERS = 36
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class DevelopedPicture:
     """A developed picture with what is known about it; H x W pixels."""
 
     pixels: Pixels  # (H, W, 3) sRGB, before JPEG
@@ -63,8 +63,8 @@ class Picture:
 class Truth:
     """Two pictures of one scene that differ in what is worn alone; H x W pixels."""
 
-    structure: Picture
-    composite: Picture
+    structure: DevelopedPicture
+    composite: DevelopedPicture
     renderings: tuple[Rendering, Rendering]  # of both, in this order
 
     def changed(self) -> Pixels:
@@ -136,7 +136,7 @@ class World:
         index: int,
         size: SizeName = "128x64",
         yaw: float | None = None,
-    ) -> Picture:
+    ) -> DevelopedPicture:
         """Person `appearance`'s looks on person `structure`, in the latter's scene.
 
         Args:
@@ -206,9 +206,9 @@ class World:
         return Sprite(color=layer.color, decimetres=layer.view.height * scene.distance)
 
 
-def _developed(made: Rendering, scene: Scene) -> Picture:
+def _developed(made: Rendering, scene: Scene) -> DevelopedPicture:
     random = np.random.default_rng(scene.development_seed)
-    return Picture(
+    return DevelopedPicture(
         pixels=develop(made.linear, scene.camera.sensor, scene.exposure, random),
         mask=made.mask,
         occlusion=made.occlusion,

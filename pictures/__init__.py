@@ -2,10 +2,11 @@
 
 Requests, data sets, training, evaluation, generation and the command line all read pictures here,
 so that the same file is the same pixels everywhere, and what one refuses all refuse. `formats` is
-the one list of formats, `headers` judges before anything is decoded, `colors` makes RGB, `room`
-bounds what is decoded at once. Needs Pillow and numpy alone, and imports nothing else of ours.
+the one list of formats, `headers` judges before anything is decoded, `colors` makes RGB, `budget`
+bounds what is decoded at once. Needs Pillow and numpy alone, and no other room.
 """
 
+from dgnet.pictures.budget import FILE_BUDGET, PixelBudget
 from dgnet.pictures.door import (
     OpenedPicture,
     PreparedPicture,
@@ -22,11 +23,10 @@ from dgnet.pictures.formats import (
 )
 from dgnet.pictures.limits import FILE_LIMITS, Limits
 from dgnet.pictures.refusal import PictureRefused, Reason
-from dgnet.pictures.room import FILE_ROOM, PixelRoom
 
 __all__ = [
+    "FILE_BUDGET",
     "FILE_LIMITS",
-    "FILE_ROOM",
     "FORMATS",
     "PICTURE_SUFFIXES",
     "WEB_FORMATS",
@@ -34,7 +34,7 @@ __all__ = [
     "Limits",
     "OpenedPicture",
     "PictureRefused",
-    "PixelRoom",
+    "PixelBudget",
     "PreparedPicture",
     "Reason",
     "open_file",

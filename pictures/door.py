@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 # Registers the decoders; Pillow would otherwise look for them among all that it has.
 from PIL import (
@@ -27,12 +26,13 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401  # pyright: ignore[reportUnusedImport]
 )
 
+from dgnet.arrays import Pixels
+from dgnet.pictures.budget import FILE_BUDGET, PixelBudget
 from dgnet.pictures.colors import to_rgb, turn_upright
 from dgnet.pictures.formats import FORMATS, FormatName, describe, expected, sniff
 from dgnet.pictures.headers import animated, header_size
 from dgnet.pictures.limits import FILE_LIMITS, Limits
 from dgnet.pictures.refusal import PictureRefused, damaged
-from dgnet.pictures.room import FILE_ROOM, PixelRoom
 
 _PNG_DEPTH_AT = 24
 _CHUNK_BYTES = 2**24
@@ -42,7 +42,7 @@ _CHUNK_BYTES = 2**24
 class PreparedPicture:
     """A picture of the size that was asked for, and the size it had when it stood upright."""
 
-    pixels: NDArray[np.uint8]  # (H, W, 3) RGB
+    pixels: Pixels  # (H, W, 3) RGB
     original_width: int
     original_height: int
 
@@ -61,23 +61,25 @@ class OpenedPicture:
     def pixel_count(self) -> int:
         return self.width * self.height
 
-    def prepare(self, *, width: int, height: int, room: PixelRoom = FILE_ROOM) -> PreparedPicture:
+    def prepare(
+        self, *, width: int, height: int, budget: PixelBudget = FILE_BUDGET
+    ) -> PreparedPicture:
         """Upright RGB on white, resized (bicubic) only where the size differs."""
-        with room.taken(self.pixel_count):
+        with budget.taken(self.pixel_count):
             rgb = self._decode()
             original = rgb.size
             if original != (width, height):
                 rgb = rgb.resize((width, height), Image.Resampling.BICUBIC)
             return PreparedPicture(np.asarray(rgb), *original)
 
-    def upright_size(self, *, room: PixelRoom = FILE_ROOM) -> tuple[int, int]:
+    def upright_size(self, *, budget: PixelBudget = FILE_BUDGET) -> tuple[int, int]:
         """Width and height, after decoding all of it: whoever gets them has a whole picture."""
-        with room.taken(self.pixel_count):
+        with budget.taken(self.pixel_count):
             return self._decode().size
 
-    def rgb(self, *, room: PixelRoom = FILE_ROOM) -> Image.Image:
+    def rgb(self, *, budget: PixelBudget = FILE_BUDGET) -> Image.Image:
         """Upright RGB on white at its own size, which is the caller's to bound."""
-        with room.taken(self.pixel_count):
+        with budget.taken(self.pixel_count):
             return self._decode()
 
     def _decode(self) -> Image.Image:
@@ -117,7 +119,7 @@ def open_picture(
 
 
 def open_file(path: str | Path, limits: Limits = FILE_LIMITS) -> OpenedPicture:
-    """As `open_picture`; OSError where the file cannot be read."""
+    """Open the picture of a file as `open_picture` does; OSError where it cannot be read."""
     return open_picture(read_file(path, limits), limits)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Of one picture: encoded bytes, pixels (width x height), longest side in pixels."""
+    """What one picture may have: encoded bytes, pixels (width x height), longest side in pixels."""
 
     size_bytes: int
     pixels: int

@@ -24,9 +24,10 @@ from starlette.types import Scope
 from dgnet.jobs.errors import JobError
 from dgnet.jobs.storage import StorageSettings, storage_problem
 from dgnet.jobs.tasks import Background
+from dgnet.release import RELEASE
 from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
-from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, Jobs
+from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, JobQueue
 from dgnet.service.metrics import Metrics
 from dgnet.service.middleware.addresses import AddressMiddleware
 from dgnet.service.middleware.auth import AuthMiddleware
@@ -73,7 +74,7 @@ another, one by one or as whole data sets, and embeddings to find a person again
 
 def create_app(
     settings: ServiceSettings,
-    job_client: Jobs,
+    job_client: JobQueue,
     job_store: GenerationJobStore | None = None,
     storage: StorageSettings | None = None,
 ) -> FastAPI:
@@ -121,7 +122,7 @@ def create_app(
 
     app = FastAPI(
         title="DG-Net",
-        version="0.1.0",
+        version=RELEASE,
         description=DESCRIPTION,
         lifespan=lifespan,
         # The interactive documentation pages load scripts from elsewhere; the document suffices.

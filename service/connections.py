@@ -58,7 +58,7 @@ _LONGEST_STEP_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectionLimits:
-    """For every connection alike; defaults as in `ServiceSettings`."""
+    """What every connection alike may do; defaults as in `ServiceSettings`."""
 
     head_bytes: int = 32_768
     head_seconds: float = 10.0

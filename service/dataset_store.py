@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dgnet.files import write_file
 from dgnet.jobs.storage import dataset_folder, is_folder, resolve_source
 from dgnet.service.archives import Unpacked
 
@@ -100,7 +101,8 @@ class DatasetStore:
 
     def put(self, record: DatasetRecord) -> None:
         """Create or replace a record."""
-        _write_whole(self._record_file(record.id), record.model_dump_json(indent=1).encode())
+        text = record.model_dump_json(indent=1)
+        write_file(self._record_file(record.id), text.encode(), durable=True)
 
     def update(self, dataset_id: str, **changes: Any) -> DatasetRecord:
         """Change fields of a record that is there; raises UnknownDataset if it is not any more."""
@@ -118,7 +120,7 @@ class DatasetStore:
     def put_report(self, dataset_id: str, report: dict[str, Any]) -> DatasetRecord:
         """The check is done; raises UnknownDataset if the set was deleted meanwhile."""
         self.get(dataset_id)
-        _write_whole(self._report_file(dataset_id), json.dumps(report).encode())
+        write_file(self._report_file(dataset_id), json.dumps(report).encode(), durable=True)
         return self.update(dataset_id, state="ready", check_job=None)
 
     def register(self, folder: str, reading: Reading) -> DatasetRecord:
@@ -219,15 +221,3 @@ def _remove_unless_locked(folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(descriptor)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

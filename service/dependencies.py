@@ -1,7 +1,9 @@
 """What every route works with: settings, queue, picture pool and metrics of one app.
 
-`Jobs` is the queue as the front end sees it; `dgnet.jobs.client.JobClient` is the real one. `Bulk`
-is what the routes of data sets and generation jobs need beyond that.
+`JobQueue` is the queue as the front end sees it; `dgnet.jobs.client.JobClient` is the real one.
+`Bulk` is what the routes of data sets and generation jobs need beyond that. Routes take
+`AppDependencies` and `AppBulk`; what makes these is async, because FastAPI calls all else in a
+thread.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
+from fastapi import Depends
 from starlette.requests import Request
 
 from dgnet.jobs.contract import Job, JobStatus, Lane, ModelInfo, Result, WorkerInfo
@@ -25,7 +28,7 @@ from dgnet.service.picture_pool import PicturePool
 from dgnet.service.settings import ServiceSettings
 
 
-class Jobs(Protocol):
+class JobQueue(Protocol):
     """The queue client: submits jobs, waits for results, knows the live workers."""
 
     async def start(self) -> None: ...
@@ -90,7 +93,7 @@ class Dependencies:
     """The parts of one app, built by `create_app` and shared by its routes."""
 
     settings: ServiceSettings
-    jobs: Jobs
+    jobs: JobQueue
     picture_pool: PicturePool
     metrics: Metrics
     bulk: Bulk | None = None
@@ -116,14 +119,19 @@ class Dependencies:
         return max(ready, key=lambda model: (votes[model.model_version], model.model_version))
 
 
-def dependencies_of(request: Request) -> Dependencies:
+async def dependencies_of(request: Request) -> Dependencies:
     """The dependencies of the app that serves this request."""
     dependencies: Dependencies = request.app.state.dependencies
     return dependencies
 
 
-def bulk_of(request: Request) -> Bulk:
+AppDependencies = Annotated[Dependencies, Depends(dependencies_of)]
+
+
+async def bulk_of(dependencies: AppDependencies) -> Bulk:
     """What the routes of bulk generation need; they are served only where it is there."""
-    bulk = dependencies_of(request).bulk
-    assert bulk is not None
-    return bulk
+    assert dependencies.bulk is not None
+    return dependencies.bulk
+
+
+AppBulk = Annotated[Bulk, Depends(bulk_of)]

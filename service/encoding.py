@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dgnet.jobs.contract import UInt8Array
+from dgnet.arrays import Pixels
 from dgnet.jobs.media_types import NPY_MEDIA_TYPE
 from dgnet.pictures.jpeg import jpeg
 from dgnet.service.settings import ServiceSettings
 
 
 def encode_composite(
-    composite: UInt8Array,
+    composite: Pixels,
     media_type: str,
     settings: ServiceSettings,
     *,

@@ -23,7 +23,7 @@ _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
 def complete(document: Json, *, asks_for_keys: bool) -> Json:
-    """`document` after it was changed in place."""
+    """Complete `document` in place, and return it."""
     components: Json = document.setdefault("components", {})
     schemas: Json = components.setdefault("schemas", {})
     schemas |= _shared_definitions(document)

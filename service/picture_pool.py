@@ -6,7 +6,7 @@ so where one front-end process has cores to spare, `inline_pixels=0` lets it use
 
 Kilobytes can hold megapixels. So a request's headers are judged together before anything is
 decoded, its pictures are decoded one after the other, of which only the small result stays, and
-all requests share the room for pixels that are decoded at once.
+all requests share one budget of pixels that are decoded at once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dgnet.jobs.contract import ModelInfo, UInt8Array
-from dgnet.pictures import PixelRoom
+from dgnet.arrays import Pixels
+from dgnet.jobs.contract import ModelInfo
+from dgnet.pictures import PixelBudget
 from dgnet.service.encoding import encode_composite
-from dgnet.service.pictures import OpenedPicture, PreparedPicture, open_picture
+from dgnet.service.pictures import ArrivedPicture, PreparedPicture, open_picture
 from dgnet.service.problems import TOO_MANY_PICTURES, Problem
 from dgnet.service.settings import ServiceSettings
 
@@ -44,7 +45,7 @@ class PicturePool:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._room = PixelRoom(settings.max_decoded_pixels)
+        self._budget = PixelBudget(settings.max_decoded_pixels)
         self._pool = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="picture_pool")
 
     def close(self) -> None:
@@ -58,7 +59,7 @@ class PicturePool:
         Raises a Problem if all of them together are too much to decode.
         """
 
-        def open_all() -> list[OpenedPicture | Problem]:
+        def open_all() -> list[ArrivedPicture | Problem]:
             return [self._open(source) for source in sources]
 
         size_bytes = sum(len(source.data) for source in sources)
@@ -91,29 +92,29 @@ class PicturePool:
         return prepared
 
     async def encode(
-        self, composite: UInt8Array, media_type: str, *, size: tuple[int, int] | None = None
+        self, composite: Pixels, media_type: str, *, size: tuple[int, int] | None = None
     ) -> bytes:
         """A composite as a file of `media_type`, resized to `size` (width, height) if given."""
         pixels = size[0] * size[1] if size else composite.shape[0] * composite.shape[1]
 
         def encode() -> bytes:
-            with self._room.taken(pixels):
+            with self._budget.taken(pixels):
                 return encode_composite(composite, media_type, self._settings, size=size)
 
         return await self._do(encode, inline=pixels <= self._settings.inline_pixels)
 
-    def _open(self, source: Source) -> OpenedPicture | Problem:
+    def _open(self, source: Source) -> ArrivedPicture | Problem:
         try:
             return open_picture(source.data, self._settings, label=source.label)
         except Problem as problem:
             return problem
 
     def _prepare(
-        self, turn: Sequence[OpenedPicture | Problem], model: ModelInfo
+        self, turn: Sequence[ArrivedPicture | Problem], model: ModelInfo
     ) -> list[PreparedPicture | Problem]:
-        def prepare(picture: OpenedPicture) -> PreparedPicture | Problem:
+        def prepare(picture: ArrivedPicture) -> PreparedPicture | Problem:
             try:
-                return picture.prepare(width=model.width, height=model.height, room=self._room)
+                return picture.prepare(width=model.width, height=model.height, budget=self._budget)
             except Problem as problem:
                 return problem
 
@@ -125,15 +126,15 @@ class PicturePool:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
-def _pixels(picture: OpenedPicture | Problem) -> int:
+def _pixels(picture: ArrivedPicture | Problem) -> int:
     return 0 if isinstance(picture, Problem) else picture.pixel_count
 
 
 def _turns(
-    pictures: Sequence[OpenedPicture | Problem],
-) -> Iterator[list[OpenedPicture | Problem]]:
+    pictures: Sequence[ArrivedPicture | Problem],
+) -> Iterator[list[ArrivedPicture | Problem]]:
     """Pictures in order, as many at a time as have `TURN_PIXELS` together, and at least one."""
-    turn: list[OpenedPicture | Problem] = []
+    turn: list[ArrivedPicture | Problem] = []
     pixels = 0
     for picture in pictures:
         if turn and pixels + _pixels(picture) > TURN_PIXELS:

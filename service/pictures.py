@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from dgnet.pictures import (
-    FILE_ROOM,
+    FILE_BUDGET,
     WEB_FORMATS,
     Limits,
+    OpenedPicture,
     PictureRefused,
-    PixelRoom,
+    PixelBudget,
     PreparedPicture,
     Reason,
 )
-from dgnet.pictures import OpenedPicture as JudgedPicture
 from dgnet.pictures import open_picture as judge_picture
 from dgnet.service.problems import (
     ANIMATED_PICTURE,
@@ -34,7 +34,7 @@ from dgnet.service.problems import (
 )
 from dgnet.service.settings import ServiceSettings
 
-__all__ = ["OpenedPicture", "PreparedPicture", "open_picture"]
+__all__ = ["ArrivedPicture", "PreparedPicture", "open_picture"]
 
 _KINDS: Final[dict[Reason, ProblemKind]] = {
     "too-large": PICTURE_TOO_LARGE,
@@ -46,25 +46,27 @@ _KINDS: Final[dict[Reason, ProblemKind]] = {
 
 
 @dataclass(frozen=True)
-class OpenedPicture:
+class ArrivedPicture:
     """A picture whose header passed every limit; its pixels are not decoded yet."""
 
-    picture: JudgedPicture
+    picture: OpenedPicture
     label: str
 
     @property
     def pixel_count(self) -> int:
         return self.picture.pixel_count
 
-    def prepare(self, *, width: int, height: int, room: PixelRoom = FILE_ROOM) -> PreparedPicture:
+    def prepare(
+        self, *, width: int, height: int, budget: PixelBudget = FILE_BUDGET
+    ) -> PreparedPicture:
         """Decode to upright RGB on white and resize (bicubic) to (height, width)."""
         try:
-            return self.picture.prepare(width=width, height=height, room=room)
+            return self.picture.prepare(width=width, height=height, budget=budget)
         except PictureRefused as refused:
             raise _problem(refused, self.label) from refused
 
 
-def open_picture(data: bytes, settings: ServiceSettings, *, label: str) -> OpenedPicture:
+def open_picture(data: bytes, settings: ServiceSettings, *, label: str) -> ArrivedPicture:
     """Sniff the format and judge the header; raise a `Problem` that names `label`."""
     limits = Limits(
         size_bytes=settings.max_picture_bytes,
@@ -72,7 +74,7 @@ def open_picture(data: bytes, settings: ServiceSettings, *, label: str) -> Opene
         side=settings.max_picture_side,
     )
     try:
-        return OpenedPicture(judge_picture(data, limits, WEB_FORMATS), label)
+        return ArrivedPicture(judge_picture(data, limits, WEB_FORMATS), label)
     except PictureRefused as refused:
         raise _problem(refused, label) from refused
 

@@ -60,7 +60,7 @@ class Attempts:
         self._abandoning = False
         self._changed = asyncio.Event()
         self.over = asyncio.Event()
-        """Nothing new begins: `hurry` was called, or the device broke."""
+        """Nothing new begins: `end_waits` was called, or the device broke."""
         self._suspects_wait = False
         self.broken: DeviceBroken | None = None
 
@@ -95,7 +95,7 @@ class Attempts:
         """Starts to work on a claim."""
         self._start(claim, self._work_on_task if claim.kind == "generation" else self._work)
 
-    def bury(self, claim: Claim, deliveries: int) -> None:
+    def dead_letter(self, claim: Claim, deliveries: int) -> None:
         """Gives up a job that has been lost with too many workers."""
         error = PoisonJob(
             f"the job was given to {deliveries} workers and none answered it; "
@@ -104,14 +104,14 @@ class Attempts:
         self._start(claim, lambda claim: self._give_up(claim, error, reason="poison"))
 
     async def wait_below(self, lane: Lane, count: int) -> None:
-        """Returns when fewer than `count` of a lane are in flight, or when `hurry` was called."""
+        """Returns when fewer than `count` of a lane are in flight, or `end_waits` was called."""
         await self._wait_while(lambda: self.count(lane) >= count)
 
     async def wait_for_suspects(self) -> None:
-        """Returns when no small job waits to run alone, or when `hurry` was called."""
+        """Returns when no small job waits to run alone, or when `end_waits` was called."""
         await self._wait_while(lambda: self.suspects_wait)
 
-    def hurry(self) -> None:
+    def end_waits(self) -> None:
         """Ends every wait: the worker is about to stop."""
         self.over.set()
         self._tell_change()
@@ -235,7 +235,7 @@ class Attempts:
         except JobError as error:
             _log.warning("job %s: %s", claim.job_id, error, exc_info=error.__cause__)
             outcome = Outcome(kind=kind, error=error)
-        await self._insist(claim, lambda: self._queue.finish(claim, outcome))
+        await self._until_taken(claim, lambda: self._queue.finish(claim, outcome))
         metrics.JOBS.labels(kind, outcome.error.code if outcome.error else "done").inc()
 
     async def _work_on_task(self, claim: Claim) -> None:
@@ -248,7 +248,7 @@ class Attempts:
         if self._bulk is None:
             raise LeaveToOthers("this worker makes no data sets")
         await self._bulk.run(task)
-        await self._insist(claim, lambda: self._queue.acknowledge(claim))
+        await self._until_taken(claim, lambda: self._queue.acknowledge(claim))
 
     async def _put_back(self, claim: Claim, reason: LeaveToOthers) -> None:
         _log.info("message %s (job %s) is left to others: %s", claim.entry_id, claim.job_id, reason)
@@ -269,7 +269,7 @@ class Attempts:
         metrics.DEAD_LETTERS.labels(reason).inc()
         if claim.kind != "generation":
             outcome = Outcome(kind=claim.kind, error=error)
-            await self._insist(
+            await self._until_taken(
                 claim, lambda: self._queue.finish(claim, outcome, dead_reason=reason)
             )
             return
@@ -280,9 +280,9 @@ class Attempts:
                 pass  # it is no job's
             except Exception:  # as when the job's record is of the wrong type: the lane goes on
                 _log.exception("job %r could not be told that it failed", claim.job_id)
-        await self._insist(claim, lambda: self._queue.acknowledge(claim, dead_reason=reason))
+        await self._until_taken(claim, lambda: self._queue.acknowledge(claim, dead_reason=reason))
 
-    async def _insist(self, claim: Claim, finish: Callable[[], Awaitable[None]]) -> None:
+    async def _until_taken(self, claim: Claim, finish: Callable[[], Awaitable[None]]) -> None:
         """Tries until Redis takes it: the work is done, an outage should not undo it."""
         backoff = 0.05
         while True:

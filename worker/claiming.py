@@ -112,7 +112,7 @@ class LaneClaims:
                 continue  # others shall have it
             if message.deliveries >= self._max_deliveries:
                 for claim in await self._taken_over([message]):
-                    self._attempts.bury(claim, message.deliveries)
+                    self._attempts.dead_letter(claim, message.deliveries)
             elif message.deliveries >= _SUSPECT_DELIVERIES:
                 suspects.append(message)
             else:

@@ -28,7 +28,7 @@ class DeviceThread(SerialThread):
         super().__init__("device")
 
     def run_bulk(self, call: Callable[[], T]) -> T:
-        """As `run`, for another thread, which waits; after everything that `run` was given.
+        """Run a call for another thread, which waits; after everything that `run` was given.
 
         Raises DeviceClosed once the thread has ended.
         """

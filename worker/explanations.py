@@ -25,7 +25,7 @@ def code_and_message(error: Exception, data_root: Path) -> tuple[str, str]:
     if isinstance(error, (GenerationError, BadJob)):
         return BadJob.code, below(data_root, str(error))
     if isinstance(error, UploadError):
-        return "delivery-failed", f"{error}; resume the job to deliver the rest"
+        return "delivery-failed", f"{error}; resume the job to upload the rest"
     if is_out_of_memory(error):
         return "out-of-memory", (
             "a worker has not the memory for a batch of this job: give it more, or less other "

@@ -13,18 +13,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.contract import (
     DatasetCheckJob,
     EmbedJob,
     EmbedResult,
-    Float32Array,
     Job,
     JobTimings,
     ModelInfo,
     Result,
     SwapJob,
     SwapResult,
-    UInt8Array,
 )
 from dgnet.jobs.errors import BadJob, JobFailed
 from dgnet.worker.batcher import BatchLost, DeviceBroken, MicroBatcher, Served
@@ -32,8 +31,8 @@ from dgnet.worker.bulk import BulkWork, LeaveToOthers
 from dgnet.worker.device import DeviceThread
 
 
-class Predictor(Protocol):
-    """The one door to the networks."""
+class ServedModel(Protocol):
+    """What a worker serves: `dgnet.model.predictor.Predictor` is the real one."""
 
     @property
     def height(self) -> int: ...
@@ -50,11 +49,11 @@ class Predictor(Protocol):
     @property
     def device_name(self) -> str: ...
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
         """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3)."""
         ...
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         """Embeddings (B, D) of uint8 RGB pictures (B, H, W, 3)."""
         ...
 
@@ -67,7 +66,7 @@ class CanaryFailed(Exception):
     """The device does not do what every job needs of it."""
 
 
-def model_info(predictor: Predictor) -> ModelInfo:
+def model_info(predictor: ServedModel) -> ModelInfo:
     """What the worker announces of its model."""
     return ModelInfo(
         model_id=predictor.model_id,
@@ -88,7 +87,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def run_canary(predictor: Predictor) -> None:
+def run_canary(predictor: ServedModel) -> None:
     """One swap and one embedding on the device; raises CanaryFailed unless both look right."""
     height, width = predictor.height, predictor.width
     ramp = np.arange(height * width * 3, dtype=np.uint32) % 251  # any picture with structure
@@ -110,7 +109,7 @@ class JobHandler:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: ServedModel,
         *,
         device: DeviceThread,
         max_batch: int,
@@ -196,7 +195,7 @@ class JobHandler:
             )
 
 
-def _swap_batch(predictor: Predictor, items: Sequence[tuple[UInt8Array, UInt8Array]]) -> UInt8Array:
+def _swap_batch(predictor: ServedModel, items: Sequence[tuple[Pixels, Pixels]]) -> Pixels:
     appearance_images = np.stack([appearance for appearance, _ in items])
     structure_images = np.stack([structure for _, structure in items])
     composites = predictor.swap(appearance_images, structure_images)  # (B, H, W, 3)
@@ -208,7 +207,7 @@ def _swap_batch(predictor: Predictor, items: Sequence[tuple[UInt8Array, UInt8Arr
     return composites
 
 
-def _embed_batch(predictor: Predictor, items: Sequence[UInt8Array]) -> Float32Array:
+def _embed_batch(predictor: ServedModel, items: Sequence[Pixels]) -> Floats:
     embeddings = predictor.embed(np.stack(items))  # (B, D)
     expected = (len(items), predictor.embedding_size)
     if embeddings.shape != expected or embeddings.dtype != np.float32:

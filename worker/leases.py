@@ -148,7 +148,7 @@ class LeasedQueue:
         )
 
     async def acknowledge(self, claim: Claim, *, dead_reason: str = "") -> None:
-        """As `finish`, of a message that nobody waits for the outcome of."""
+        """Finish a message whose outcome nobody waits for."""
         await self._finishes(_Finish(claim=claim, closed_record=b"", dead_reason=dead_reason))
 
     async def put_back(self, claim: Claim) -> None:

@@ -25,11 +25,12 @@ from dgnet.jobs.keys import LANES, Keys
 from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.tasks import Background, TaskKeepsEnding
+from dgnet.release import RELEASE
 from dgnet.worker.attempts import Attempts
 from dgnet.worker.bulk import BulkWork
 from dgnet.worker.claiming import LaneClaims
 from dgnet.worker.device import DeviceThread
-from dgnet.worker.handlers import JobHandler, Predictor, is_out_of_memory, model_info, run_canary
+from dgnet.worker.handlers import JobHandler, ServedModel, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
 from dgnet.worker.requirements import dangers, shortcomings
@@ -45,7 +46,7 @@ class Worker:
     def __init__(
         self,
         redis: Redis,
-        predictor: Predictor,
+        predictor: ServedModel,
         settings: QueueSettings,
         worker_settings: WorkerSettings,
         *,
@@ -71,6 +72,7 @@ class Worker:
                 ready=False,
                 model=model_info(predictor),
                 recipe=bulk.recipe if bulk else "",
+                release=RELEASE,
             ),
         )
         self._attempts = Attempts(
@@ -96,7 +98,7 @@ class Worker:
             )
             for lane in LANES
         }  # fmt: skip
-        self._barren: set[Lane] = set()  # lanes that Redis lets nothing be had from
+        self._unclaimable: set[Lane] = set()  # lanes that Redis lets nothing be had from
         self._stop_by: float | None = None  # deadline by the monotonic clock, once stopping
         self._failure: TaskKeepsEnding | None = None
 
@@ -138,7 +140,7 @@ class Worker:
         if self._stop_by is None:
             _log.info("worker %s stops with %d jobs in flight", self.worker_id, len(self._attempts))
             self._stop_by = time.monotonic() + self._shutdown_seconds
-            self._attempts.hurry()
+            self._attempts.end_waits()
             if self._bulk is not None:
                 self._bulk.stop()
 
@@ -148,9 +150,9 @@ class Worker:
 
     def _hear_of_lane(self, lane: Lane, is_well: bool) -> None:
         """A worker that can claim nothing, as when a permission was taken away, is not ready."""
-        if is_well == (lane in self._barren):
-            (self._barren.discard if is_well else self._barren.add)(lane)
-            self._heartbeat.announce(ready=not self._barren)
+        if is_well == (lane in self._unclaimable):
+            (self._unclaimable.discard if is_well else self._unclaimable.add)(lane)
+            self._heartbeat.announce(ready=not self._unclaimable)
 
     async def _until_redis_suits(self) -> None:
         """Until Redis has all that the queue needs; says once what it lacks, and looks again."""
@@ -198,7 +200,7 @@ class Worker:
 
 
 async def run_worker(
-    predictor: Predictor,
+    predictor: ServedModel,
     settings: QueueSettings,
     worker_settings: WorkerSettings,
     *,

@@ -20,19 +20,20 @@ from dgnet.generation.job import Job, networks_identity
 from dgnet.generation.local_run import is_complete, require_libraries
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import StageClock
-from dgnet.generation.output.folder import JOB_FILE, MADE_BY, take_folder
+from dgnet.generation.output.folder import MADE_BY, take_folder
 from dgnet.generation.output.publication import locked
 from dgnet.generation.output.shards import open_shards
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.jobs import GenerationTask
+from dgnet.jobs.generation.manifest import JOB_FILE
 from dgnet.jobs.generation.records import located
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings, is_folder, job_folder, refuse_links_out
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor
+from dgnet.worker.bulk_turns import BulkTurns, JudgeInTurn
 from dgnet.worker.device import DeviceThread
-from dgnet.worker.queued_predictor import QueuedJudge, QueuedPredictor
 
 OPEN_JOBS = 2
 IDLE_SECONDS = 60.0
@@ -76,8 +77,9 @@ class OpenJobs:
         judge: Judge | None = None,
     ) -> None:
         self._checkpoint = checkpoint
-        self._predictor = QueuedPredictor(predictor, device, before_each_call)
-        self._judge = judge and QueuedJudge(judge, self._predictor)
+        in_turn = BulkTurns(device, predictor.device, before_each_call)
+        self._predictor = predictor.taking_turns(in_turn)
+        self._judge = judge and JudgeInTurn(judge, in_turn)
         self._storage = storage
         self._batch = batch or default_batch(predictor)
         self._threads = threads or default_threads()

@@ -1,9 +1,9 @@
 """Does a worker's share of generation jobs: each task is one step, in a thread of its own.
 
 `begin` reads the source and opens the first window of the plan, `shard` makes one shard, `advance`
-opens a window for what is to be topped up or puts the data set together. All of it is what `job`
-does on one machine, with the same functions. A step that fails lets the job fail with a message; a
-step that is told to stop leaves nothing behind.
+opens a window for what is to be topped up or puts the data set together. All of it is what
+`local_run` does on one machine, with the same functions. A step that fails lets the job fail with a
+message; a step that is told to stop leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ class GenerationRunner:
             opened = self._open_jobs.open(task, order.spec)
             with locked(opened.folder):
                 progress.unreadable |= conclude(opened.job, opened.folder, shards).unreadable
-            return self._delivered(opened, progress)
+            return self._uploaded(opened, progress)
 
         await self._finish(task, await self._watched(task, assemble))
 
@@ -261,13 +261,13 @@ class GenerationRunner:
         )
 
     def _completed(self, opened: OpenJob) -> Progress | None:
-        """What a set that is complete already comes to, once delivered; None if it is not."""
+        """What a set that is complete already comes to, once uploaded; None if it is not."""
         if not is_complete(opened.folder):
             return None
         remove_shards(opened.folder)
-        return self._delivered(opened, count_complete(opened.folder))
+        return self._uploaded(opened, count_complete(opened.folder))
 
-    def _delivered(self, opened: OpenJob, made: Progress) -> Progress:
+    def _uploaded(self, opened: OpenJob, made: Progress) -> Progress:
         """Bring a complete data set to where the spec wants it, too."""
         halt, url = self._halt, opened.job.spec.output.destination
         if url is not None:

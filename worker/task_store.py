@@ -35,7 +35,7 @@ from dgnet.jobs.live_workers import read_workers
 from dgnet.jobs.outages import REDIS_ERRORS, is_outage
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.text import utf8
-from dgnet.worker.releases import RELEASE
+from dgnet.release import RELEASE
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class TaskStore:
     async def order(self, task: GenerationTask) -> Order | None:
         """None if the task is stale; raises UnreadableRecord."""
         names = ("epoch", "spec", "state", "window_start", "window_stop", "window_shard")
-        values = await self._insist(lambda: self._fields(task, *names))
+        values = await self._until_taken(lambda: self._fields(task, *names))
         epoch, spec, state, *window = values
         if epoch != task.epoch or spec is None:
             return None
@@ -92,7 +92,7 @@ class TaskStore:
 
     async def was_deleted(self, task: GenerationTask) -> bool:
         """Whether the job was deleted or has expired: it must have no files."""
-        state = (await self._insist(lambda: self._fields(task, "state")))[0]
+        state = (await self._until_taken(lambda: self._fields(task, "state")))[0]
         return state in ("deleted", "expired")
 
     async def start(self, task: GenerationTask, model_version: str) -> bool:
@@ -163,7 +163,7 @@ class TaskStore:
 
     async def workers(self) -> list[WorkerInfo]:
         """Everybody alive."""
-        return await self._insist(lambda: read_workers(self._redis, self._keys))
+        return await self._until_taken(lambda: read_workers(self._redis, self._keys))
 
     async def _fields(self, task: GenerationTask, *names: str) -> list[str | None]:
         values = cast(
@@ -176,9 +176,9 @@ class TaskStore:
         return await change(self._redis, self._keys, script, task.job_id, task.epoch, *arguments)
 
     async def _surely(self, task: GenerationTask, script: str, *arguments: str | int) -> bool:
-        return bool(await self._insist(lambda: self._change(task, script, *arguments)))
+        return bool(await self._until_taken(lambda: self._change(task, script, *arguments)))
 
-    async def _insist(self, call: Any) -> Any:
+    async def _until_taken(self, call: Any) -> Any:
         backoff = 0.05
         while True:
             try:

@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 
 import httpx
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Floats
 from dgnet.client.connection import Connection
 from dgnet.client.datasets import Datasets
 from dgnet.client.jobs import Jobs
@@ -69,7 +69,7 @@ class DGNetClient:
         )
         return response.content
 
-    def embed(self, pictures: Sequence[bytes]) -> NDArray[np.float32]:
+    def embed(self, pictures: Sequence[bytes]) -> Floats:
         """Embeddings (N, D) of unit length of N picture files, in one request.
 
         The server bounds N (64 by default) and the size of the request (10 MB).

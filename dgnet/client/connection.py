@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import httpx
 
 from dgnet.jobs.addresses import without_secrets
+
+ReportProgress = Callable[[int, int], None]
+"""Is told the bytes so far, and all there are."""
 
 
 class DGNetError(Exception):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from dgnet.client.connection import Connection, DGNetError
+from dgnet.client.connection import Connection, DGNetError, ReportProgress
 from dgnet.jobs.dataset_names import is_wanted
 from dgnet.jobs.tarball import file_range, files_below, tar_range, tar_size
 from dgnet.paths import local_path
 
 Dataset = dict[str, Any]
 """What GET /v1/datasets/{id} answers."""
-
-Progress = Callable[[int, int], None]
-"""Is told the bytes so far, and all there are."""
 
 
 class Datasets:
@@ -33,7 +30,7 @@ class Datasets:
         pattern: str | None = None,
         junk: Sequence[str] | None = None,
         distractors: Sequence[str] | None = None,
-        progress: Progress = lambda sent, total: None,
+        progress: ReportProgress = lambda sent, total: None,
     ) -> Dataset:
         """A zip, tar or gzipped tar, or a folder, of which the pictures are sent."""
         source = local_path(source)
@@ -79,7 +76,7 @@ class Datasets:
         return self._connection.json("GET", "/v1/datasets")["data"]
 
     def get(self, dataset_id: str) -> Dataset:
-        """With the report, once the check is done."""
+        """The data set, with its report once the check is done."""
         return self._connection.json("GET", f"/v1/datasets/{quote(dataset_id, safe='')}")
 
     def delete(self, dataset_id: str) -> None:
@@ -91,7 +88,7 @@ def _pictures_below(folder: Path) -> Any:
     return files_below(folder, lambda name: is_wanted(PurePosixPath(name)))
 
 
-def _counted(chunks: Iterator[bytes], total: int, progress: Progress) -> Iterator[bytes]:
+def _counted(chunks: Iterator[bytes], total: int, progress: ReportProgress) -> Iterator[bytes]:
     sent = 0
     try:
         for chunk in chunks:

@@ -7,24 +7,21 @@ any progress.
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from httpx_sse import EventSource
 
-from dgnet.client.connection import Connection, DGNetError
+from dgnet.client.connection import Connection, DGNetError, ReportProgress
+from dgnet.files import replaced_file
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.paths import local_path
 
 Job = dict[str, Any]
 """What GET /v1/jobs/{id} answers."""
-
-Progress = Callable[[int, int], None]
-"""Is told the bytes so far, and all there are."""
 
 PATIENCE_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 2.0
@@ -37,7 +34,7 @@ class Jobs:
         self._connection = connection
 
     def submit(self, spec: dict[str, Any], *, idempotency_key: str | None = None) -> Job:
-        """`spec` as in docs/generation.md; a key makes it safe to submit again."""
+        """Submit a job; `spec` as in docs/generation.md, a key makes it safe to submit again."""
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return self._connection.json("POST", "/v1/jobs", json=spec, headers=headers)
 
@@ -111,13 +108,13 @@ class Jobs:
             time.sleep(retry_seconds)
 
     def download_archive(
-        self, job_id: str, target: str | Path, *, progress: Progress = lambda got, total: None
+        self, job_id: str, target: str | Path, *, progress: ReportProgress = lambda got, total: None
     ) -> None:
         """The whole set as a tar."""
         self._download(_address(job_id, "/archive"), local_path(target), "*/*", progress)
 
     def download_manifest(
-        self, job_id: str, target: str | Path, *, progress: Progress = lambda got, total: None
+        self, job_id: str, target: str | Path, *, progress: ReportProgress = lambda got, total: None
     ) -> None:
         """JSON lines where the name ends in .jsonl, else Parquet."""
         target = local_path(target)
@@ -126,42 +123,36 @@ class Jobs:
         self._download(_address(job_id, "/manifest"), target, accept, progress)
 
     def download_preview(
-        self, job_id: str, target: str | Path, *, progress: Progress = lambda got, total: None
+        self, job_id: str, target: str | Path, *, progress: ReportProgress = lambda got, total: None
     ) -> None:
         """The contact sheet, a PNG."""
         self._download(_address(job_id, "/preview"), local_path(target), "image/png", progress)
 
-    def _download(self, address: str, target: Path, accept: str, progress: Progress) -> None:
+    def _download(self, address: str, target: Path, accept: str, progress: ReportProgress) -> None:
         """`target` appears when it is complete; a download that breaks off goes on."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         patience = _Patience(PATIENCE_SECONDS)
         etag: str | None = None
-        try:
-            with part.open("xb") as file:
-                while True:
-                    headers = {"Accept": accept, "Accept-Encoding": "identity"}
-                    if etag is not None and file.tell():
-                        headers |= {"Range": f"bytes={file.tell()}-", "If-Range": etag}
-                    try:
-                        with self._connection.stream(address, headers=headers) as reply:
-                            if reply.status_code == 200:
-                                file.seek(0)
-                                file.truncate()
-                            etag = reply.headers.get("etag")
-                            total = file.tell() + int(reply.headers["content-length"])
-                            for chunk in reply.iter_raw():
-                                patience.renew()
-                                file.write(chunk)
-                                progress(file.tell(), total)
-                    except DGNetError as error:
-                        patience.bear(error)
-                        time.sleep(error.retry_after_seconds or _RETRY_SECONDS)
-                    else:
-                        break
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        with replaced_file(target, make_parents=True) as part, part.open("xb") as file:
+            while True:
+                headers = {"Accept": accept, "Accept-Encoding": "identity"}
+                if etag is not None and file.tell():
+                    headers |= {"Range": f"bytes={file.tell()}-", "If-Range": etag}
+                try:
+                    with self._connection.stream(address, headers=headers) as reply:
+                        if reply.status_code == 200:
+                            file.seek(0)
+                            file.truncate()
+                        etag = reply.headers.get("etag")
+                        total = file.tell() + int(reply.headers["content-length"])
+                        for chunk in reply.iter_raw():
+                            patience.renew()
+                            file.write(chunk)
+                            progress(file.tell(), total)
+                except DGNetError as error:
+                    patience.bear(error)
+                    time.sleep(error.retry_after_seconds or _RETRY_SECONDS)
+                else:
+                    break
 
 
 class _Patience:

@@ -32,7 +32,7 @@ class Target:
 
     @classmethod
     def of(cls, output: str | None, *, work: Path | None, keep_work: bool) -> Target:
-        """Of `--output` or the spec's destination, with what is wrong as an InputError."""
+        """The target that `--output` or the spec names; raises InputError for a wrong one."""
         if output is None:
             raise InputError("no output: give --output, or output.destination in the spec")
         if "://" not in output:
@@ -68,7 +68,7 @@ class Target:
 
         try:
             with sigterm_interrupts(), progress_bar() as bar:
-                task = bar.add_task("files delivered", total=None)
+                task = bar.add_task("files uploaded", total=None)
 
                 def report(progress: UploadProgress) -> None:
                     bar.update(task, completed=progress.done, total=progress.files)
@@ -76,7 +76,7 @@ class Target:
                 done = upload(self.folder, self.url, report=report)
         except KeyboardInterrupt:
             raise CommandError(
-                f"delivery to {self.url} was interrupted; what arrived is kept: run the same "
+                f"the upload to {self.url} was interrupted; what arrived is kept: run the same "
                 "command with --resume"
             ) from None
         self._tidy()

@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from dgnet.arrays import Floats
 from dgnet.commands.failures import InputError
 from dgnet.commands.options import (
     ApiKeyOption,
@@ -26,7 +27,6 @@ from dgnet.commands.options import (
 from dgnet.commands.outputs import write_arrays
 from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
-from dgnet.jobs.contract import Float32Array
 
 EMBED_BATCH = 32
 
@@ -65,14 +65,14 @@ def embed(
 
 def embed_here(
     paths: Sequence[Path], *, checkpoint: Path | None, device: str, precision: Precision
-) -> tuple[Float32Array, str]:
+) -> tuple[Floats, str]:
     """Embeddings (N, D), computed on this machine, and the version of the model that made them."""
     from dgnet.commands.local import load_predictor
 
     predictor = load_predictor(checkpoint, device=device, precision=precision)
     from dgnet.model.predictor import rows_named
 
-    batches: list[Float32Array] = []
+    batches: list[Floats] = []
     for start in track(range(0, len(paths), EMBED_BATCH), "Embedding"):
         batch = paths[start : start + EMBED_BATCH]
         pictures = read_pictures(batch, height=predictor.height, width=predictor.width)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dgnet.arrays import Embeddings
 from dgnet.commands import local
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import (
@@ -26,7 +27,6 @@ from dgnet.commands.progress import track
 
 if TYPE_CHECKING:
     from dgnet.model.data.picture import Picture
-    from dgnet.model.evaluation.composites.measures import Embeddings
     from dgnet.model.evaluation.retrieval.report import Embed, MeasuredRetrieval
     from dgnet.model.predictor import Predictor
 

@@ -29,16 +29,17 @@ from dgnet.commands.options import (
 )
 from dgnet.commands.progress import progress_bar
 from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.jobs.generation.manifest import CARD
 from dgnet.jobs.generation.spec import (
     GenerationSpec,
     OutputLayout,
     Pairing,
     PictureFormat,
-    SourceSplit,
     merged,
     read_spec_file,
     spec_from,
 )
+from dgnet.layouts import SplitName
 
 if TYPE_CHECKING:
     from dgnet.generation.local_run import Progress
@@ -123,7 +124,7 @@ def generate(
     junk: JunkOption = None,
     distractors: DistractorsOption = None,
     split: Annotated[
-        SourceSplit | None, typer.Option(help="Pictures to pair; train if absent.")
+        SplitName | None, typer.Option(help="Pictures to pair; train if absent.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on the job that the output folder holds.")
@@ -204,7 +205,7 @@ def generate(
     if server is not None:
         from dgnet.commands import generate_remotely
 
-        place = generate_remotely.Server(url=server, api_key=api_key)
+        place = generate_remotely.JobServer(url=server, api_key=api_key)
         try:
             if job is not None:
                 generate_remotely.come_back(place, job, output=output, follow=follow, resume=resume)
@@ -261,7 +262,7 @@ def generate(
     except UploadError as error:
         raise CommandError(f"{error}. What is done is kept in {target.folder}: --resume") from error
     if not done.kept:
-        raise CommandError(f"no composite was kept; {target}/card.md tells why")
+        raise CommandError(f"no composite was kept; {target}/{CARD} tells why")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,7 +298,7 @@ class Asked:
         )
 
     def spec(self) -> GenerationSpec:
-        """For a job on this machine."""
+        """The spec of a job on this machine; raises InputError for what cannot be made."""
         folder = None if self.data is None else str(self.data)
         try:
             return spec_from(merged(self.values, {"source": {"folder": folder}}), where=self.where)
@@ -335,7 +336,7 @@ def _tell(progress: Progress, target: Target, seconds: float) -> None:
     for path, reason in sorted(progress.unreadable.items()):
         typer.echo(f"warning: {path} could not be read and was skipped: {reason}", err=True)
     for path in sorted(progress.changed):
-        typer.echo(f"warning: {path} was replaced while the set was made, see card.md", err=True)
+        typer.echo(f"warning: {path} was replaced while the set was made, see {CARD}", err=True)
     if made_now:
         typer.echo(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
         for stage, spent in progress.stages.items():

@@ -6,12 +6,11 @@ id.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
@@ -24,6 +23,7 @@ from dgnet.commands.progress import progress_bar
 from dgnet.commands.remote import as_failure, connected
 from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.generation.jobs import FINAL_STATES
+from dgnet.jobs.generation.manifest import CARD
 from dgnet.jobs.generation.spec import merged, spec_from
 from dgnet.service.archives import ArchiveError, UnpackLimits, unpack
 
@@ -33,7 +33,7 @@ _NOT_YET_UPLOADED = "ds_not_yet_uploaded"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class JobServer:
     """Which server, and how a user gets back to a job of it."""
 
     url: str
@@ -45,7 +45,7 @@ class Server:
 
 
 def submit(
-    server: Server,
+    server: JobServer,
     values: dict[str, Any],
     *,
     where: str,
@@ -79,7 +79,7 @@ def submit(
 
 
 def come_back(
-    server: Server, job_id: str, *, output: str | None, follow: bool, resume: bool
+    server: JobServer, job_id: str, *, output: str | None, follow: bool, resume: bool
 ) -> None:
     """To a job that was submitted before."""
     target = _target(output, follow=follow)
@@ -137,7 +137,7 @@ def _upload(client: DGNetClient, data: Path, source: dict[str, Any]) -> str:
     return dataset["id"]
 
 
-def _see_through(client: DGNetClient, server: Server, job_id: str, target: Path | None) -> None:
+def _see_through(client: DGNetClient, server: JobServer, job_id: str, target: Path | None) -> None:
     """Follow to the end, fetch, and tell what came of it."""
     job = _followed(client, job_id)
     if job["state"] != "done":
@@ -151,7 +151,7 @@ def _see_through(client: DGNetClient, server: Server, job_id: str, target: Path 
     if job["unreadable"]:
         typer.echo(f"warning: {job['unreadable']} pictures could not be read", err=True)
     if not job["kept"]:
-        raise CommandError(f"no composite was kept; card.md in {where} tells why")
+        raise CommandError(f"no composite was kept; {CARD} in {where} tells why")
 
 
 def _followed(client: DGNetClient, job_id: str) -> dict[str, Any]:
@@ -181,35 +181,32 @@ def _show(bar: Progress, task: TaskID, job: dict[str, Any]) -> None:
 def _fetch(client: DGNetClient, job_id: str, target: Path) -> None:
     """The files of a job appear as a whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    archive = target.with_name(f".{target.name}.{os.getpid()}.tar")
     try:
-        with progress_bar() as bar:
-            task = bar.add_task("fetching (bytes)", total=None)
-            client.jobs.download_archive(
-                job_id,
-                archive,
-                progress=lambda got, total: bar.update(task, completed=got, total=total),
-            )
-        part.mkdir()
-        unpack(archive, part, _LIMITS)
-        part.replace(target)
+        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as work:
+            archive, folder = Path(work) / "set.tar", Path(work) / "set"
+            with progress_bar() as bar:
+                task = bar.add_task("fetching (bytes)", total=None)
+                client.jobs.download_archive(
+                    job_id,
+                    archive,
+                    progress=lambda got, total: bar.update(task, completed=got, total=total),
+                )
+            folder.mkdir()
+            unpack(archive, folder, _LIMITS)
+            folder.replace(target)
     except DGNetError as error:
         raise as_failure(error, job_id) from error
     except ArchiveError as error:
         raise CommandError(f"{job_id}: {error}") from error
     except OSError as error:
         raise CommandError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        archive.unlink(missing_ok=True)
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _counts(job: dict[str, Any]) -> str:
     return f"{job['kept']} of {job['made']} composites kept"
 
 
-def _unfinished(server: Server, job: dict[str, Any]) -> CommandError:
+def _unfinished(server: JobServer, job: dict[str, Any]) -> CommandError:
     reason = f": {job['error']['detail']}" if job["error"] else ""
     return CommandError(
         f"{job['id']} is {job['state']}{reason}. To carry it on: "
@@ -218,7 +215,7 @@ def _unfinished(server: Server, job: dict[str, Any]) -> CommandError:
 
 
 @contextmanager
-def _leaving_it_running(server: Server, job_id: str, target: Path | None) -> Generator[None]:
+def _leaving_it_running(server: JobServer, job_id: str, target: Path | None) -> Generator[None]:
     """Ctrl-C and SIGTERM tell how to come back."""
     try:
         with sigterm_interrupts():

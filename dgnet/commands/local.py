@@ -31,9 +31,7 @@ def arithmetic(predictor: Predictor) -> Precision:
 def load_networks(
     checkpoint: Path | None, *, device: str, precision: Precision, max_batch: int | None = None
 ) -> tuple[Checkpoint, Predictor]:
-    """As `load_predictor`, with the checkpoint, which alone has the teacher; says what was
-    chosen.
-    """
+    """The checkpoint, which alone has the teacher, and its predictor; says what it computes on."""
     with needs_extra("worker"):
         from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
         from dgnet.model.predictor import Predictor

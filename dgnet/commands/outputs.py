@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
+from dgnet.files import write_file
 
 PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Create or replace `path` in one step; makes the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_file(path, data, make_parents=True)
 
 
 def write_figures(path: Path, figures: dict[str, Any], model_version: str, precision: str) -> None:
@@ -50,7 +44,7 @@ def picture_format(path: Path) -> str:
         ) from None
 
 
-def encode_picture(pixels: NDArray[np.uint8], path: Path) -> bytes:
+def encode_picture(pixels: Pixels, path: Path) -> bytes:
     """RGB pixels (H, W, 3) as a file of the format that the name of `path` asks for."""
     file = io.BytesIO()
     kind = picture_format(path)
@@ -61,7 +55,7 @@ def encode_picture(pixels: NDArray[np.uint8], path: Path) -> bytes:
     return file.getvalue()
 
 
-def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+def write_picture(path: Path, pixels: Pixels) -> None:
     """RGB pixels (H, W, 3) to a file, whole or not at all."""
     write_bytes(path, encode_picture(pixels, path))
 

@@ -84,13 +84,13 @@ def render(
     """
     with needs_extra("people"):
         from dgnet.people.assets import AssetError
-        from dgnet.people.writing.plan import Plan, PlanError
+        from dgnet.people.writing.plan import PlanError, RenderPlan
         from dgnet.people.writing.run import ProcessLostError, RenderError, render_set
 
     if test_people is None:
         test_people = 0 if splits == "train" else -(-people // 5)
     try:
-        plan = Plan(
+        plan = RenderPlan(
             seed=seed,
             people=people,
             pictures=pictures,

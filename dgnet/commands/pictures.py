@@ -18,9 +18,10 @@ from typing import Final
 import numpy as np
 import typer
 
+from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
-from dgnet.jobs.contract import UInt8Array
 from dgnet.pictures import PICTURE_SUFFIXES, WEB_FORMATS, OpenedPicture, PictureRefused, open_file
+from dgnet.pictures.sheets import grid, lines
 
 ENDINGS: Final = tuple(sorted(PICTURE_SUFFIXES))
 GAP_PIXELS: Final = 4
@@ -57,7 +58,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_picture(path: Path, *, height: int, width: int) -> UInt8Array:
+def read_picture(path: Path, *, height: int, width: int) -> Pixels:
     """One picture at the model's size, (H, W, 3); InputError if it is none."""
     with _input(path):
         return open_file(path).prepare(height=height, width=width).pixels
@@ -84,18 +85,11 @@ def _input(path: Path) -> Generator[None]:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def read_pictures(paths: Sequence[Path], *, height: int, width: int) -> UInt8Array:
+def read_pictures(paths: Sequence[Path], *, height: int, width: int) -> Pixels:
     """Several pictures at the model's size, (B, H, W, 3)."""
     return np.stack([read_picture(path, height=height, width=width) for path in paths])
 
 
-def tile(pictures: UInt8Array, *, across: int) -> UInt8Array:
+def tile(pictures: Pixels, *, across: int) -> Pixels:
     """Pictures (B, H, W, 3) in lines of `across`, on white; the last line may stay short."""
-    count, height, width, channels = pictures.shape
-    lines = -(-count // across)
-    cell_height, cell_width = height + GAP_PIXELS, width + GAP_PIXELS
-    cells = np.full((lines * across, cell_height, cell_width, channels), 255, np.uint8)
-    cells[:count, :height, :width] = pictures
-    grid = cells.reshape(lines, across, cell_height, cell_width, channels).swapaxes(1, 2)
-    sheet = grid.reshape(lines * cell_height, across * cell_width, channels)
-    return sheet[:-GAP_PIXELS, :-GAP_PIXELS]
+    return grid(lines(list(pictures), across=across), gap=GAP_PIXELS)

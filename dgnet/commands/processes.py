@@ -28,7 +28,7 @@ def read_settings(kind: type[S]) -> S:
 
 
 def unusable_queue(redis_url: str) -> InputError:
-    """For an address that redis-py does not take. What it says itself may quote a password."""
+    """The error for an address that redis-py does not take; what that says may quote a password."""
     return InputError(
         f"cannot use the queue {without_secrets(redis_url)}; expected "
         "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], with special characters of user and "

@@ -16,11 +16,11 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.client import DGNetClient, DGNetError, PictureFormat
 from dgnet.commands.failures import CommandError, InputError
 from dgnet.commands.pictures import web_bytes
 from dgnet.commands.progress import track
-from dgnet.jobs.contract import Float32Array, UInt8Array
 from dgnet.pictures import PictureRefused, open_picture
 
 CONCURRENT_REQUESTS: Final = 8
@@ -56,7 +56,7 @@ def swap_pairs(
         return _ask_all(ask, pairs, "Swapping")
 
 
-def decode_composite(data: bytes) -> UInt8Array:
+def decode_composite(data: bytes) -> Pixels:
     """A composite file as pixels (H, W, 3)."""
     try:
         return np.asarray(open_picture(data).rgb())
@@ -66,11 +66,11 @@ def decode_composite(data: bytes) -> UInt8Array:
 
 def embed_pictures(
     paths: Sequence[Path], *, server: str, api_key: str | None
-) -> tuple[Float32Array, str]:
+) -> tuple[Floats, str]:
     """Embeddings (N, D) and the version of the model that made them."""
     with connected(server, api_key) as client:
 
-        def ask(batch: Sequence[Path]) -> Float32Array:
+        def ask(batch: Sequence[Path]) -> Floats:
             try:
                 return client.embed([web_bytes(path) for path in batch])
             except DGNetError as error:

@@ -18,11 +18,11 @@ from typing import Final
 import numpy as np
 import typer
 
-from dgnet.commands.generate_remotely import Server, submit
+from dgnet.arrays import Floats
+from dgnet.commands.generate_remotely import JobServer, submit
 from dgnet.commands.outputs import write_arrays, write_bytes, write_picture
 from dgnet.commands.pictures import read_pictures, tile
 from dgnet.commands.remote import decode_composite, embed_pictures, swap_pairs
-from dgnet.jobs.contract import Float32Array
 from dgnet.model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, Picture, read_split
 from dgnet.model.evaluation.sheets.grids import swap_grid
 from dgnet.samples import SAMPLE_PEOPLE
@@ -100,7 +100,7 @@ def write_embeddings(folder: Path, server: str) -> None:
     tell(folder / "similarities.txt", "mean similarity of persons:\n" + table)
 
 
-def similarity_table(embeddings: Float32Array, person_ids: Sequence[int]) -> str:
+def similarity_table(embeddings: Floats, person_ids: Sequence[int]) -> str:
     """Mean dot product of the pictures of every two persons, no picture with itself.
 
     embeddings (N, D) of unit length; every person has at least two pictures.
@@ -121,7 +121,7 @@ def write_dataset(folder: Path, server: str, *, count: int) -> None:
     # An earlier run's is not to be mixed with it.
     shutil.rmtree(folder, ignore_errors=True)
     submit(
-        Server(url=server, api_key=None),
+        JobServer(url=server, api_key=None),
         {"count": count, "seed": SEED},
         where="the spec of the demo",
         data=SAMPLE_PEOPLE,

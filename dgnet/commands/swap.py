@@ -15,6 +15,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
 from dgnet.commands.options import (
     ApiKeyOption,
@@ -27,7 +28,6 @@ from dgnet.commands.options import (
 from dgnet.commands.outputs import picture_format, write_picture
 from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
-from dgnet.jobs.contract import UInt8Array
 
 
 def swap(
@@ -85,7 +85,7 @@ def swap_here(
     checkpoint: Path | None,
     device: str,
     precision: Precision,
-) -> UInt8Array:
+) -> Pixels:
     """The composite or the grid, computed on this machine; every code is computed once."""
     from dgnet.commands.local import load_predictor
 
@@ -100,7 +100,7 @@ def swap_here(
     structure_codes = predictor.structure_codes(structure_images)
     columns = len(structures)
     if interpolate is None:
-        rows: list[UInt8Array] = []
+        rows: list[Pixels] = []
         for row in track(range(len(appearances)), "Swapping"):
             with rows_named(lambda row=row: [f"{appearances[row]} on {x}" for x in structures]):
                 rows.append(predictor.compose(styles[[row] * columns], structure_codes))
@@ -108,7 +108,7 @@ def swap_here(
         return as_sheet(appearance_images, structure_images, composites)
     first, second = styles[[0] * columns], styles[[1] * columns]
     shares = [step / (interpolate - 1) for step in range(interpolate)]
-    steps: list[UInt8Array] = []
+    steps: list[Pixels] = []
     for share in track(shares, "Interpolating"):
         with rows_named(lambda: [f"a mixture on {structure}" for structure in structures]):
             steps.append(predictor.interpolate(first, second, [share] * columns, structure_codes))
@@ -121,7 +121,7 @@ def swap_here(
 
 def swap_on_server(
     appearances: Sequence[Path], structures: Sequence[Path], *, server: str, api_key: str | None
-) -> UInt8Array:
+) -> Pixels:
     """The composite or the grid, every composite asked from a server."""
     from dgnet.commands.remote import decode_composite, swap_pairs
 
@@ -136,7 +136,7 @@ def swap_on_server(
     )
 
 
-def as_sheet(appearances: UInt8Array, structures: UInt8Array, composites: UInt8Array) -> UInt8Array:
+def as_sheet(appearances: Pixels, structures: Pixels, composites: Pixels) -> Pixels:
     """The composite alone if there is one; else the grid with its sources around it.
 
     appearances (N, H, W, 3), structures (M, H, W, 3), composites (N, M, H, W, 3).

@@ -1,8 +1,8 @@
-"""Options of more than one kind of training, and those that teacher and DG-Net share as a whole."""
+"""Options of every kind of training, as one value that a command takes beside its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -91,7 +91,7 @@ Command = Callable[..., None]
 
 @dataclass(frozen=True, kw_only=True)
 class SharedOptions:
-    """What `dgnet train teacher` and `dgnet train joint` both take, in the order of their help."""
+    """What the commands of `dgnet train` take, in the order of their help."""
 
     data: DataArgument
     output: RunOption
@@ -118,29 +118,49 @@ class SharedOptions:
     data_license: DataLicenseOption = "not stated"
 
 
-def takes_shared_options(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
-    """For a command whose first parameter is `SharedOptions`: on the command line they stand around
-    its own ones, those that must be given first. Typer knows no groups of options, so the
-    signature that it reads is made here.
+def takes_options(
+    *, without: Collection[str] = (), defaults: Mapping[str, object] | None = None
+) -> Callable[[Command], Command]:
+    """Make a command of a function that takes `SharedOptions` and a dataclass of its own options.
+
+    On the command line the shared ones stand around its own, those that must be given first; some
+    may be left `without`, and then keep their defaults, or have other `defaults`. Typer knows no
+    groups of options, so the signature that it reads is made here.
     """
-    shared = [
-        option
-        for option in signature(SharedOptions, eval_str=True).parameters.values()
-        if option.name not in without
-    ]
-    required = [option for option in shared if option.default is Parameter.empty]
-    others = [option for option in shared if option.default is not Parameter.empty]
 
     def taking(command: Command) -> Command:
+        groups = {
+            group.name: group.annotation
+            for group in signature(command, eval_str=True).parameters.values()
+        }
+        options = {
+            name: [
+                _with_default(option, defaults or {})
+                for option in signature(group, eval_str=True).parameters.values()
+                if option.name not in without
+            ]
+            for name, group in groups.items()
+        }
+
         @wraps(command)
         def called(**given: Any) -> None:
-            options = {option.name: given.pop(option.name) for option in shared}
-            command(SharedOptions(**options), **given)
+            command(
+                **{
+                    name: group(**{option.name: given[option.name] for option in options[name]})
+                    for name, group in groups.items()
+                }
+            )
 
-        own = list(signature(command, eval_str=True).parameters.values())[1:]
+        shared, own = options.values()
+        required = [option for option in shared if option.default is Parameter.empty]
+        others = [option for option in shared if option.default is not Parameter.empty]
         called.__signature__ = Signature(  # pyright: ignore[reportAttributeAccessIssue]
             [*required, *own, *others]
         )
         return called
 
     return taking
+
+
+def _with_default(option: Parameter, defaults: Mapping[str, object]) -> Parameter:
+    return option.replace(default=defaults.get(option.name, option.default))

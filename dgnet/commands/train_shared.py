@@ -1,4 +1,4 @@
-"""What `dgnet train teacher` and `dgnet train joint` do alike: configure, read, run, report."""
+"""What the commands of `dgnet train` do alike: configure, read, run, report."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from dgnet.commands.failures import CommandError, InputError
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.overrides import apply_overrides, split_overrides
 from dgnet.commands.train_options import SharedOptions
-from dgnet.model.config import ConfigError, NetworkConfig
+from dgnet.model.config import BackboneName, ConfigError, NetworkConfig
 
 if TYPE_CHECKING:
     from dgnet.model.checkpoints import Metadata
     from dgnet.model.data.layouts import DataSet
     from dgnet.model.training.config import JointConfig, TeacherConfig
+    from dgnet.model.training.run import RunOptions
     from dgnet.model.training.training_run import TrainingRun
     from dgnet.model.training.workers import Workers
 
@@ -33,7 +34,7 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def scheduled(shared: SharedOptions, config: Config) -> Config:
-    """With the length, the batches and the seed that were given."""
+    """The schedule with the length, the batches and the seed that were given."""
     if shared.iterations is not None:
         config = config.scaled(shared.iterations)
     batches = {"batch_size": shared.batch_size, "accumulate": shared.accumulate}
@@ -48,14 +49,20 @@ def overridden(
     return apply_overrides(network, of_network), apply_overrides(config, of_config)
 
 
+def require_imagenet(start: str, backbone: BackboneName) -> None:
+    """Raise InputError where a run would start from weights that are not at hand."""
+    if start == "imagenet" and backbone != "efficientnet_lite0":
+        raise InputError(
+            f"ImageNet weights are at hand for efficientnet_lite0, not for {backbone}: give "
+            "--start scratch, or for joint training --start teacher"
+        )
+
+
 def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
     """Joins the other processes where torchrun started some, and reads the pictures."""
-    import torch
-
     from dgnet.model.data.pairs import TrainingPictures
     from dgnet.model.devices import autocast_dtype, choose_device, kind_of
     from dgnet.model.training.execution import Execution
-    from dgnet.model.training.run import RunOptions
     from dgnet.model.training.training_run import TrainingRun
     from dgnet.model.training.validation import Validation
     from dgnet.model.training.workers import launched_workers
@@ -67,13 +74,12 @@ def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
     )
     device = execution.workers.device or choose_device(shared.device)
     if device.type == "cpu":
-        # Training leaves values too small for normal numbers, which CPUs compute far slower.
-        torch.set_flush_denormal(True)
+        flush_small_numbers()
     autocast = autocast_dtype(shared.precision, device)
     if execution.workers.is_first:
         arithmetic = "float32" if autocast is None else "bf16"
         typer.echo(f"dgnet: trains on {kind_of(device)} in {arithmetic}", err=True)
-    dataset = _read(shared, shared.data)
+    dataset = read_pictures(shared, shared.data)
     pictures = TrainingPictures(
         dataset.split("train"),
         height=network.height,
@@ -83,34 +89,43 @@ def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
     )
     validation = None
     if shared.validate is not None:
-        validation = Validation(_read(shared, shared.validate))
+        validation = Validation(read_pictures(shared, shared.validate))
         for line in validation.warnings:
             typer.echo(f"dgnet: {shared.validate}: {line}", err=True)
     return TrainingRun(
         pictures=pictures,
-        options=RunOptions(
-            directory=shared.output,
-            log_every=shared.log_every,
-            grid_every=shared.grid_every,
-            checkpoint_every=shared.checkpoint_every,
-            keep=shared.keep,
-            resume=shared.resume,
-            progress=sys.stderr.isatty(),  # a bar for people, lines for log files
-        ),
+        options=run_options(shared),
         device=device,
         autocast=autocast,
-        data={
-            "name": shared.data_name or shared.data.resolve().name,
-            "persons": len(pictures.persons),
-            "pictures": len(pictures),
-            "license": shared.data_license,
-        },
+        data=data_card(shared, persons=len(pictures.persons), pictures=len(pictures)),
         execution=execution,
         validation=validation,
     )
 
 
-def _read(shared: SharedOptions, directory: Path) -> DataSet:
+def flush_small_numbers() -> None:
+    """Training leaves values too small for normal numbers, which CPUs compute far slower."""
+    import torch
+
+    torch.set_flush_denormal(True)
+
+
+def run_options(shared: SharedOptions) -> RunOptions:
+    """Where a run goes, and how often it logs and saves."""
+    from dgnet.model.training.run import RunOptions
+
+    return RunOptions(
+        directory=shared.output,
+        log_every=shared.log_every,
+        grid_every=shared.grid_every,
+        checkpoint_every=shared.checkpoint_every,
+        keep=shared.keep,
+        resume=shared.resume,
+        progress=sys.stderr.isatty(),  # a bar for people, lines for log files
+    )
+
+
+def read_pictures(shared: SharedOptions, directory: Path) -> DataSet:
     """Reads, and says what there is to say."""
     from dgnet.model.data.layouts import read_dataset
 
@@ -126,6 +141,16 @@ def _read(shared: SharedOptions, directory: Path) -> DataSet:
     return dataset
 
 
+def data_card(shared: SharedOptions, *, persons: int, pictures: int) -> dict[str, Any]:
+    """What a model card tells of the pictures."""
+    return {
+        "name": shared.data_name or shared.data.resolve().name,
+        "persons": persons,
+        "pictures": pictures,
+        "license": shared.data_license,
+    }
+
+
 @contextmanager
 def wrong_input() -> Generator[None]:
     """Data, checkpoints and settings that cannot be used are the user's to change."""
@@ -136,7 +161,7 @@ def wrong_input() -> Generator[None]:
 
 
 @contextmanager
-def interruptible(run: Path, workers: Workers) -> Generator[None]:
+def interruptible(run: Path, workers: Workers | None = None) -> Generator[None]:
     """SIGTERM and Ctrl-C end a run with what to do next; its last saved state stays."""
     from dgnet.model.checkpoints import CheckpointError
     from dgnet.model.data.picture import DatasetError
@@ -149,7 +174,7 @@ def interruptible(run: Path, workers: Workers) -> Generator[None]:
         with sigterm_interrupts():
             yield
     except KeyboardInterrupt:
-        if not workers.is_first:  # one message is enough
+        if workers and not workers.is_first:  # one message is enough
             raise typer.Exit(CommandError.exit_code) from None
         done = saved_iterations(run)
         next_step = (

@@ -20,14 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Bools, Integers, Pixels
 from dgnet.generation.making.stages import Stage, StageClock
 from dgnet.generation.pairing.source_pictures import Unreadable
 
-Integers = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
 Codes = tuple[Tensor, ...]
 Read = Callable[[int], Pixels]
 Encode = Callable[[Pixels], Codes]
@@ -37,7 +35,7 @@ Encode = Callable[[Pixels], Codes]
 class _Block:
     slot: int
     """Where its codes are."""
-    readable: NDArray[np.bool_]
+    readable: Bools
 
 
 class CodeBlocks:
@@ -77,6 +75,15 @@ class CodeBlocks:
         self._blocks: OrderedDict[int, _Block] = OrderedDict()
         self._coming: dict[int, list[Future[Pixels]]] = {}
 
+    @property
+    def capacity(self) -> int:
+        """How many pictures' codes are kept at once. The first block, encoded if none was yet,
+        tells how large they are.
+        """
+        if not self._kept:
+            self._block(0)
+        return len(self._kept[0]) * self._block_size
+
     def places(self, pictures: Integers) -> Integers:
         """Positions in the order: work sorted by them needs each block once."""
         return self._places[pictures]
@@ -90,7 +97,7 @@ class CodeBlocks:
                     for picture in self._pictures(block)
                 ]
 
-    def codes(self, pictures: Integers) -> tuple[Codes, NDArray[np.bool_]]:
+    def codes(self, pictures: Integers) -> tuple[Codes, Bools]:
         """Codes of the pictures, each (B, ...), and which of the pictures could be read (B)."""
         self.read_ahead(pictures)
         blocks, rows = np.divmod(self._places[pictures], self._block_size)
@@ -140,7 +147,7 @@ class CodeBlocks:
             return len(self._blocks)
         return self._blocks.popitem(last=False)[1].slot
 
-    def _decoded(self, number: int) -> tuple[Pixels, NDArray[np.bool_]]:
+    def _decoded(self, number: int) -> tuple[Pixels, Bools]:
         pictures: list[Pixels | None] = []
         with self._clock.stage("wait for pictures"):
             coming = self._coming.pop(number)

@@ -14,18 +14,17 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Bools, Integers, Pixels
 from dgnet.generation.making.codes import CodeBlocks
 from dgnet.generation.making.encoding import encode_composite
-from dgnet.generation.making.judging import Judging, Verdict
+from dgnet.generation.making.judging import Embedded, Judging, Verdict
 from dgnet.generation.making.naming import Names
 from dgnet.generation.making.near_duplicates import NearDuplicates
 from dgnet.generation.making.stages import StageClock
@@ -35,15 +34,10 @@ from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
 from dgnet.generation.pairing.source_pictures import read_source
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
-from dgnet.model.data.picture import NO_CAMERA
 from dgnet.model.predictor import NonFiniteError, Predictor
-
-Integers = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
-Row = dict[str, Any]
-Written = tuple[str, int]
 
 STYLES_BYTES = 256 * 2**20
 """Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
@@ -56,6 +50,19 @@ APPEARANCE_PARTS = len(fields(AppearanceCode))
 BATCHES_AHEAD = 2
 WRITES_AHEAD = 4
 """In batches: composites that wait for being written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What became of a range of positions; source pictures by their path."""
+
+    rows: list[Row]
+    """One for each position, in order."""
+    unreadable: dict[str, str]
+    """Pictures that were needed and could not be read, and why."""
+    sources: dict[str, list[str]]
+    """sha256 of every picture that was read, and REPLACED where its size was not the listing's any
+    more."""
 
 
 class Engine:
@@ -83,13 +90,7 @@ class Engine:
         self._embedders = judging.embedders
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
-        self._row_bytes: int | None = None
         self._orders = plan.appearance_order, plan.structure_order
-        self.failures: dict[int, str] = {}
-        """Pictures that the last shard needed and that could not be read, by number, and why."""
-        self.sources: dict[int, set[str]] = {}
-        """sha256 of every picture that the last shard read, by number, and REPLACED where its size
-        was not the listing's any more."""
 
     def close(self) -> None:
         """End the threads; what they have begun is finished."""
@@ -103,18 +104,20 @@ class Engine:
         structures: Integers,
         folder: Path,
         progress: Callable[[int], None],
-    ) -> list[Row]:
+    ) -> Made:
         """Composites of the pairs at positions `first`, `first` + 1, ..., written below `folder`.
 
-        Returns a manifest row for each pair, in order. `progress` hears how many more are done.
+        `progress` hears how many more are done.
         """
-        self.sources = sources = dict[int, set[str]]()
+        sources: dict[int, set[str]] = {}
         styles, structure_codes = self._codes_of(appearances, structures, sources)
         work = np.lexsort(
             (
                 styles.places(appearances),
                 structure_codes.places(structures),
-                self._tiles(styles.places(appearances)),
+                # So many appearances as are kept at once: each is encoded once a shard, and a
+                # structure once for each such part.
+                styles.places(appearances) // styles.capacity,
             )
         )
         verdicts: dict[int, Verdict] = {}
@@ -151,25 +154,17 @@ class Engine:
             for _, future in unfinished:  # a folder that is still written to cannot be removed
                 if not future.cancel():
                     future.exception()
-        self.failures = styles.failures | structure_codes.failures
-        # Not earlier: Python has the memory of dicts so large from the C library, where they would
-        # lie between the networks' maps until the shard's end.
+        paths = self._listing.paths
+        failures = styles.failures | structure_codes.failures
         pairs = zip(appearances.tolist(), structures.tolist(), strict=True)
-        return [
-            self._row(first + place, *pair, verdicts[place], written.get(place))
-            for place, pair in enumerate(pairs)
-        ]
-
-    def _tiles(self, places: Integers) -> Integers:
-        """Which part of the appearances each place is in: as many as are kept at once, so that each
-        is encoded once a shard, and a structure once for each part.
-        """
-        shape = (1, self._predictor.height, self._predictor.width, 3)
-        if self._row_bytes is None:
-            code = self._predictor.appearance_styles(np.zeros(shape, np.uint8))
-            self._row_bytes = sum(part.nbytes for part in code.tensors())
-        blocks = max(1, STYLES_BYTES // (self._batch * self._row_bytes))
-        return places // (blocks * self._batch)
+        return Made(
+            rows=[
+                self._row(first + place, *pair, verdicts[place], written.get(place))
+                for place, pair in enumerate(pairs)
+            ],
+            unreadable={paths[picture]: why for picture, why in sorted(failures.items())},
+            sources={paths[picture]: sorted(notes) for picture, notes in sorted(sources.items())},
+        )
 
     def _codes_of(
         self, appearances: Integers, structures: Integers, sources: dict[int, set[str]]
@@ -200,9 +195,9 @@ class Engine:
     def _composed(
         self,
         styles: tuple[Tensor, ...],
-        appearance_readable: NDArray[np.bool_],
+        appearance_readable: Bools,
         structure_codes: tuple[Tensor, ...],
-        structure_readable: NDArray[np.bool_],
+        structure_readable: Bools,
         appearances: Integers,
         structures: Integers,
     ) -> list[tuple[Pixels | None, Verdict]]:
@@ -222,7 +217,7 @@ class Engine:
                     StructureCode(*(part[chosen] for part in structure_codes)),
                 )
             with self._clock.stage("judge"):
-                embeddings = {
+                embeddings: Embedded = {
                     name: rows[chosen].cpu().numpy()
                     for name, rows in zip(self._embedders, styles[APPEARANCE_PARTS:], strict=True)
                 }
@@ -248,8 +243,7 @@ class Engine:
 
     def _name(self, position: int, appearance: int, structure: int) -> str:
         person = int(self._listing.person_ids[appearance])
-        camera = int(self._listing.camera_ids[structure])
-        return self._names.path(person, None if camera == NO_CAMERA else camera, position)
+        return self._names.path(person, self._listing.camera(structure), position)
 
     def _row(
         self,
@@ -259,19 +253,15 @@ class Engine:
         verdict: Verdict,
         written: Written | None,
     ) -> Row:
-        sha256, size = written or (None, None)
-        return {
-            "position": position,
-            "file": self._name(position, appearance, structure) if written else None,
-            "sha256": sha256,
-            "bytes": size,
-            **self._listing.describe("appearance", appearance),
-            **self._listing.describe("structure", structure),
-            "labels": verdict.labels,
-            "scores": verdict.scores,
-            "kept": written is not None,
-            "dropped": verdict.dropped,
-        }
+        return Row(
+            position=position,
+            written=written,
+            appearance=self._listing.origin(appearance),
+            structure=self._listing.origin(structure),
+            labels=verdict.labels,
+            scores=verdict.scores,
+            dropped=verdict.dropped,
+        )
 
     def _finish(
         self,
@@ -295,7 +285,7 @@ class Engine:
             except FileNotFoundError:
                 make_below(folder, path.parent)  # never more: the folder may have been closed
                 path.write_bytes(data)
-            return hashlib.sha256(data).hexdigest(), len(data)
+            return Written(name, hashlib.sha256(data).hexdigest(), len(data))
 
     def _read(self, picture: int, sources: dict[int, set[str]]) -> Pixels:
         def note(sha256: str, size_bytes: int) -> None:

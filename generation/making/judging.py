@@ -11,24 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
+from dgnet.arrays import Floats, Integers, Pixels
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import Labels, Score
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.data.fingerprint import fingerprint_from, persons_digest
 from dgnet.model.judge.judge import Judge
 from dgnet.model.labeller import Labeller
 from dgnet.model.predictor import Predictor
+from dgnet.model.teacher import apply_label_policy
 
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 Embed = Callable[[Pixels], Floats]
-Embedded = dict[str, Floats]
+Embedded = dict[Score, Floats]
 """Of the appearance pictures (B, D), by the name of the score that they are for."""
 
 DIGITS = 6
@@ -38,8 +37,8 @@ DIGITS = 6
 class Verdict:
     """On one composite."""
 
-    labels: dict[str, Any] = field(default_factory=dict[str, Any])
-    scores: dict[str, float] = field(default_factory=dict[str, float])
+    labels: Labels = field(default_factory=Labels)
+    scores: dict[Score, float] = field(default_factory=dict[Score, float])
     dropped: str | None = None
     """The first filter that it failed."""
 
@@ -106,9 +105,9 @@ class Judging:
         ]
 
     @property
-    def embedders(self) -> dict[str, Embed]:
+    def embedders(self) -> dict[Score, Embed]:
         """What compares composites with their appearance pictures, by the score's name."""
-        wanted: dict[str, Embed] = {}
+        wanted: dict[Score, Embed] = {}
         if self._spec.keep.minimum_identity_consistency is not None:
             wanted["identity_consistency"] = self._predictor.embed
         if self._spec.needs_judge:
@@ -116,8 +115,8 @@ class Judging:
             wanted["judge_similarity"] = self._judge.embed
         return wanted
 
-    def _scores(self, composites: Pixels, embeddings: Embedded) -> dict[str, Floats]:
-        scores = {
+    def _scores(self, composites: Pixels, embeddings: Embedded) -> dict[Score, Floats]:
+        scores: dict[Score, Floats] = {
             name: (embeddings[name] * embed(composites)).sum(axis=1)
             for name, embed in self.embedders.items()
         }
@@ -128,22 +127,16 @@ class Judging:
         return scores
 
     def _verdict(
-        self, scores: dict[str, float], appearance: int, structure: int, soft: Floats | None
+        self, scores: dict[Score, float], appearance: int, structure: int, soft: Floats | None
     ) -> Verdict:
         labels = self._labels(appearance, structure, soft)
-        keep = self._spec.keep
-        for name, minimum in (
-            ("identity_consistency", keep.minimum_identity_consistency),
-            ("teacher_confidence", keep.minimum_teacher_confidence),
-            ("realism_percentile", keep.minimum_realism_percentile),
-            ("judge_similarity", keep.minimum_judge_similarity),
-        ):
-            if minimum is not None and scores[name] < minimum:
+        for name, minimum in self._spec.keep.minimums.items():
+            if scores[name] < minimum:
                 return Verdict(labels=labels, scores=scores, dropped=f"low_{name}")
         return Verdict(labels=labels, scores=scores)
 
-    def _labels(self, appearance: int, structure: int, soft: Floats | None) -> dict[str, Any]:
-        labels: dict[str, Any] = {}
+    def _labels(self, appearance: int, structure: int, soft: Floats | None) -> Labels:
+        labels: Labels = {}
         wanted = self._spec.labels
         if "appearance" in wanted:
             labels["appearance"] = appearance
@@ -160,11 +153,17 @@ class Judging:
             labels["uniform"] = round(1 / len(self._persons), DIGITS)
         if "two_labels" in wanted:
             assert soft is not None
-            first, second = np.searchsorted(self._persons, [appearance, structure])
-            both = float(soft[first]) + (float(soft[second]) if first != second else 0.0)
-            share = float(soft[first]) / both if both > 0 else 0.5
+            share = self._share_of_appearance(soft, appearance, structure)
             labels["two_labels"] = {
                 "appearance": round(share, DIGITS),
                 "structure": round(1 - share, DIGITS),
             }
         return labels
+
+    def _share_of_appearance(self, soft: Floats, appearance: int, structure: int) -> float:
+        """What the teacher's answer (I) gives the appearance's person, of what it gives the two."""
+        first, second = np.searchsorted(self._persons, [appearance, structure])
+        labels = torch.tensor([[first], [second]])
+        wide = torch.as_tensor(soft[None], dtype=torch.float64)
+        target = apply_label_policy("two_labels", wide, *labels)
+        return float(target[0, first])

@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from dgnet.arrays import Pixels
 
 SIDE = 8
 
 
-def difference_hash(pixels: NDArray[np.uint8]) -> int:
+def difference_hash(pixels: Pixels) -> int:
     """64 bits of an RGB picture (H, W, 3)."""
     grey = Image.fromarray(pixels).convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BILINEAR)
     values = np.asarray(grey)
@@ -32,7 +33,7 @@ class NearDuplicates:
         self._most_bits = most_bits
         self._kept: defaultdict[int, list[int]] = defaultdict(list)
 
-    def admits(self, person_id: int, pixels: NDArray[np.uint8]) -> bool:
+    def admits(self, person_id: int, pixels: Pixels) -> bool:
         """Whether no kept composite of the person is so near; if so, this one is kept too."""
         new = difference_hash(pixels)
         if any((new ^ old).bit_count() <= self._most_bits for old in self._kept[person_id]):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.generation.pairing.listing import Listing, require_source
 from dgnet.generation.pairing.plan import keyed_order
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.model.data.picture import DatasetError
 from dgnet.model.data.transforms import decode_picture
 from dgnet.model.predictor import Predictor
-
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 REAL_PICTURES = 2048
 """At most so many set the scale; more would move a percentile by less than it is worth."""

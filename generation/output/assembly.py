@@ -7,15 +7,16 @@ manifest appears last: where it is, the job is complete.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from PIL import Image
+
+from dgnet.files import replaced_file, sync, write_file
 from dgnet.generation.output.arrow import ManifestWriter
 from dgnet.generation.output.card import card
 from dgnet.generation.output.plots import PLOTS_FOLDER, plots
-from dgnet.generation.output.publication import sync_file_system, sync_folder, write_file
+from dgnet.generation.output.publication import sync_file_system
 from dgnet.generation.output.shards import (
     PICTURES_FOLDER,
     ShardIndex,
@@ -29,16 +30,17 @@ from dgnet.generation.output.sources import SeenSources
 from dgnet.generation.output.summary import Summary
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import (
+    CARD,
+    MANIFEST,
+    MANIFEST_TABLE,
+    SHEET,
+    Row,
+    read_rows,
+)
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Metadata
 from dgnet.paths import local_path
-
-Row = dict[str, Any]
-
-MANIFEST = "manifest.jsonl"
-MANIFEST_TABLE = "manifest.parquet"
-CARD = "card.md"
-SHEET = "sheet.png"
 
 
 def assemble(
@@ -64,48 +66,58 @@ def assemble(
         sources.add(index.sources)
     wanted = {kept * number // SHOWN for number in range(SHOWN)} if kept else set[int]()
     shown: list[Row] = []
-    lines, table = directory / f".{MANIFEST}.part", directory / f".{MANIFEST_TABLE}.part"
-    with (
-        lines.open("w", encoding="utf-8") as file,
-        ManifestWriter(table, spec, clothes=listing.clothes is not None) as parquet,
-    ):
-        for number in range(shards):
-            for row in rows_of(directory, number):
-                if row["kept"] and summary.kept in wanted:
-                    shown.append(row)
-                summary.add(row)
-                file.write(json.dumps(row) + "\n")
-                parquet.write(row)
-    if shown:
-        shown_sheet, unreadable = sheet(shown, listing, directory, sources)
-        summary.unreadable = unreadable | summary.unreadable
-        if shown_sheet is not None:
-            picture = io.BytesIO()
-            shown_sheet.save(picture, "PNG")
-            write_file(directory / SHEET, picture.getvalue())
-    summary.changed |= sources.changed
-    (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
-    for name, plot in plots(listing, summary).items():
-        write_file(directory / name, plot)
-    write_file(directory / CARD, card(spec, listing, metadata, summary).encode())
-    table.replace(directory / MANIFEST_TABLE)
-    sync_file_system(directory)
-    lines.replace(directory / MANIFEST)
-    sync_folder(directory)
+    with replaced_file(directory / MANIFEST) as lines:
+        with (
+            replaced_file(directory / MANIFEST_TABLE) as table,
+            lines.open("w", encoding="utf-8") as file,
+            ManifestWriter(table, spec, clothes=listing.clothes is not None) as parquet,
+        ):
+            for number in range(shards):
+                for row in rows_of(directory, number):
+                    if row.kept and summary.kept in wanted:
+                        shown.append(row)
+                    summary.add(row)
+                    file.write(row.to_line())
+                    parquet.write(row)
+        _describe(spec, listing, metadata, directory, summary, shown, sources)
+        sync_file_system(directory)
+    sync(directory)
     remove_shards(directory)
     return summary
 
 
 def read_manifest(directory: str | Path) -> Iterator[Row]:
     """Rows of a complete job."""
-    with (local_path(directory) / MANIFEST).open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    return read_rows(local_path(directory) / MANIFEST)
 
 
 def remove_shards(directory: Path) -> None:
     """The set is complete: nobody may write into it any more."""
     close_shards(directory)
+
+
+def _describe(
+    spec: GenerationSpec,
+    listing: Listing,
+    metadata: Metadata,
+    directory: Path,
+    summary: Summary,
+    shown: list[Row],
+    sources: SeenSources,
+) -> None:
+    """Sheet, plots and card; `summary` is told what was seen meanwhile."""
+    if shown:
+        shown_sheet, unreadable = sheet(shown, listing, directory, sources)
+        summary.unreadable = unreadable | summary.unreadable
+        if shown_sheet is not None:
+            picture = io.BytesIO()
+            Image.fromarray(shown_sheet).save(picture, "PNG")
+            write_file(directory / SHEET, picture.getvalue(), durable=True)
+    summary.changed |= sources.changed
+    (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
+    for name, plot in plots(listing, summary).items():
+        write_file(directory / name, plot, durable=True)
+    write_file(directory / CARD, card(spec, listing, metadata, summary).encode(), durable=True)
 
 
 def _index(directory: Path, number: int) -> ShardIndex:

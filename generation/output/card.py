@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from statistics import median
 
-from dgnet.generation.output.markdown import code, plain
 from dgnet.generation.output.plots import CAMERAS_PLOT, PERSONS_PLOT, score_plot
 from dgnet.generation.output.summary import Summary
 from dgnet.generation.pairing.listing import Listing
+from dgnet.jobs.generation.manifest import MANIFEST, MANIFEST_TABLE
 from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.markdown import code, plain, table
 from dgnet.model.checkpoints import Metadata
 from dgnet.model.config import NetworkConfig
 
@@ -33,8 +34,8 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
     sections = [
         "# Composites for person re-identification",
         f"{summary.kept} pictures made by DG-Net: each wears the clothes of one picture (the "
-        "appearance) in the pose and scene of another (the structure). `manifest.parquet` and "
-        "`manifest.jsonl` have a row for each, also for those that were dropped.",
+        f"appearance) in the pose and scene of another (the structure). `{MANIFEST_TABLE}` and "
+        f"`{MANIFEST}` have a row for each, also for those that were dropped.",
         "## Counts\n\n" + _counts(summary),
         "## Pictures\n\n" + _pictures(spec, metadata.config),
         "## By person who gives the appearance\n\n" + _persons(listing, summary),
@@ -58,15 +59,10 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
     return "\n\n".join(sections) + "\n"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def _counts(summary: Summary) -> str:
     rows: list[tuple[object, ...]] = [("made or tried", summary.planned), ("kept", summary.kept)]
     rows += [(f"dropped: {reason}", count) for reason, count in sorted(summary.dropped.items())]
-    return _table(("what", "composites"), rows)
+    return table([("what", "composites"), *rows])
 
 
 def _pictures(spec: GenerationSpec, config: NetworkConfig) -> str:
@@ -91,7 +87,7 @@ def _persons(listing: Listing, summary: Summary) -> str:
         (plain(listing.person_name(person)), summary.persons[person]) for person in listing.persons
     ]
     plot = f"![composites by person]({PERSONS_PLOT})"
-    return f"{head}\n\n{plot}\n\n" + _table(("person", "composites"), rows)
+    return f"{head}\n\n{plot}\n\n" + table([("person", "composites"), *rows])
 
 
 def _cameras(summary: Summary) -> str:
@@ -101,7 +97,7 @@ def _cameras(summary: Summary) -> str:
         rows.append(("not known", summary.cameras[None]))
     if not rows:
         return "None: no composite was kept."
-    text = f"![composites by camera]({CAMERAS_PLOT})\n\n" + _table(("camera", "composites"), rows)
+    text = f"![composites by camera]({CAMERAS_PLOT})\n\n" + table([("camera", "composites"), *rows])
     if known and known[-1] > 9:
         text += (
             "\n\nCameras have two digits: readers that take one digit after `_c`, such as "
@@ -118,7 +114,7 @@ def _scores(summary: Summary) -> str:
         rows.append((name, *(f"{value:.4f}" for value in values)))
     head = ("score", "smallest", *(f"{share:.0%}" for share in QUANTILES), "largest", "mean")
     plots = "\n\n".join(f"![{name}]({score_plot(name)})" for name in sorted(summary.scores))
-    return f"{_table(head, rows)}\n\nQuantiles are good to a thousandth of the range.\n\n{plots}"
+    return f"{table([head, *rows])}\n\nQuantiles are good to a thousandth of the range.\n\n{plots}"
 
 
 def _unreadable(summary: Summary) -> str:

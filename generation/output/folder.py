@@ -9,11 +9,12 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from dgnet.generation.output.publication import remove_unpublished, sync_folder, write_file
+from dgnet.files import PART, sync, write_file
+from dgnet.generation.output.publication import remove_unpublished
 from dgnet.generation.output.shards import SHARDS_FOLDER
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import JOB_FILE
 
-JOB_FILE = "job.json"
 SIZES = "sizes_sha256"
 MADE_BY = "made_by"
 """Kind of card or processor and versions of libraries: others round differently."""
@@ -31,14 +32,14 @@ def take_folder(directory: Path, identity: dict[str, Any], *, resume: bool) -> N
     """Start a job in an empty folder, or check that the folder's job is this one."""
     path = directory / JOB_FILE
     if not path.exists():
-        remove_unpublished(directory, "*.part")
+        remove_unpublished(directory, f"*{PART}")
         if others := sorted(entry.name for entry in directory.iterdir()):
             raise GenerationError(
                 f"{directory} is not empty (it has {others[0]}) and holds no generation job; "
                 "expected an empty or a new folder"
             )
-        write_file(path, job_file(identity))
-        sync_folder(directory)
+        write_file(path, job_file(identity), durable=True)
+        sync(directory)
         return
     if not resume:
         raise GenerationError(
@@ -58,7 +59,7 @@ def take_folder(directory: Path, identity: dict[str, Any], *, resume: bool) -> N
 
 def remove_leftovers(directory: Path) -> None:
     """Remove what killed processes left half done; only for who has the folder to himself."""
-    remove_unpublished(directory, "*.part")
+    remove_unpublished(directory, f"*{PART}")
     remove_unpublished(directory / SHARDS_FOLDER, "*")
 
 

@@ -10,38 +10,35 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from dgnet.generation.output.arrow import PICTURE_COLUMN, ManifestWriter, read_rows
+from dgnet.generation.output.arrow import ManifestWriter, read_packed_picture
+from dgnet.jobs.generation.manifest import Row
 from dgnet.jobs.generation.spec import GenerationSpec
-
-Row = dict[str, Any]
 
 ENDINGS = {"webdataset": "tar", "parquet": "parquet"}
 
 
-def pack(spec: GenerationSpec, rows: list[Row], folder: Path, shard: int) -> None:
-    """Replace the pictures of `folder` by one file; rows that have a picture are told its name."""
+def pack(spec: GenerationSpec, rows: list[Row], folder: Path, shard: int) -> list[Row]:
+    """Replace the pictures of `folder` by one file; returns the rows, which name it then."""
     ending = ENDINGS.get(spec.output.layout)
-    kept = [row for row in rows if row["kept"]]
-    if ending is None or not kept:
-        return
+    pictures = [folder / row.written.file for row in rows if row.written]
+    if ending is None or not pictures:
+        return rows
     name = f"composites-{shard:06d}.{ending}"
-    pictures = [folder / row["file"] for row in kept]
-    for row in kept:
-        row["file"] = f"{name}/{row['file']}"
+    rows = [_packed(row, name) for row in rows]
+    kept = [row for row in rows if row.kept]
     if ending == "tar":
         _write_tar(folder / name, kept, pictures)
     else:
-        with ManifestWriter(
-            folder / name, spec, pictures=True, clothes="appearance_clothes" in kept[0]
-        ) as file:
+        clothes = kept[0].appearance.clothes_told
+        with ManifestWriter(folder / name, spec, pictures=True, clothes=clothes) as file:
             for row, picture in zip(kept, pictures, strict=True):
-                image = {"bytes": picture.read_bytes(), "path": picture.name}
-                file.write({**row, PICTURE_COLUMN: image})
+                file.write(row, picture)
     for picture in pictures:
         picture.unlink()
+    return rows
 
 
 def read_packed(directory: Path, file: str) -> bytes:
@@ -53,8 +50,7 @@ def read_packed(directory: Path, file: str) -> bytes:
             assert member is not None
             return member.read()
     if packed.endswith(".parquet"):
-        rows = read_rows(directory / packed, ["file", PICTURE_COLUMN])
-        return next(row[PICTURE_COLUMN]["bytes"] for row in rows if row["file"] == file)
+        return read_packed_picture(directory / packed, file)
     return (directory / file).read_bytes()
 
 
@@ -64,11 +60,17 @@ def data_file(file: str) -> str:
     return packed if packed.endswith((".tar", ".parquet")) else file
 
 
+def _packed(row: Row, name: str) -> Row:
+    if row.written is None:
+        return row
+    return replace(row, written=row.written._replace(file=f"{name}/{row.written.file}"))
+
+
 def _write_tar(path: Path, rows: list[Row], pictures: list[Path]) -> None:
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for row, picture in zip(rows, pictures, strict=True):
             _add(tar, picture.name, picture.read_bytes())
-            _add(tar, f"{picture.stem}.json", json.dumps(row, sort_keys=True).encode())
+            _add(tar, f"{picture.stem}.json", json.dumps(row.to_json(), sort_keys=True).encode())
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

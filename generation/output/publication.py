@@ -1,4 +1,4 @@
-"""Puts files where they are found: whole folders in one step, safe from a power cut.
+"""Puts folders where they are found: whole, in one step, safe from a power cut.
 
 A folder is filled under a name that nobody looks for, brought to the disk and renamed. A job's
 folder is locked while a process works in it, and the lock ends with the process.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dgnet.files import replaced_directory, sync
 from dgnet.jobs.generation.errors import GenerationError
-from dgnet.model.files import replaced_directory
 
 
 class FolderBusy(GenerationError):
@@ -30,10 +29,10 @@ def published_folder(directory: Path) -> Generator[Path]:
     FileNotFoundError, before the first file or at the latest in place of the last step, if the
     folder around it is gone.
     """
-    with replaced_directory(directory, make_parents=False) as folder:
+    with replaced_directory(directory) as folder:
         yield folder
         sync_file_system(folder)
-    sync_folder(directory.parent)
+    sync(directory.parent)
 
 
 def make_below(top: Path, folder: Path) -> None:
@@ -53,15 +52,6 @@ def sync_file_system(folder: Path) -> None:
         syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
         if syncfs is None or syncfs(descriptor) != 0:
             os.sync()
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -89,18 +79,3 @@ def remove_unpublished(folder: Path, pattern: str) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Create or replace a file in one step."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,15 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from dgnet.files import PART, file_sha256
 from dgnet.generation.output.packing import data_file
-from dgnet.generation.output.publication import file_sha256, published_folder
+from dgnet.generation.output.publication import published_folder
 from dgnet.jobs.generation.errors import GenerationError
-
-Row = dict[str, Any]
+from dgnet.jobs.generation.manifest import MANIFEST, Row, read_rows
 
 SHARDS_FOLDER = "shards"
 PICTURES_FOLDER = "pictures"
-MANIFEST_PART = "manifest.jsonl"
 INDEX = "shard.json"
 ALL_MADE = "all-made"
 """Beside the shards once there is none left to make: their files may be moved from then on."""
@@ -129,9 +128,9 @@ def open_shards(directory: Path) -> None:
 def close_shards(directory: Path) -> None:
     """Remove all shards; for everybody who still writes they are gone at once."""
     with suppress(FileNotFoundError):
-        aside = directory / f".{SHARDS_FOLDER}-{secrets.token_hex(4)}.part"
+        aside = directory / f".{SHARDS_FOLDER}-{secrets.token_hex(4)}{PART}"
         (directory / SHARDS_FOLDER).rename(aside)
-    for left in directory.glob(f".{SHARDS_FOLDER}-*.part"):  # by a killed process, too
+    for left in directory.glob(f".{SHARDS_FOLDER}-*{PART}"):  # by a killed process, too
         for _ in range(2):  # a file that was just being made may have hindered the first
             shutil.rmtree(left, ignore_errors=True)
 
@@ -160,19 +159,19 @@ def write_shard(
 ) -> ShardIndex:
     """Complete a shard's folder, whose pictures are there, by manifest part and index."""
     pictures = folder / PICTURES_FOLDER
-    part = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    (folder / MANIFEST_PART).write_bytes(part)
+    part = "".join(row.to_line() for row in rows).encode()
+    (folder / MANIFEST).write_bytes(part)
     hashes: dict[str, str] = {}
     for row in rows:
-        if row["kept"]:
-            name = data_file(row["file"])
+        if row.written is not None:
+            name = data_file(row.written.file)
             if name not in hashes:  # of a packed file, the row has the hash of its picture only
-                whole = name == row["file"]
-                hashes[name] = row["sha256"] if whole else file_sha256(pictures / name)
+                whole = name == row.written.file
+                hashes[name] = row.written.sha256 if whole else file_sha256(pictures / name)
     index = ShardIndex(
         range=covers,
-        kept=sum(row["kept"] for row in rows),
-        dropped=dict(sorted(Counter(row["dropped"] for row in rows if not row["kept"]).items())),
+        kept=sum(row.kept for row in rows),
+        dropped=dict(sorted(Counter(row.dropped for row in rows if row.dropped).items())),
         unreadable=dict(sorted(unreadable.items())),
         manifest_sha256=hashlib.sha256(part).hexdigest(),
         files=hashes,
@@ -205,15 +204,12 @@ def sound_shard(directory: Path, covers: ShardRange) -> ShardIndex | None:
 
 def rows_of(directory: Path, number: int) -> Iterator[Row]:
     """A shard's part of the manifest."""
-    path = shard_folder(directory, number) / MANIFEST_PART
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    return read_rows(shard_folder(directory, number) / MANIFEST)
 
 
 def _has_all(folder: Path, index: ShardIndex) -> bool:
     try:
-        whole = file_sha256(folder / MANIFEST_PART) == index.manifest_sha256
+        whole = file_sha256(folder / MANIFEST) == index.manifest_sha256
         return whole and all(
             file_sha256(folder / PICTURES_FOLDER / name) == expected
             for name, expected in index.files.items()

@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-Row = dict[str, Any]
+from dgnet.jobs.generation.manifest import SCORES, Row, Score
 
 BINS = 1000
-
-SCORE_RANGES: dict[str, tuple[float, float]] = {
-    "identity_consistency": (-1.0, 1.0),
-    "teacher_confidence": (0.0, 1.0),
-    "realism_percentile": (0.0, 100.0),
-    "judge_similarity": (-1.0, 1.0),
-}
-"""Lowest and highest value of each score, the bounds of its filter in `KeepSpec`."""
 
 
 class Histogram:
@@ -71,7 +62,7 @@ class Summary:
     """Kept composites by the person of the appearance."""
     cameras: Counter[int | None] = field(default_factory=Counter[int | None])
     """Kept composites by the camera of the structure."""
-    scores: dict[str, Histogram] = field(default_factory=dict[str, Histogram])
+    scores: dict[Score, Histogram] = field(default_factory=dict[Score, Histogram])
     """Of all that were made, dropped ones too."""
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
     """Source pictures that could not be read, and why."""
@@ -80,16 +71,16 @@ class Summary:
 
     def add(self, row: Row) -> None:
         self.planned += 1
-        for name, value in row["scores"].items():
+        for name, value in row.scores.items():
             if name not in self.scores:
-                self.scores[name] = Histogram(*SCORE_RANGES[name])
+                self.scores[name] = Histogram(*SCORES[name])
             self.scores[name].add(value)
-        if not row["kept"]:
-            self.dropped[row["dropped"]] += 1
+        if row.dropped is not None:
+            self.dropped[row.dropped] += 1
             return
         self.kept += 1
-        self.persons[row["appearance_person"]] += 1
-        self.cameras[row["structure_camera"]] += 1
+        self.persons[row.appearance.person] += 1
+        self.cameras[row.structure.camera] += 1
 
     @property
     def known_cameras(self) -> list[int]:

@@ -15,17 +15,15 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Integers
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import Origin
 from dgnet.jobs.generation.spec import SourceSpec
 from dgnet.model.data.layouts import DataSet, read_dataset
 from dgnet.model.data.picture import NO_CAMERA, DatasetError, Picture
-
-Integers = NDArray[np.int64]
 
 _BROKEN_PICTURE = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP})
 """What the file itself is to blame for; anything else is the storage's fault."""
@@ -137,17 +135,20 @@ class Listing:
     def person_name(self, person_id: int) -> str:
         return self.names.get(person_id, str(person_id))
 
-    def describe(self, role: str, number: int) -> dict[str, Any]:
-        """The columns of a manifest that tell where `role` was taken from."""
+    def camera(self, number: int) -> int | None:
+        """None where it is not known."""
         camera = int(self.camera_ids[number])
-        columns: dict[str, Any] = {
-            f"{role}_path": self.paths[number],
-            f"{role}_person": int(self.person_ids[number]),
-            f"{role}_camera": None if camera == NO_CAMERA else camera,
-        }
-        if self.clothes is not None:
-            columns[f"{role}_clothes"] = self.clothes[number]
-        return columns
+        return None if camera == NO_CAMERA else camera
+
+    def origin(self, number: int) -> Origin:
+        """What a manifest tells of a picture that was taken for a composite."""
+        return Origin(
+            path=self.paths[number],
+            person=int(self.person_ids[number]),
+            camera=self.camera(number),
+            clothes=None if self.clothes is None else self.clothes[number],
+            clothes_told=self.clothes is not None,
+        )
 
 
 def _size(path: Path) -> int | None:

@@ -12,9 +12,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dgnet.arrays import Pixels
 from dgnet.generation.pairing.listing import Listing, require_source
 from dgnet.pictures import PictureRefused, open_picture, read_file
 
@@ -27,7 +25,7 @@ class Unreadable(Exception):
 class SourcePicture:
     """A picture that was read."""
 
-    pixels: NDArray[np.uint8]  # (H, W, 3)
+    pixels: Pixels  # (H, W, 3)
     sha256: str
     """Of the file."""
 

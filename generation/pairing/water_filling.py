@@ -6,9 +6,8 @@ Shares only grow when the number grows, so that a longer plan contains the short
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Integers = NDArray[np.int64]
+from dgnet.arrays import Integers
 
 
 def fill(capacities: Integers, amount: int) -> Integers:

@@ -21,19 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from dgnet.generation.output.assembly import (
-    CARD,
-    MANIFEST,
-    MANIFEST_TABLE,
-    SHEET,
-    read_manifest,
-)
-from dgnet.generation.output.folder import JOB_FILE, differences, job_file
+from dgnet.generation.output.assembly import read_manifest
+from dgnet.generation.output.folder import differences, job_file
 from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
 from dgnet.generation.upload.store import Fingerprint, Store
 from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.jobs.generation.manifest import CARD, JOB_FILE, MANIFEST, MANIFEST_TABLE, SHEET
 from dgnet.paths import local_path
 
 THREADS = 16
@@ -208,7 +203,7 @@ def _all_but_the_manifest(folder: Path) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
     before = ""
     for row in read_manifest(folder):
-        name = data_file(row["file"]) if row["kept"] else before
+        name = data_file(row.written.file) if row.written else before
         if name != before:  # a packed file holds the pictures of many rows
             yield name
         before = name

@@ -1,8 +1,9 @@
 """The front end's side of generation jobs: submits, shows, cancels, resumes, deletes, follows.
 
 A job is a record in Redis and a folder on the shared volume; a request file beside the folder
-brings the record back if Redis lost it. What workers write into the record is in `task_store`, the
-atomic steps of both in `scripts`. Light: neither torch nor `model` is imported.
+brings the record back if Redis lost it. What workers write into the record is in
+`dgnet.worker.task_store`, the atomic steps of both in `scripts`. Light: neither torch nor `model`
+is imported.
 """
 
 from __future__ import annotations

@@ -13,12 +13,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dgnet.files import PART
 from dgnet.jobs.generation.records import DELETED_SUFFIX, is_job_id
 from dgnet.jobs.storage import StorageSettings
 
 _HIDDEN = r"\.(gen_[A-Za-z0-9_-]{22})"
 _DELETED = re.compile(_HIDDEN + r"\.[0-9a-f]{8}" + re.escape(DELETED_SUFFIX))
-_HALF = re.compile(r"\.?" + _HIDDEN + r"\.(?:json|unsettled)\.[0-9a-f]{8}\.part")
+_HALF = re.compile(r"\.?" + _HIDDEN + r"\.(?:json|unsettled)\.[0-9a-f]{8}" + re.escape(PART))
 _UNSETTLED = re.compile(_HIDDEN + r"\.unsettled")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from dgnet.files import write_file
 from dgnet.jobs.connection import run_script
 from dgnet.jobs.errors import BadJob
 from dgnet.jobs.generation.errors import DestinationRefused, GenerationError
@@ -173,17 +173,9 @@ def write_request(
     storage: StorageSettings, job_id: str, spec: GenerationSpec, created: float
 ) -> None:
     """Keep what was asked for, whole or not at all, until `settle_request` or `free_storage`."""
+    request = json.dumps({"created": created, "spec": spec.to_json()}).encode()
     path = unsettled_request_file(storage.data_root, job_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump({"created": created, "spec": spec.to_json()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_file(path, request, make_parents=True, durable=True)
 
 
 def settle_request(storage: StorageSettings, job_id: str) -> None:

@@ -1,7 +1,7 @@
 """What a generation job is to make: one frozen model, the same in files, Python and HTTP.
 
 Impossible combinations fail here with the field's name; whether the data set allows the rest is
-seen by `plan`. Light: neither torch nor `model` is imported, so that the front end can validate a
+seen by the plan. Light: neither torch nor `model` is imported, so that the front end can validate a
 spec.
 """
 
@@ -24,29 +24,9 @@ from pydantic import (
 )
 
 from dgnet.jobs.generation.errors import GenerationError, SpecError
+from dgnet.jobs.generation.manifest import SCORES, Score
+from dgnet.layouts import LayoutName, SplitName
 
-SourceLayout = Literal[
-    "market1501",
-    "duke",
-    "msmt17",
-    "cuhk03",
-    "veri776",
-    "ltcc",
-    "prcc",
-    "mars",
-    "viper",
-    "cuhk01",
-    "prid2011",
-    "ilids_vid",
-    "randperson",
-    "personx",
-    "prepared",
-    "imagefolder",
-    "pattern",
-]
-"""`LayoutName` of `dgnet.model.data.layouts`, which jobs may not import; a test compares them."""
-
-SourceSplit = Literal["train", "query", "gallery", "multi_query"]
 Pairing = Literal["cross_identity", "same_camera", "cross_camera", "full_grid"]
 LabelName = Literal["appearance", "structure", "uniform", "two_labels"]
 OutputLayout = Literal["market1501", "imagefolder", "webdataset", "parquet"]
@@ -78,10 +58,10 @@ class SourceSpec(_Part):
 
     folder: Path | None = None
     dataset: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    layout: SourceLayout | None = None
+    layout: LayoutName | None = None
     """Found out from folders and names if absent (docs/data.md)."""
     pattern: Text | None = None
-    split: SourceSplit = "train"
+    split: SplitName = "train"
     junk: tuple[Text, ...] | None = None
     """What the data set calls junk; -1 if absent, `none` for nobody."""
     distractors: tuple[Text, ...] | None = None
@@ -111,16 +91,21 @@ def _label_from_text(value: object) -> object:
 Label = Annotated[LabelName | TeacherTopK, BeforeValidator(_label_from_text)]
 
 
+def _minimum(score: Score) -> Any:
+    lowest, highest = SCORES[score]
+    return Field(default=None, ge=lowest, le=highest)
+
+
 class KeepSpec(_Part):
     """Composites that fail any of these are dropped; without one, all are kept."""
 
-    minimum_identity_consistency: float | None = Field(default=None, ge=-1, le=1)
+    minimum_identity_consistency: float | None = _minimum("identity_consistency")
     """Cosine between the embeddings of the appearance picture and of the composite."""
-    minimum_teacher_confidence: float | None = Field(default=None, ge=0, le=1)
+    minimum_teacher_confidence: float | None = _minimum("teacher_confidence")
     """The largest probability that the teacher gives to anybody."""
-    minimum_realism_percentile: float | None = Field(default=None, ge=0, le=100)
+    minimum_realism_percentile: float | None = _minimum("realism_percentile")
     """Share of the real pictures, in percent, whose discriminator score is not higher."""
-    minimum_judge_similarity: float | None = Field(default=None, ge=-1, le=1)
+    minimum_judge_similarity: float | None = _minimum("judge_similarity")
     """The same cosine by a judge that had no part in the training; whoever makes the composites
     names it, never the spec.
     """
@@ -128,6 +113,18 @@ class KeepSpec(_Part):
     """Drop where the 64-bit difference hash is within so many bits of a kept composite of the same
     person in the same shard.
     """
+
+    @property
+    def minimums(self) -> dict[Score, float]:
+        """The scores that are asked for, and what of each is kept."""
+        minimums: dict[Score, float | None] = {
+            score: getattr(self, f"minimum_{score}") for score in SCORES
+        }
+        return {score: value for score, value in minimums.items() if value is not None}
+
+
+def _names(labels: tuple[Label, ...]) -> list[str]:
+    return ["teacher_top_k" if isinstance(label, TeacherTopK) else label for label in labels]
 
 
 def _size_from_text(value: object) -> object:
@@ -157,7 +154,7 @@ class OutputSpec(_Part):
     """Composites made and published together."""
     destination: Text | None = None
     """URL that the complete set is put to. It does not change a byte of any file, so it is no part
-    of what tells two jobs apart: a job may be delivered elsewhere than it was begun for.
+    of what tells two jobs apart: a set may be uploaded elsewhere than its job was begun for.
     """
 
     @field_validator("destination")
@@ -208,11 +205,16 @@ class GenerationSpec(_Part):
     @field_validator("labels")
     @classmethod
     def _no_label_twice(cls, labels: tuple[Label, ...]) -> tuple[Label, ...]:
-        kinds = ["teacher_top_k" if isinstance(label, TeacherTopK) else label for label in labels]
+        kinds = _names(labels)
         for kind in kinds:
             if kinds.count(kind) > 1:
                 raise ValueError(f"{kind} is named {kinds.count(kind)} times; expected once")
         return labels
+
+    @property
+    def label_names(self) -> list[str]:
+        """As the manifest calls them."""
+        return _names(self.labels)
 
     @property
     def top_k(self) -> int | None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Bools, Integers
 from dgnet.model.data.picture import DatasetError
 from dgnet.model.data.transforms import decode_picture, flip_pad_crop, normalize
 
@@ -44,7 +44,7 @@ def draws(seed: int, stream: Stream, position: int) -> np.random.Generator:
 
 def shuffled_rows(
     stream: Stream, position: int, batch_size: int, seed: int, count: int
-) -> NDArray[np.int64]:
+) -> Integers:
     """Rows position*B .. (position+1)*B of endless shuffled epochs of `count` laid end to end."""
     places = np.arange(position * batch_size, (position + 1) * batch_size)
     epochs, offsets = np.divmod(places, count)
@@ -57,7 +57,7 @@ def shuffled_rows(
 
 # A batch touches one or two epochs of each order; a handful of cached ones covers a run.
 @lru_cache(maxsize=8)
-def _permutation(seed: int, stream: Stream, epoch: int, count: int) -> NDArray[np.int64]:
+def _permutation(seed: int, stream: Stream, epoch: int, count: int) -> Integers:
     return draws(seed, stream, epoch).permutation(count)
 
 
@@ -88,8 +88,8 @@ def decode_pictures(paths: Sequence[Path], height: int, width: int) -> Tensor:
 class Augmentation:
     """Flip, pad and crop of a batch, drawn once so that pictures which belong together share it."""
 
-    flips: NDArray[np.bool_]  # (B,)
-    corners: NDArray[np.int64]  # (2, B): top and left of the crop in the padded picture
+    flips: Bools  # (B,)
+    corners: Integers  # (2, B): top and left of the crop in the padded picture
     padding: int
 
     @classmethod
@@ -99,7 +99,7 @@ class Augmentation:
         corners = random.integers(0, 2 * padding + 1, size=(2, batch_size))
         return cls(flips=flips, corners=corners, padding=padding)
 
-    def of(self, rows: NDArray[np.int64]) -> "Augmentation":
+    def of(self, rows: Integers) -> "Augmentation":
         """What was drawn for some of the pictures."""
         return Augmentation(
             flips=self.flips[rows], corners=self.corners[:, rows], padding=self.padding

@@ -47,7 +47,7 @@ def pictures_in(directory: Path) -> list[Path]:
 
 
 def some_pictures_in(directory: Path) -> list[Path]:
-    """As `pictures_in`; none is an error."""
+    """The pictures that `pictures_in` finds; raises DatasetError where there is none."""
     paths = pictures_in(directory)
     if not paths:
         raise DatasetError(

@@ -26,7 +26,10 @@ _HASH_BYTES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprint:
-    """Of one training set; equal persons have equal `persons`, equal files equal `pictures`."""
+    """What tells one training set from others.
+
+    Equal persons have equal `persons`, equal files equal `pictures`.
+    """
 
     persons: str
     pictures: str
@@ -35,7 +38,10 @@ class Fingerprint:
 
     @classmethod
     def of(cls, pictures: Sequence[Picture], names: Mapping[int, str]) -> "Fingerprint":
-        """Of pictures in the order of training; `names` are persons' where that is not the id."""
+        """The fingerprint of pictures in the order of training.
+
+        `names` are persons' where that is not the id.
+        """
         hashes = file_hashes([picture.path for picture in pictures])
         by_person: dict[int, list[str]] = {}
         for picture, found in zip(pictures, hashes, strict=True):
@@ -77,7 +83,7 @@ def fingerprint_from(values: Mapping[str, Any]) -> Fingerprint | None:
 
 
 def persons_digest(persons: Iterable[int], names: Mapping[int, str]) -> str:
-    """Of persons in the order of their labels."""
+    """The digest of persons in the order of their labels."""
     return listing_digest(_name(person, names) for person in persons)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Integers
 from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
 from dgnet.model.data.fingerprint import Fingerprint
 from dgnet.model.data.layouts import LayoutName, read_dataset
@@ -171,12 +171,12 @@ class TrainingPictures:
         images = self._augmented(rows, draws(seed, Stream.SINGLE, position), own)
         return PictureBatch(images=images, labels=self._labels_of(rows[own]))
 
-    def _rows(self, stream: Stream, position: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+    def _rows(self, stream: Stream, position: int, batch_size: int, seed: int) -> Integers:
         return shuffled_rows(stream, position, batch_size, seed, len(self))
 
     def _other_persons(
-        self, rows: NDArray[np.int64], avoid: NDArray[np.int64], random: np.random.Generator
-    ) -> NDArray[np.int64]:
+        self, rows: Integers, avoid: Integers, random: np.random.Generator
+    ) -> Integers:
         """`rows`, those that show the person of `avoid` replaced by a picture of anybody else."""
         labels = self._labels[avoid]
         counts = self._counts[labels]
@@ -184,27 +184,25 @@ class TrainingPictures:
         others += np.where(others >= self._starts[labels], counts, 0)
         return np.where(self._labels[rows] == labels, others, rows)
 
-    def _positives(self, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    def _positives(self, rows: Integers, random: np.random.Generator) -> Integers:
         """For each row another picture of its person; itself where there is none."""
         labels = self._labels[rows]
         counts = self._counts[labels]
         others = self._starts[labels] + random.integers(0, np.maximum(counts - 1, 1))
         return np.where(counts > 1, others + (others >= rows), rows)
 
-    def _augmented(
-        self, rows: NDArray[np.int64], random: np.random.Generator, own: NDArray[np.int64]
-    ) -> Tensor:
+    def _augmented(self, rows: Integers, random: np.random.Generator, own: Integers) -> Tensor:
         """The pictures `rows[own]`; augmentation is drawn for all rows."""
         augmentation = Augmentation.draw(len(rows), self._padding, random).of(own)
         rows = rows[own]
         pixels = self._decode(rows) if self._decoded is None else self._decoded[rows]
         return augmentation.images(pixels, self._device)
 
-    def _decode(self, rows: NDArray[np.int64]) -> Tensor:
+    def _decode(self, rows: Integers) -> Tensor:
         """uint8 (len(rows), H, W, 3) on the CPU."""
         return decode_pictures(
             [self.pictures[int(row)].path for row in rows], self.height, self.width
         )
 
-    def _labels_of(self, rows: NDArray[np.int64]) -> Tensor:
+    def _labels_of(self, rows: Integers) -> Tensor:
         return torch.as_tensor(self._labels[rows]).to(self._device)

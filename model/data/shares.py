@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
+
+from dgnet.arrays import Integers
 
 Batch = TypeVar("Batch")
 
@@ -31,7 +32,7 @@ class Share:
         """Equal shares of this share, in their order."""
         return [Share(self.index * parts + part, self.count * parts) for part in range(parts)]
 
-    def rows(self, batch_size: int, *, groups: int = 1) -> NDArray[np.int64]:
+    def rows(self, batch_size: int, *, groups: int = 1) -> Integers:
         """This share's rows of each of `groups` batches that lie end to end.
 
         `batch_size` is of one whole batch and must divide by `count`.

@@ -11,11 +11,10 @@ B batch, C = 3 channels in RGB order, H x W pixels. *Pixels* are uint8 (B, H, W,
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Pixels
 from dgnet.model.data.market1501 import DatasetError
 from dgnet.model.data.shares import WHOLE, Share
 from dgnet.pictures import PictureRefused, open_file
@@ -35,7 +34,7 @@ def crop_padding(height: int) -> int:
     return round(height * _PADDING_PER_HEIGHT)
 
 
-def decode_picture(path: Path, height: int, width: int) -> NDArray[np.uint8]:
+def decode_picture(path: Path, height: int, width: int) -> Pixels:
     """One file as uint8 (H, W, 3), read like every picture: see `pictures`."""
     try:
         return open_file(path).prepare(width=width, height=height).pixels

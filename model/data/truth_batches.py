@@ -95,7 +95,7 @@ class TruthTriples:
 
     @cached_property
     def digest(self) -> str:
-        """Of all pictures and their names."""
+        """The digest of all pictures and their names."""
         hashes = file_hashes(self._paths)
         return listing_digest(
             f"{path.name}\t{found}" for path, found in zip(self._paths, hashes, strict=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from dgnet.arrays import Pixels
 from dgnet.model.data.batches import decode_pictures as decode_to_tensor
-from dgnet.model.evaluation.composites.measures import Pixels
 
 
 class PictureSize(Protocol):

@@ -13,15 +13,13 @@ import io
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from dgnet.arrays import AnyFloats, Pixels
 from dgnet.model.data.transforms import normalize, random_erasing
 from dgnet.pictures.door import open_picture
-
-Pixels = NDArray[np.uint8]
 
 _COARSER_SHARE, _COARSEST = 0.35, 3.0
 _JPEG_SHARE, _JPEG_QUALITIES = 0.35, (15, 75)
@@ -78,7 +76,7 @@ def _developed(levels: Tensor, random: np.random.Generator, grain: torch.Generat
     """Light, contrast, white balance, saturation and noise of another camera, in 0..1."""
     batch = len(levels)
 
-    def each(values: NDArray[np.floating]) -> Tensor:
+    def each(values: AnyFloats) -> Tensor:
         return torch.as_tensor(values.reshape(batch, -1, 1, 1).astype(np.float32))
 
     fate = random.random(batch)

@@ -8,11 +8,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
-Embeddings = NDArray[np.float32]
+from dgnet.arrays import Embeddings, Pixels
 
 
 class JudgeError(ValueError):
@@ -24,7 +22,7 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: folder or file."""
+        """How people call it: folder or file."""
         ...
 
     @property
@@ -34,7 +32,7 @@ class Judge(Protocol):
 
     @property
     def height(self) -> int:
-        """Of the pictures it works on, in pixels."""
+        """Height of the pictures it works on, in pixels."""
         ...
 
     @property

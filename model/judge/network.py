@@ -62,7 +62,7 @@ class JudgeConfig:
 
 
 class Judgement(NamedTuple):
-    """Of a batch of pictures: what the losses ask for."""
+    """What the network says of a batch of pictures, and the losses ask for."""
 
     feature: Tensor  # (B, D), for distances while training
     embedding: Tensor  # (B, D), the same, normalized over the batch: what tells people apart

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import AnyFloats, Embeddings, Floats, Pixels
+from dgnet.files import file_sha256
 from dgnet.model.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from dgnet.model.evaluation.retrieval.retrieval_set import row_lengths
-from dgnet.model.files import file_sha256
-from dgnet.model.judge.judge import Embeddings, JudgeError, Pixels, resized
+from dgnet.model.judge.judge import JudgeError, resized
 from dgnet.paths import local_path
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -89,17 +89,17 @@ class OnnxJudge:
         lengths = row_lengths(found)[:, None]
         return np.asarray(found / np.maximum(lengths, _SHORTEST), np.float32)
 
-    def _prepared(self, images: Pixels) -> NDArray[np.floating]:
+    def _prepared(self, images: Pixels) -> AnyFloats:
         given = self._given
         ordered = images if given.channels == "rgb" else images[..., ::-1]
         mean, std = (np.array(values, np.float32) for values in (given.mean, given.std))
         values = (ordered.astype(np.float32) / 255 - mean) / std  # (B, H, W, 3)
         if not self._channels_last:
             values = values.transpose(0, 3, 1, 2)
-        prepared: NDArray[np.floating] = np.ascontiguousarray(values).astype(self._type, copy=False)
+        prepared: AnyFloats = np.ascontiguousarray(values).astype(self._type, copy=False)
         return prepared
 
-    def _run(self, batch: NDArray[np.floating]) -> NDArray[np.float32]:
+    def _run(self, batch: AnyFloats) -> Floats:
         """(b, D); a network of a fixed batch gets the last rows again to fill it up."""
         missing = self._batch - len(batch) if self._batch_is_fixed else 0
         filled = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])

@@ -12,7 +12,7 @@ SHIPPED = "shipped"
 
 
 def judge_folder(source: str) -> Path:
-    """Of a judge that is a folder."""
+    """The folder of a judge that is one."""
     return SHIPPED_JUDGE if source == SHIPPED else Path(source)
 
 

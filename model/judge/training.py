@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from dgnet.arrays import Integers
 from dgnet.model.data.batches import decode_pictures
 from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.model.judge.augmentation import augmented
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
-from dgnet.model.training.run import RunOptions, run_iterations
+from dgnet.model.training.run import Iterations, RunOptions, run_iterations
 from dgnet.model.training.state import TrainingState
 
 
@@ -94,11 +94,12 @@ def train_judge(
     run_iterations(
         options,
         state,
-        iterations=config.iterations,
-        seed=config.seed,
-        step=step,
-        scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
-        show=lambda _: None,
+        Iterations(
+            count=config.iterations,
+            seed=config.seed,
+            step=step,
+            scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
+        ),
     )
     judge.classifier = None
     return judge.eval()
@@ -144,7 +145,7 @@ class _People:
         coarse = iteration < config.coarse_iterations
         return augmented(self._pixels[rows], random, coarse=coarse), labels
 
-    def _some(self, random: np.random.Generator, person: int) -> NDArray[np.int64]:
+    def _some(self, random: np.random.Generator, person: int) -> Integers:
         own, wanted = self._rows[person], self._config.pictures
         return random.choice(own, wanted, replace=len(own) < wanted)
 

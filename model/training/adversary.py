@@ -64,7 +64,7 @@ def generated_ahead(
         codes = torch.cat(
             [encoder.codes(images) for images in passes(parts, torch.cat(groups), len(groups))]
         )[: len(real)]
-        structure = exchanged(networks.structure(real, encoder=still))
+        structure = networks.structure(real, encoder=still).each(exchanged)
         appearance = networks.appearance(real, codes=codes, encoder=still)
         decoded = networks.compose(appearance, structure)
         generated = decoded.generated

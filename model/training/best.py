@@ -39,7 +39,7 @@ class BestCheckpoint:
 
     @property
     def scores(self) -> dict[str, Any] | None:
-        """Of the best so far, with its iteration."""
+        """The scores of the best so far, with its iteration."""
         if not (self._folder / METADATA_FILE).is_file():
             return None
         return read_metadata(self._folder).metrics["validation"]

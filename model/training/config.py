@@ -43,6 +43,9 @@ class LossWeights:
     """Of the mask that keeps the scene."""
     truth_colours: float = 3.0
     """Of looked-up colours, before the decoder has touched them."""
+    truth_features: float = 0.0
+    """Of the distance of composites, with the scene kept, to the truths in ImageNet features of
+    strides 2, 4 and 8: what is sharp differs there and hardly in colours. With `detail` alone."""
     squared_errors: bool = False
     """Compare pictures by squared instead of absolute differences; set by the schedule where
     reconstruction comes first."""

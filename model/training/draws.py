@@ -23,7 +23,7 @@ class Draws:
     """Which pictures of the step's batch are at hand."""
 
     def split(self, parts: int) -> list[Draws]:
-        """For equal parts of the share: each erases as if it were the whole."""
+        """Draws for equal parts of the share: each erases as if it were the whole."""
         return [
             replace(self, erasing=self.erasing.clone_state(), share=share)
             for share in self.share.split(parts)

@@ -15,6 +15,7 @@ from dgnet.model.data.pairs import PairBatch
 from dgnet.model.dgnet import DGNet
 from dgnet.model.training.config import LossWeights
 from dgnet.model.training.draws import Draws
+from dgnet.model.training.forward import exchanged
 from dgnet.model.training.identity import (
     generated_identity_losses,
     identified_with_erasing,
@@ -62,5 +63,4 @@ class EncoderStep:
         """[x_b^a, x_a^b], (2B, 3, H, W), by the codes of the generator's own encoders."""
         real = torch.cat([batch.images_a, batch.images_b])
         codes = generator.appearance_encoder.codes(real)
-        structure_a, structure_b = generator.structure_encoder(real).chunk(2)
-        return generator.decode(codes, torch.cat([structure_b, structure_a]))
+        return generator.decode(codes, exchanged(generator.structure_encoder(real)))

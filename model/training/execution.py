@@ -21,7 +21,7 @@ class CompilationError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """For both kinds of training."""
+    """How both kinds of training are executed."""
 
     workers: Workers = field(default_factory=Workers)
     recompute: bool = False

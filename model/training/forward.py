@@ -56,7 +56,7 @@ def forward_pass(parts: StepParts, batch: PairBatch, weights: LossWeights, draws
         shown.append(0)
         still.append(1)
     if weights.use_generated:
-        structures.append(exchanged(structure))
+        structures.append(structure.each(exchanged))
         wanted.append(own)
         shown.append(1)
         still.append(0)
@@ -114,6 +114,6 @@ def _appearances(
     return torch.cat(codes), [joined(head) for head in zip(*heads, strict=True)]
 
 
-def exchanged(structure: StructureCode) -> StructureCode:
-    """[s_b, s_a] of [s_a, s_b]."""
-    return StructureCode.cat(structure.chunk(2)[::-1])
+def exchanged(halves: Tensor) -> Tensor:
+    """[b, a] of [a, b], (2B, ...): what belongs to one direction, for the other."""
+    return torch.cat(halves.chunk(2)[::-1])

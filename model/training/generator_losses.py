@@ -14,7 +14,7 @@ from dgnet.model.losses import generator_adversarial_loss, identity_loss, recons
 from dgnet.model.training.adversary import judged
 from dgnet.model.training.config import LossWeights
 from dgnet.model.training.draws import Draws
-from dgnet.model.training.forward import Forward
+from dgnet.model.training.forward import Forward, exchanged
 from dgnet.model.training.identity import (
     generated_identity_losses,
     passes,
@@ -58,17 +58,8 @@ def _generated_code_losses(
         or weights.cycle_reconstruction
     ):
         return {}
-    encoded = [
-        parts.twins.appearance(half, detach_code=parts.config.detach_appearance_code)
-        for half in passes(parts, forward.generated, 2)
-    ]
-    logits = torch.cat([output.primary.logits for output in encoded])
-    if forward.composites is not forward.generated:
-        halves = passes(parts, forward.composites, 2)
-        identified = [parts.twins.appearance.identify(half) for half in halves]
-        logits = torch.cat([primary.logits for primary, _ in identified])
+    appearance_codes, logits = _identified(parts, forward)
     losses: Losses = {"identity_generated": 2 * identity_loss(logits, labels)}
-    appearance_codes = torch.cat([output.codes for output in encoded])  # a of [x_b^a, x_a^b]
     if weights.appearance_code_reconstruction:
         losses["appearance_code_reconstruction"] = 2 * reconstruction_loss(
             appearance_codes, forward.appearance_codes
@@ -80,8 +71,8 @@ def _generated_code_losses(
         if draws.encoder_learns
         else parts.twins.structure(forward.generated)
     )
-    # x_b^a shows the structure of b, x_a^b that of a: swap the halves to the order [a, b].
-    structure_codes = torch.cat(structure_codes.chunk(2)[::-1])
+    # x_b^a shows the structure of b, x_a^b that of a; what they are compared with is [a, b].
+    structure_codes = exchanged(structure_codes)
     losses["structure_code_reconstruction"] = 2 * reconstruction_loss(
         structure_codes, forward.structure_codes
     )
@@ -91,12 +82,28 @@ def _generated_code_losses(
     return losses
 
 
+def _identified(parts: StepParts, forward: Forward) -> tuple[Tensor, Tensor]:
+    """Appearance codes (2B, code) of G's pictures, identity logits (2B, I) of the composites."""
+    encoder, detach_code = parts.twins.appearance, parts.config.detach_appearance_code
+    generated = passes(parts, forward.generated, 2)
+    if forward.composites is forward.generated:
+        outputs = [encoder(half, detach_code=detach_code) for half in generated]
+        codes = [output.codes for output in outputs]
+        logits = [output.primary.logits for output in outputs]
+    else:
+        with torch.set_grad_enabled(not detach_code):
+            codes = [encoder.codes(half) for half in generated]
+        composites = passes(parts, forward.composites, 2)
+        logits = [encoder.identify(half)[0].logits for half in composites]
+    return torch.cat(codes), torch.cat(logits)
+
+
 def _cycled(
     parts: StepParts, generated: Tensor, appearance_codes: Tensor, structure_codes: Tensor
 ) -> Tensor:
     """[x_a, x_b] again: appearances of [x_b^a, x_a^b], structures of [x_a^b, x_b^a]."""
     networks, still = parts.networks, parts.twins.still_appearance
-    swapped = torch.cat(generated.chunk(2)[::-1])
+    swapped = exchanged(generated)
     decoded = networks.compose(
         networks.appearance(generated, codes=appearance_codes, encoder=still),
         networks.structure(swapped, maps=structure_codes, encoder=still),

@@ -55,7 +55,7 @@ def identified_with_erasing(
 
 
 def joined(batches: tuple[Identification, ...]) -> Identification:
-    """Of all batches in their order."""
+    """The identification of all batches, in their order."""
     return Identification(
         torch.cat([batch.features for batch in batches]),
         torch.cat([batch.logits for batch in batches]),

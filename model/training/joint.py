@@ -2,20 +2,18 @@
 
 Schedule, data order and draws are pure functions of the iteration (see `run`); here they meet, and
 the run shows what it makes: reconstructions and swaps of a fixed batch, every few hundred
-iterations.
+iterations. What the networks begin from is told in `starting`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from dgnet.model.backbones import imagenet_efficientnet_lite0
 from dgnet.model.checkpoints import Metadata, require_same_kind
 from dgnet.model.config import ConfigError, NetworkConfig
 from dgnet.model.data.pairs import PairBatch
@@ -24,6 +22,7 @@ from dgnet.model.data.truth_batches import TruthTriples
 from dgnet.model.devices import placed
 from dgnet.model.dgnet import DGNet
 from dgnet.model.evaluation.sheets.grids import swap_grid
+from dgnet.model.imagenet_features import ImageNetFeatures
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.average import RunningAverage
 from dgnet.model.training.config import JointConfig, require_equal_shares
@@ -35,23 +34,19 @@ from dgnet.model.training.schedule import (
     joint_learning_rate_factor,
     loss_weights,
 )
+from dgnet.model.training.starting import (
+    Start,
+    fingerprint,
+    require_detail_can_learn,
+    starting_networks,
+)
 from dgnet.model.training.step import JointStep
 from dgnet.model.training.training_run import Learner, TrainingRun
-from dgnet.model.training.validation import embedder_of
+from dgnet.model.training.validation import Validation, embedder_of
 
 GRID_PICTURES = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """What the appearance encoder starts from."""
-
-    imagenet: bool = True
-    """ImageNet weights, where the backbone's are at hand."""
-    from_teacher: bool = False
-    """The teacher's backbone, and its head as the primary one: a head start for short schedules.
-    The fine head starts anew: it must learn whose body a picture shows, and the teacher's, sure of
-    whose clothes, would begin with a loss of 15 nats a picture that drowns all others."""
+FEATURE_STRIDES = 3
+"""Strides 2, 4 and 8: the coarser ones tell what is shown, which the other losses know better."""
 
 
 def train_joint(
@@ -72,130 +67,160 @@ def train_joint(
     and lets E_a learn alone, also from what `generator` makes. Raises ConfigError where teacher,
     networks and data do not count the same identities, and for an offline run without a generator.
     """
-    execution, workers, device, pictures = run.execution, run.workers, run.device, run.pictures
-    share, directory = run.share, run.options.folder
-    require_equal_shares(config.batch_size, config.accumulate, processes=workers.count)
-    if truth:
-        require_equal_shares(
-            config.truth_batch_size,
-            config.accumulate,
-            processes=workers.count,
-            name="truth_batch_size",
-        )
+    _require_equal_shares(config, run, truth)
     if offline and generator is None:
         raise ConfigError("an offline run learns from a finished DG-Net's pictures: name one")
-    identities = teacher.head.classifier.out_features
-    if not identities == network.identities == len(pictures.persons):
-        raise ConfigError(
-            f"the teacher knows {identities} identities, the networks are set to "
-            f"{network.identities} and the pictures show {len(pictures.persons)}: train the "
-            "teacher on the same folder"
-        )
+    _require_same_identities(network, teacher, run)
     require_same_kind(teacher, network)
-    _require_detail_can_learn(network, config, truth=truth, generator=generator)
+    require_detail_can_learn(network, config, has_truth=truth is not None, generator=generator)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     start = start or Start()
-    networks = _started(network, teacher, start)
-    if config.gentle_styles:
-        networks.style_mlps.start_gently()
-    if generator is not None:
-        _copy_generator(generator, networks)
-    teacher_version = _fingerprint(teacher)
-    networks = placed(networks, device)
-    teacher = placed(teacher, device)
-    execution.prepare(networks)
-    optimizers = joint_optimizers(networks, config)
-    step = JointStep(networks, teacher, optimizers, config, autocast=run.autocast, workers=workers)
-    execution.compile(step.compilable())
-    alone = offline or config.ablation == "baseline"
-    teaching = placed(generator, device) if generator and offline else None
-    encoder_step = EncoderStep(step.parts, teaching)
-    average = RunningAverage(networks, config.average) if config.average else None
+    networks = starting_networks(network, config, teacher, start, generator)
     settings = {
         "network": network.to_json(),
         "joint": config.to_json(),
         "start": asdict(start),
         "true_composites": len(truth) if truth else 0,
-        "teacher": teacher_version,
-        "generator": _fingerprint(generator) if generator else None,
+        "teacher": fingerprint(teacher),
+        "generator": fingerprint(generator) if generator else None,
         "offline": offline,
     }
-    kept: dict[str, nn.Module] = {"dgnet": networks}
-    if average:
-        kept["average"] = average
-    shown = pictures.pair_batch(0, GRID_PICTURES, config.seed)
+    networks, teacher = placed(networks, run.device), placed(teacher, run.device)
+    training = _JointTraining(
+        networks,
+        teacher,
+        config,
+        run,
+        truth=truth,
+        alone=offline or config.ablation == "baseline",
+        generator=placed(generator, run.device) if generator and offline else None,
+    )
+    metadata = run.train(training.learner(settings))
+    return training.learned(), metadata
 
-    def iterate(iteration: int) -> dict[str, Tensor]:
-        for optimizer in optimizers.by_name().values():
+
+class _JointTraining:
+    """The networks of a run and the answers to what the loop asks of them."""
+
+    def __init__(
+        self,
+        networks: DGNet,
+        teacher: Teacher,
+        config: JointConfig,
+        run: TrainingRun,
+        *,
+        truth: TruthTriples | None,
+        alone: bool,
+        generator: DGNet | None,
+    ) -> None:
+        """E_a learns `alone`, from real pictures and from what `generator` makes, if any."""
+        self._networks, self._teacher, self._config, self._run = networks, teacher, config, run
+        self._truth, self._alone = truth, alone
+        run.execution.prepare(networks)
+        self._optimizers = joint_optimizers(networks, config)
+        self._step = JointStep(
+            networks,
+            teacher,
+            self._optimizers,
+            config,
+            autocast=run.autocast,
+            workers=run.workers,
+            features=_features(config, run.device) if truth is not None else None,
+        )
+        run.execution.compile(self._step.compilable())
+        self._encoder_step = EncoderStep(self._step.parts, generator)
+        self._average = RunningAverage(networks, config.average) if config.average else None
+        self._shown = run.pictures.pair_batch(0, GRID_PICTURES, config.seed)
+
+    def learner(self, settings: dict[str, Any]) -> Learner:
+        """What the run is given; `settings` as `Learner` describes them."""
+        kept: dict[str, nn.Module] = {"dgnet": self._networks}
+        if self._average:
+            kept["average"] = self._average
+        return Learner(
+            config=self._config,
+            settings=settings,
+            networks=kept,
+            optimizers=self._optimizers.by_name(),
+            step=self._iterate,
+            scalars=self._scalars,
+            measure=self._measure,
+            teacher=self._teacher,
+            learned=self.learned,
+            show=self._show,
+            truth=self._truth,
+        )
+
+    def learned(self) -> DGNet:
+        """The networks, with averaged weights where the run averages them."""
+        return self._average.put_into(self._networks) if self._average else self._networks
+
+    def _iterate(self, iteration: int) -> dict[str, Tensor]:
+        config, share = self._config, self._run.share
+        for optimizer in self._optimizers.by_name().values():
             apply_learning_rate_factor(optimizer, joint_learning_rate_factor(config, iteration))
+        pictures = self._run.pictures
         batch = pictures.pair_batch(iteration, config.batch_size, config.seed, share)
         weights, draws = loss_weights(config, iteration), draw(config.seed, iteration, share)
-        if alone:
-            return encoder_step(batch, weights, draws)
+        if self._alone:
+            return self._encoder_step(batch, weights, draws)
         known = None
-        if truth is not None:
-            known = truth.batch(iteration, config.truth_batch_size, config.seed, share)
-        losses = step(batch, weights, draws, known)
-        if average:
-            average.update(iteration)
+        if self._truth is not None:
+            known = self._truth.batch(iteration, config.truth_batch_size, config.seed, share)
+        losses = self._step(batch, weights, draws, known)
+        if self._average:
+            self._average.update(iteration)
         return losses
 
-    def learned() -> DGNet:
-        return average.put_into(networks) if average else networks
-
-    def scalars(iteration: int) -> dict[str, float]:
-        weights = loss_weights(config, iteration)
+    def _scalars(self, iteration: int) -> dict[str, float]:
+        weights = loss_weights(self._config, iteration)
         return {
-            "schedule/learning_rate_factor": joint_learning_rate_factor(config, iteration),
+            "schedule/learning_rate_factor": joint_learning_rate_factor(self._config, iteration),
             "schedule/primary": weights.primary,
             "schedule/cycle_reconstruction": weights.cycle_reconstruction,
         }
 
-    def show(number: int) -> None:
-        if alone:  # its composites are nobody's aim
+    def _measure(self, validation: Validation) -> dict[str, float]:
+        device = self._run.device
+        return validation.measure(embedder_of(self._networks, device), device)
+
+    def _show(self, number: int) -> None:
+        if self._alone:  # its composites are nobody's aim
             return
-        folder = directory / "grids"
+        folder = self._run.options.folder / "grids"
         folder.mkdir(parents=True, exist_ok=True)
-        draw_grid(learned(), shown).save(folder / f"{number:06d}.png")
-        step.start_learning()
-
-    metadata = run.train(
-        Learner(
-            config=config,
-            settings=settings,
-            networks=kept,
-            optimizers=optimizers.by_name(),
-            step=iterate,
-            scalars=scalars,
-            measure=lambda validation: validation.measure(embedder_of(networks, device), device),
-            teacher=teacher,
-            learned=learned,
-            show=show,
-            truth=truth,
-        )
-    )
-    return learned(), metadata
+        draw_grid(self.learned(), self._shown).save(folder / f"{number:06d}.png")
+        self._step.start_learning()
 
 
-def _require_detail_can_learn(
-    network: NetworkConfig,
-    config: JointConfig,
-    *,
-    truth: TruthTriples | None,
-    generator: DGNet | None,
+def _require_equal_shares(
+    config: JointConfig, run: TrainingRun, truth: TruthTriples | None
 ) -> None:
-    taught = truth is not None or (generator is not None and generator.scene_mask is not None)
-    if network.keep_scene and not taught:
-        raise ConfigError(
-            "the mask that keeps the scene learns from true composites alone, and there are "
-            "none: give triples (--truth; `dgnet people render --truth` makes some) or a "
-            "generator to start from whose mask has learned (--generator)"
+    processes = run.workers.count
+    require_equal_shares(config.batch_size, config.accumulate, processes=processes)
+    if truth:
+        require_equal_shares(
+            config.truth_batch_size,
+            config.accumulate,
+            processes=processes,
+            name="truth_batch_size",
         )
-    if network.look_up_clothes and config.appearance_learns != "heads":
+
+
+def _require_same_identities(network: NetworkConfig, teacher: Teacher, run: TrainingRun) -> None:
+    identities, shown = teacher.head.classifier.out_features, len(run.pictures.persons)
+    if not identities == network.identities == shown:
         raise ConfigError(
-            f"appearance_learns is {config.appearance_learns!r}; the look-up of clothes reads the "
-            "backbone of E_a, which must stand still: set appearance_learns=heads"
+            f"the teacher knows {identities} identities, the networks are set to "
+            f"{network.identities} and the pictures show {shown}: train the teacher on the same "
+            "folder"
         )
+
+
+def _features(config: JointConfig, device: torch.device) -> ImageNetFeatures | None:
+    if not config.final_weights.truth_features:
+        return None
+    return placed(ImageNetFeatures.load(FEATURE_STRIDES), device)
 
 
 def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
@@ -214,45 +239,3 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
     pixels = denormalize(images).cpu().numpy()
     made = denormalize(composites).cpu().numpy()
     return swap_grid(pixels, pixels, made.reshape(rows, rows, *made.shape[1:]))
-
-
-def _fingerprint(network: nn.Module) -> str:
-    """Of all weights, so that a run is not resumed with another teacher."""
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    return hashlib.sha256(save_tensors(tensors)).hexdigest()[:12]
-
-
-def _copy_generator(source: DGNet, target: DGNet) -> None:
-    """Everything that `source` has; what it has not begins anew (see `begins_anew`)."""
-    theirs = {**source.generator_parts, "discriminator": source.discriminator}
-    ours = {**target.generator_parts, "discriminator": target.discriminator}
-    for name in theirs.keys() & ours.keys():
-        try:
-            ours[name].load_state_dict(theirs[name].state_dict())
-        except RuntimeError as error:
-            raise ConfigError(
-                f"the {name.replace('_', ' ')} to start from has other sizes "
-                f"({source.config.to_json()}) than the networks to train "
-                f"({target.config.to_json()}): expected one preset"
-            ) from error
-
-
-def begins_anew(source: DGNet, network: NetworkConfig) -> list[str]:
-    """Parts of the networks to train that the generator to start from does not have."""
-    wanted = {
-        "clothes_lookup": network.look_up_clothes,
-        "full_size_structure": network.full_size_structure,
-        "scene_mask": network.keep_scene,
-    }
-    return [name for name, on in wanted.items() if on and name not in source.generator_parts]
-
-
-def _started(network: NetworkConfig, teacher: Teacher, start: Start) -> DGNet:
-    networks = DGNet(network)
-    encoder = networks.appearance_encoder
-    if start.from_teacher:
-        encoder.backbone.load_state_dict(teacher.backbone.state_dict())
-        encoder.primary.load_state_dict(teacher.head.state_dict())
-    elif start.imagenet and network.backbone == "efficientnet_lite0":
-        encoder.backbone.load_state_dict(imagenet_efficientnet_lite0())
-    return networks

@@ -90,7 +90,7 @@ def _clip_generator(parts: StepParts, longest: float) -> None:
 
 
 def mean_losses(parts: Sequence[Losses]) -> Losses:
-    """Of every loss over equal micro-batches, detached."""
+    """The mean of every loss over equal micro-batches, detached."""
     return {
         name: torch.stack([losses[name].detach() for losses in parts]).mean() for name in parts[0]
     }

@@ -31,7 +31,7 @@ class JointOptimizers:
     discriminator: Optimizer
 
     def by_name(self) -> dict[str, Optimizer]:
-        """For checkpoints and schedules."""
+        """All of them, as checkpoints and schedules name them."""
         optimizers = {
             "generator": self.generator,
             "appearance": self.appearance,

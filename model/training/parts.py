@@ -10,6 +10,7 @@ from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.dgnet import DGNet
 from dgnet.model.discriminator import Discriminator
 from dgnet.model.frozen import frozen_twin
+from dgnet.model.imagenet_features import ImageNetFeatures
 from dgnet.model.structure_encoder import StructureEncoder
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig
@@ -57,6 +58,8 @@ class StepParts:
     autocast: torch.dtype | None
     workers: Workers
     """Each computes its share of every batch."""
+    features: ImageNetFeatures | None = None
+    """What true composites are also compared by."""
 
     def precision(self) -> torch.autocast:
         """What forward passes run under."""

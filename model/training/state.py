@@ -19,16 +19,9 @@ from torch import Tensor, as_tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from dgnet.files import file_sha256, replaced_directory, write_json
 from dgnet.model.checkpoints import CheckpointError
-from dgnet.model.files import (
-    TensorFileError,
-    file_sha256,
-    not_finite,
-    read_tensors,
-    replaced_directory,
-    write_json,
-    write_tensors,
-)
+from dgnet.model.tensor_files import TensorFileError, not_finite, read_tensors, write_tensors
 from dgnet.model.training.whose import require_same_data
 from dgnet.paths import local_path
 
@@ -77,7 +70,7 @@ class TrainingState:
             for index, entries in state.items():
                 for key, value in entries.items():
                     tensors[f"optimizer.{name}.{index}.{key}"] = as_tensor(value)
-        with replaced_directory(self.directory / f"{iteration:06d}") as folder:
+        with replaced_directory(self.directory / f"{iteration:06d}", make_parents=True) as folder:
             write_tensors(folder / STATE_TENSORS, tensors)
             description = {
                 "iteration": iteration,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dgnet.model.data.pairs import PairBatch
 from dgnet.model.data.truth_batches import TruthBatch
 from dgnet.model.dgnet import DGNet
+from dgnet.model.imagenet_features import ImageNetFeatures
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.adversary import generated_ahead, judged, update_discriminator
 from dgnet.model.training.config import JointConfig, LossWeights
@@ -39,8 +40,11 @@ class JointStep:
         *,
         autocast: torch.dtype | None = None,
         workers: Workers | None = None,
+        features: ImageNetFeatures | None = None,
     ) -> None:
-        """`workers` each compute their share of every batch."""
+        """`workers` each compute their share of every batch; `features` are for
+        `truth_features`.
+        """
         self.networks = networks
         self.optimizers = optimizers
         self.parts = StepParts(
@@ -50,6 +54,7 @@ class JointStep:
             config=config,
             autocast=autocast,
             workers=workers or Workers(),
+            features=features,
         )
         self.start_learning()
 
@@ -108,6 +113,7 @@ class JointStep:
                     weights,
                     codes_from=parts.twins.appearance,
                     taps_from=parts.twins.still_appearance,
+                    features=parts.features,
                 )
             return losses
 

@@ -7,6 +7,8 @@ Identification loss on real pictures with flip and pad-and-crop; everything abou
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -50,8 +52,7 @@ def train_teacher(
     """Train from ImageNet weights where the backbone's are at hand, or from the backbone of
     `pretrained`, a teacher of any identities.
     """
-    execution, workers, device, share = run.execution, run.workers, run.device, run.share
-    require_equal_shares(config.batch_size, config.accumulate, processes=workers.count)
+    require_equal_shares(config.batch_size, config.accumulate, processes=run.workers.count)
     torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]
     teacher = Teacher(network, last_stride=config.last_stride)
     if pretrained is not None:
@@ -59,19 +60,64 @@ def train_teacher(
         teacher.backbone.load_state_dict(pretrained.backbone.state_dict())
     elif imagenet and network.backbone == "efficientnet_lite0":
         teacher.backbone.load_state_dict(imagenet_efficientnet_lite0())
-    teacher = placed(teacher, device).train()
-    execution.prepare(teacher)
-    execution.compile([teacher.backbone])
-    optimizer = teacher_optimizer(teacher, config)
+    teacher = placed(teacher, run.device).train()
+    run.execution.prepare(teacher)
+    run.execution.compile([teacher.backbone])
     settings = {"network": network.to_json(), "teacher": config.to_json()}
+    metadata = run.train(_TeacherTraining(teacher, config, run).learner(settings))
+    return teacher.eval(), metadata
 
-    def learn_from(batch: PictureBatch, rows: Share, draws: torch.Generator) -> dict[str, Tensor]:
+
+class _TeacherTraining:
+    """A teacher that learns, and the answers to what the loop asks of it."""
+
+    def __init__(self, teacher: Teacher, config: TeacherConfig, run: TrainingRun) -> None:
+        self._teacher, self._config, self._run = teacher, config, run
+        self._optimizer = teacher_optimizer(teacher, config)
+
+    def learner(self, settings: dict[str, Any]) -> Learner:
+        """What the run is given; `settings` as `Learner` describes them."""
+        return Learner(
+            config=self._config,
+            settings=settings,
+            networks={"teacher": self._teacher},
+            optimizers={"sgd": self._optimizer},
+            step=self._iterate,
+            scalars=lambda iteration: {
+                "learning_rate_factor": teacher_learning_rate_factor(self._config, iteration)
+            },
+            measure=self._measure,
+            teacher=self._teacher,
+        )
+
+    def _iterate(self, iteration: int) -> dict[str, Tensor]:
+        config, workers, share = self._config, self._run.workers, self._run.share
+        factor = teacher_learning_rate_factor(config, iteration)
+        apply_learning_rate_factor(self._optimizer, factor)
+        batch = self._run.pictures.picture_batch(iteration, config.batch_size, config.seed, share)
+        seed = iteration_seed(config.seed, iteration)
+        self._optimizer.zero_grad()
+        found = [
+            self._learn_from(part, rows, torch.Generator().manual_seed(seed))
+            for part, rows in zip(
+                split_rows(batch, config.accumulate), share.split(config.accumulate), strict=True
+            )
+        ]
+        workers.average_gradients(self._teacher)
+        workers.average_statistics(self._teacher)
+        self._optimizer.step()
+        return mean_losses(found)
+
+    def _learn_from(
+        self, batch: PictureBatch, rows: Share, draws: torch.Generator
+    ) -> dict[str, Tensor]:
         """Add the gradients of a micro-batch, which holds these rows of the whole batch."""
+        config, autocast = self._config, self._run.autocast
         images = batch.images
         if config.random_erasing:
             images = random_erasing(images, draws, probability=config.random_erasing, share=rows)
-        with torch.autocast(device.type, dtype=run.autocast, enabled=run.autocast is not None):
-            logits = teacher(images.to(memory_format=torch.channels_last)).logits
+        with torch.autocast(self._run.device.type, dtype=autocast, enabled=autocast is not None):
+            logits = self._teacher(images.to(memory_format=torch.channels_last)).logits
             loss = torch.nn.functional.cross_entropy(
                 logits, batch.labels, label_smoothing=config.label_smoothing
             )
@@ -79,41 +125,10 @@ def train_teacher(
         right = (logits.argmax(1) == batch.labels).float().mean()
         return {"identity": loss.detach(), "accuracy": right}
 
-    def step(iteration: int) -> dict[str, Tensor]:
-        apply_learning_rate_factor(optimizer, teacher_learning_rate_factor(config, iteration))
-        batch = run.pictures.picture_batch(iteration, config.batch_size, config.seed, share)
-        seed = iteration_seed(config.seed, iteration)
-        optimizer.zero_grad()
-        found = [
-            learn_from(part, rows, torch.Generator().manual_seed(seed))
-            for part, rows in zip(
-                split_rows(batch, config.accumulate), share.split(config.accumulate), strict=True
-            )
-        ]
-        workers.average_gradients(teacher)
-        workers.average_statistics(teacher)
-        optimizer.step()
-        return mean_losses(found)
-
-    def measure(validation: Validation) -> dict[str, float]:
-        teacher.eval()
+    def _measure(self, validation: Validation) -> dict[str, float]:
+        device = self._run.device
+        self._teacher.eval()
         try:
-            return validation.measure(TeacherEmbedder(teacher, device), device)
+            return validation.measure(TeacherEmbedder(self._teacher, device), device)
         finally:
-            teacher.train()
-
-    metadata = run.train(
-        Learner(
-            config=config,
-            settings=settings,
-            networks={"teacher": teacher},
-            optimizers={"sgd": optimizer},
-            step=step,
-            scalars=lambda iteration: {
-                "learning_rate_factor": teacher_learning_rate_factor(config, iteration)
-            },
-            measure=measure,
-            teacher=teacher,
-        )
-    )
-    return teacher.eval(), metadata
+            self._teacher.train()

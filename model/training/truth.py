@@ -16,6 +16,7 @@ from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.config import STRUCTURE_STRIDE
 from dgnet.model.data.truth_batches import TruthBatch
 from dgnet.model.dgnet import DGNet
+from dgnet.model.imagenet_features import ImageNetFeatures, unit_feature_distance
 from dgnet.model.losses import fine_loss, identity_loss, inside_loss, mask_loss
 from dgnet.model.training.config import LossWeights
 
@@ -30,8 +31,11 @@ def truth_losses(
     *,
     codes_from: AppearanceEncoder,
     taps_from: AppearanceEncoder,
+    features: ImageNetFeatures | None = None,
 ) -> dict[str, Tensor]:
-    """Unweighted losses by name; the two encoders are frozen twins of E_a."""
+    """Unweighted losses by name; the two encoders are frozen twins of E_a. `features` adds
+    `truth_features`, where the network keeps the scene.
+    """
     with torch.no_grad():
         codes = codes_from.codes(truth.appearances)
     structure = networks.structure(truth.structures, encoder=taps_from)
@@ -44,6 +48,8 @@ def truth_losses(
         losses["truth_mask"] = mask_loss(decoded.mask_logits, wanted)
         composites = decoded.blended(decoded.mask().detach(), structure.picture)
         losses["truth_inside"] = inside_loss(composites, truth.truths, wanted)
+        if features is not None and weights.truth_features:
+            losses["truth_features"] = _feature_loss(features, composites, truth.truths)
     if decoded.colours.numel():
         cells = functional.avg_pool2d(truth.changed, STRUCTURE_STRIDE)
         colours = functional.avg_pool2d(truth.truths, STRUCTURE_STRIDE)
@@ -53,6 +59,16 @@ def truth_losses(
         losses["truth_identity"] = identity_loss(primary.logits, truth.appearance_labels)
         losses["truth_fine"] = fine_loss(fine.logits, truth.structure_labels)
     return losses
+
+
+def _feature_loss(features: ImageNetFeatures, made: Tensor, truths: Tensor) -> Tensor:
+    """In float32: on processors depthwise convolutions are slower in bf16."""
+    with torch.autocast(made.device.type, enabled=False):
+        with torch.no_grad():
+            wanted = features(truths.float())
+        found = features(made.float())
+        distances = [unit_feature_distance(*maps) for maps in zip(found, wanted, strict=True)]
+        return torch.stack(distances).mean()
 
 
 def widened(changed: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.model.checkpoints import Checkpoint, Metadata
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.fingerprint import file_hashes, listing_digest
@@ -21,7 +22,6 @@ from dgnet.model.data.layouts import DataSet
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import normalize
 from dgnet.model.dgnet import DGNet
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
 from dgnet.model.evaluation.retrieval.preflight import check_people, searching
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
@@ -50,7 +50,7 @@ class Validation:
 
     @cached_property
     def digest(self) -> str:
-        """Of all pictures and whose they are."""
+        """The digest of all pictures and whose they are."""
         return listing_digest(
             f"{part}\t{picture.person_id}\t{picture.camera_id}\t{found}"
             for part, pictures in (("query", self._query), ("gallery", self._gallery))

@@ -15,7 +15,7 @@ from dgnet.people.clothes.outfit import Appearance, Skirt
 from dgnet.people.figure import KEYPOINT_NAMES
 from dgnet.people.materials import Fabric
 from dgnet.people.structure import Structure
-from dgnet.people.world import Picture, World
+from dgnet.people.world import DevelopedPicture, World
 
 Value: TypeAlias = str | int | float | bool | list[float] | None
 Row: TypeAlias = dict[str, Value]
@@ -96,7 +96,7 @@ def _over_clothes(structure: Structure) -> Row:
     }
 
 
-def picture_attributes(picture: Picture) -> Row:
+def picture_attributes(picture: DevelopedPicture) -> Row:
     """Pose, viewpoint, kind of place and what is visible."""
     scene = picture.scene
     row: Row = {

@@ -6,12 +6,12 @@ import json
 import shlex
 from pathlib import Path
 
-from dgnet.people.writing.plan import RECIPE, Plan
+from dgnet.people.writing.plan import RECIPE, RenderPlan
 
 CARD = Path(__file__).with_name("card.md")
 
 
-def data_card(plan: Plan) -> str:
+def data_card(plan: RenderPlan) -> str:
     """The card of a set."""
     contents = [("`attributes.parquet`", "one row for each picture")]
     if plan.splits == "market1501":
@@ -48,7 +48,7 @@ def data_card(plan: Plan) -> str:
     )
 
 
-def command_of(plan: Plan) -> list[str]:
+def command_of(plan: RenderPlan) -> list[str]:
     """The command that renders a plan."""
     words = ["dgnet", "people", "render", "-o", "DIR", "--people", str(plan.people)]
     words += ["--pictures", str(plan.pictures), "--cameras", str(plan.cameras)]

@@ -23,19 +23,19 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import cast
 
+from dgnet.files import PART, write_file
 from dgnet.paths import local_path
-from dgnet.people.dataset import TRUTHS_A_CIRCLE
+from dgnet.people.dataset import TRUTHS_A_GROUP
 from dgnet.people.writing.attributes import Row, encode_rows
 from dgnet.people.writing.card import data_card
-from dgnet.people.writing.files import remove_parts, write_whole
-from dgnet.people.writing.plan import Plan, world_of_truth
+from dgnet.people.writing.plan import RenderPlan, world_of_truth
 from dgnet.people.writing.units import write_person, write_truths
 
 PLAN_FILE, CARD_FILE = "set.json", "README.md"
 ATTRIBUTES_FILE, TRUTHS_FILE = "attributes.parquet", "truths.parquet"
 JOURNAL = ".rendering"
 
-Progress = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """Called with files written and files in all."""
 
 
@@ -49,7 +49,7 @@ class ProcessLostError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One piece of work: a person, or the triples of a circle from a first number on."""
+    """One piece of work: a person, or the triples of a group from a first number on."""
 
     kind: str  # "person" or "truths"
     first: int
@@ -61,28 +61,28 @@ class Unit:
         return f"{self.kind}-{self.first:06d}.json"
 
 
-def units_of(plan: Plan) -> list[Unit]:
+def units_of(plan: RenderPlan) -> list[Unit]:
     """All units of a plan, those of a world together: a process keeps the figures of few worlds."""
     people = [
         Unit(kind="person", first=person, pictures=plan.pictures)
         for person in sorted(range(1, plan.people + 1), key=plan.world_of)
     ]
     truths = [
-        Unit(kind="truths", first=first, pictures=3 * min(TRUTHS_A_CIRCLE, plan.truths - first))
+        Unit(kind="truths", first=first, pictures=3 * min(TRUTHS_A_GROUP, plan.truths - first))
         for first in sorted(
-            range(0, plan.truths, TRUTHS_A_CIRCLE), key=lambda first: world_of_truth(plan, first)
+            range(0, plan.truths, TRUTHS_A_GROUP), key=lambda first: world_of_truth(plan, first)
         )
     ]
     return people + truths
 
 
 def render_set(
-    plan: Plan,
+    plan: RenderPlan,
     folder: str | Path,
     *,
     processes: int = 1,
     resume: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: ReportProgress = lambda done, total: None,
 ) -> None:
     """Render a set into a new or empty folder, or carry on with one.
 
@@ -91,7 +91,7 @@ def render_set(
         ProcessLostError: A process was killed.
     """
     folder = local_path(folder)
-    _claim(plan, folder, resume)
+    _take_folder(plan, folder, resume)
     if (folder / CARD_FILE).exists():  # written last
         return
     units = units_of(plan)
@@ -105,7 +105,7 @@ def render_set(
     _finish(plan, folder, units)
 
 
-def _claim(plan: Plan, folder: Path, resume: bool) -> None:
+def _take_folder(plan: RenderPlan, folder: Path, resume: bool) -> None:
     """Make sure that the folder is new, or that it holds the beginning of this very set."""
     text = json.dumps(plan.to_json(), indent=2) + "\n"
     file = folder / PLAN_FILE
@@ -127,8 +127,14 @@ def _claim(plan: Plan, folder: Path, resume: bool) -> None:
             )
     elif folder.exists() and any(folder.iterdir()):
         raise RenderError(f"{folder} is not empty and holds no rendered set; give a new folder")
-    remove_parts(folder)
-    write_whole(file, text.encode())
+    _remove_parts(folder)
+    write_file(file, text.encode(), make_parents=True)
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for part in folder.rglob(f".*{PART}"):
+        part.unlink(missing_ok=True)
 
 
 def _recipe_of(file: Path) -> object:
@@ -140,7 +146,9 @@ def _recipe_of(file: Path) -> object:
     return cast("dict[str, object]", options).get("recipe") if isinstance(options, dict) else None
 
 
-def _worked_off(plan: Plan, folder: Path, units: list[Unit], processes: int) -> Iterator[Unit]:
+def _worked_off(
+    plan: RenderPlan, folder: Path, units: list[Unit], processes: int
+) -> Iterator[Unit]:
     """The units, each when it is done."""
     if processes == 1 or len(units) < 2:
         for unit in units:
@@ -156,7 +164,9 @@ def _worked_off(plan: Plan, folder: Path, units: list[Unit], processes: int) -> 
         ) from error
 
 
-def _in_parallel(plan: Plan, folder: Path, units: list[Unit], processes: int) -> Iterator[Unit]:
+def _in_parallel(
+    plan: RenderPlan, folder: Path, units: list[Unit], processes: int
+) -> Iterator[Unit]:
     # Fresh processes: forked ones would inherit locks and threads of whoever calls.
     context = multiprocessing.get_context("spawn")
     with (
@@ -195,14 +205,14 @@ def _settle() -> None:
         threading.Thread(target=follow, daemon=True).start()
 
 
-def work(plan: Plan, folder: Path, unit: Unit) -> None:
+def work(plan: RenderPlan, folder: Path, unit: Unit) -> None:
     """Do one unit and note that it is done."""
     write = write_person if unit.kind == "person" else write_truths
     rows = write(plan, folder, unit.first)
-    write_whole(folder / JOURNAL / unit.journal, json.dumps(rows).encode())
+    write_file(folder / JOURNAL / unit.journal, json.dumps(rows).encode(), make_parents=True)
 
 
-def _finish(plan: Plan, folder: Path, units: list[Unit]) -> None:
+def _finish(plan: RenderPlan, folder: Path, units: list[Unit]) -> None:
     journal = folder / JOURNAL
     for kind, name in (("person", ATTRIBUTES_FILE), ("truths", TRUTHS_FILE)):
         rows: list[Row] = []
@@ -210,7 +220,7 @@ def _finish(plan: Plan, folder: Path, units: list[Unit]) -> None:
             if unit.kind == kind:
                 rows += json.loads((journal / unit.journal).read_bytes())
         if rows:
-            write_whole(folder / name, encode_rows(rows))
-    remove_parts(folder)
-    write_whole(folder / CARD_FILE, data_card(plan).encode())
+            write_file(folder / name, encode_rows(rows), make_parents=True)
+    _remove_parts(folder)
+    write_file(folder / CARD_FILE, data_card(plan).encode(), make_parents=True)
     shutil.rmtree(journal)

@@ -1,4 +1,4 @@
-"""The units of work: all pictures of a person, or a circle's triples. Each can be done anywhere."""
+"""The units of work: all pictures of a person, or a group's triples. Each can be done anywhere."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dgnet.files import write_file
 from dgnet.people.arrays import Pixels
-from dgnet.people.dataset import TRUTHS_A_CIRCLE
+from dgnet.people.dataset import TRUTHS_A_GROUP
 from dgnet.people.world import shared_world
 from dgnet.people.writing.attributes import Row, person_attributes, picture_attributes
-from dgnet.people.writing.files import write_whole
 from dgnet.people.writing.plan import (
     MASKS,
     TRUTHS,
-    Plan,
+    RenderPlan,
     pictures_of,
     truth,
     world_of_truth,
 )
 
 
-def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
+def write_person(plan: RenderPlan, folder: Path, person: int) -> list[Row]:
     """Write a person's pictures; returns their attributes."""
     world = shared_world(plan.seed_of(plan.world_of(person)), plan.cameras, plan.recipe)
     known = person_attributes(world, person, person)
@@ -37,9 +37,13 @@ def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
             size=plan.size,
         )
         place = f"{planned.folder}/{planned.name}"
-        write_whole(folder / place, picture.jpeg())
+        write_file(folder / place, picture.jpeg(), make_parents=True)
         if plan.masks:
-            write_whole((folder / MASKS / place).with_suffix(".png"), encode_mask(picture.mask))
+            write_file(
+                (folder / MASKS / place).with_suffix(".png"),
+                encode_mask(picture.mask),
+                make_parents=True,
+            )
         row: Row = {
             "path": place,
             "split": planned.folder,
@@ -51,13 +55,13 @@ def write_person(plan: Plan, folder: Path, person: int) -> list[Row]:
     return rows
 
 
-def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
-    """Write the triples of the circle that begins with this number; returns what they are."""
+def write_truths(plan: RenderPlan, folder: Path, first: int) -> list[Row]:
+    """Write the triples of the group that begins with this number; returns what they are."""
     number = world_of_truth(plan, first)
     world = shared_world(plan.seed_of(number), plan.cameras, plan.recipe)
     quality = world.recipe.truth_quality
     rows: list[Row] = []
-    for number in range(first, min(plan.truths, first + TRUTHS_A_CIRCLE)):
+    for number in range(first, min(plan.truths, first + TRUTHS_A_GROUP)):
         one = truth(plan, number)
         appearance = world.picture(
             appearance=one.appearance,
@@ -81,15 +85,15 @@ def write_truths(plan: Plan, folder: Path, first: int) -> list[Row]:
             ("truth", composite, one.appearance),
         ):
             name = f"{number:04d}_{role}_{person:04d}"
-            write_whole(folder / TRUTHS / f"{name}.jpg", picture.jpeg(quality))
+            write_file(folder / TRUTHS / f"{name}.jpg", picture.jpeg(quality), make_parents=True)
             if plan.masks:
                 place = folder / MASKS / TRUTHS / f"{name}.png"
-                write_whole(place, encode_mask(picture.mask))
+                write_file(place, encode_mask(picture.mask), make_parents=True)
             row[f"{role}_path"] = f"{TRUTHS}/{name}.jpg"
         if plan.writes_changed:
             name = f"{TRUTHS}/{number:04d}_changed_{one.appearance:04d}.png"
             mask = true.changed()
-            write_whole(folder / name, encode_mask(mask))
+            write_file(folder / name, encode_mask(mask), make_parents=True)
             row |= {
                 "changed_path": name,
                 "changed": round(np.count_nonzero(mask) / mask.size, 6),

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
 from dgnet.jobs.generation.jobs import FINAL_STATES
-from dgnet.jobs.generation.spec import SourceLayout
 from dgnet.jobs.storage import dataset_folder, resolve_below
+from dgnet.layouts import LayoutName
 from dgnet.service.archives import (
     ArchiveError,
     ArchiveTooLarge,
@@ -26,7 +26,7 @@ from dgnet.service.archives import (
 )
 from dgnet.service.dataset_checks import checked
 from dgnet.service.dataset_store import DatasetRecord, Reading, UnknownDataset
-from dgnet.service.dependencies import Bulk, Dependencies, bulk_of, dependencies_of
+from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
 from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
 from dgnet.service.openapi import (
@@ -121,8 +121,10 @@ _BUSY_RETRY_SECONDS = "30"
 async def create_dataset(
     request: Request,
     response: Response,
+    dependencies: AppDependencies,
+    bulk: AppBulk,
     layout: Annotated[
-        SourceLayout | None, Query(description="Of an upload; found out from names if absent")
+        LayoutName | None, Query(description="Of an upload; found out from names if absent")
     ] = None,
     pattern: Annotated[
         str | None, Query(max_length=1000, description="Of an upload, for the layout `pattern`")
@@ -137,7 +139,6 @@ async def create_dataset(
     ] = None,
 ) -> DatasetView:
     """Archives are streamed to the disk, unpacked within limits and checked by a worker."""
-    dependencies, bulk = dependencies_of(request), bulk_of(request)
     content_type = request.headers.get("content-type")
     if is_upload(content_type):
         await (
@@ -172,9 +173,9 @@ async def create_dataset(
     response_model=DatasetList,
     responses=problems(),
 )
-async def list_datasets(request: Request) -> DatasetList:
+async def list_datasets(bulk: AppBulk) -> DatasetList:
     """All of them, newest first, without their reports."""
-    records = await asyncio.to_thread(bulk_of(request).dataset_store.all)
+    records = await asyncio.to_thread(bulk.dataset_store.all)
     return DatasetList(data=[_view(record, None) for record in records])
 
 
@@ -184,11 +185,12 @@ async def list_datasets(request: Request) -> DatasetList:
     response_model=DatasetView,
     responses=problems(UNKNOWN_DATASET),
 )
-async def show_dataset(request: Request, response: Response, dataset_id: str) -> DatasetView:
-    """With its report as soon as the check is done; asks for the check if nobody has yet."""
-    bulk = bulk_of(request)
+async def show_dataset(
+    dependencies: AppDependencies, bulk: AppBulk, response: Response, dataset_id: str
+) -> DatasetView:
+    """Has its report as soon as the check is done; asks for the check if nobody has yet."""
     record = await _known(bulk, dataset_id)
-    record, report = await _checked(dependencies_of(request), bulk, record, wait_seconds=0)
+    record, report = await _checked(dependencies, bulk, record, wait_seconds=0)
     response.headers["Cache-Control"] = "no-store"
     return _view(record, report)
 
@@ -201,9 +203,8 @@ async def show_dataset(request: Request, response: Response, dataset_id: str) ->
         UNKNOWN_DATASET, DATASET_IN_USE, JOB_KINDS["queue-unavailable"], *STORAGE_KINDS
     ),
 )
-async def delete_dataset(request: Request, dataset_id: str) -> Response:
+async def delete_dataset(bulk: AppBulk, dataset_id: str) -> Response:
     """Removes the pictures of an upload; a registered folder is only forgotten."""
-    bulk = bulk_of(request)
     record = await _known(bulk, dataset_id)
     under_way = [
         job

@@ -14,11 +14,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from dgnet.jobs.contract import EmbedJob, EmbedResult, Float32Array, ModelInfo
+from dgnet.arrays import Floats
+from dgnet.jobs.contract import EmbedJob, EmbedResult, ModelInfo
 from dgnet.jobs.errors import JobFailed
 from dgnet.jobs.media_types import NPY_MEDIA_TYPE
 from dgnet.service.answers import result_headers
-from dgnet.service.dependencies import Dependencies, dependencies_of
+from dgnet.service.dependencies import AppDependencies, Dependencies
 from dgnet.service.encoding import encode_npy
 from dgnet.service.forms import parse_form
 from dgnet.service.negotiation import negotiate
@@ -110,12 +111,12 @@ EncodingFormat = Literal["float", "base64"]
 )
 async def create_embeddings(
     request: Request,
+    dependencies: AppDependencies,
     partial: Annotated[
         bool, Query(description="One bad picture fails alone, not the whole request")
     ] = False,
 ) -> Response:
     """Embed up to 64 pictures in one request."""
-    dependencies = dependencies_of(request)
     media_type = negotiate(request.headers.get("accept"), OFFERED)
     model = await dependencies.serving_model()
     body = await request.body()
@@ -261,7 +262,7 @@ def _failures(
     return failures
 
 
-def _rows(embeddings: Float32Array, failures: dict[int, Problem], *, count: int) -> Float32Array:
+def _rows(embeddings: Floats, failures: dict[int, Problem], *, count: int) -> Floats:
     """(N, D) with rows of NaN where a picture failed."""
     if not failures:
         return embeddings
@@ -271,7 +272,7 @@ def _rows(embeddings: Float32Array, failures: dict[int, Problem], *, count: int)
 
 
 def _json(
-    rows: Float32Array,
+    rows: Floats,
     failures: dict[int, Problem],
     model: ModelInfo,
     encoding_format: EncodingFormat,

@@ -20,7 +20,7 @@ from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
 from dgnet.jobs.storage import is_folder, resolve_source
 from dgnet.service.dataset_store import UnknownDataset
-from dgnet.service.dependencies import Bulk, bulk_of
+from dgnet.service.dependencies import AppBulk, Bulk
 from dgnet.service.generation_views import GenerationId, generation_view
 from dgnet.service.json_bodies import read_json
 from dgnet.service.openapi import (
@@ -104,9 +104,8 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
         },
     },
 )
-async def submit_job(request: Request, response: Response) -> GenerationView:
+async def submit_job(request: Request, response: Response, bulk: AppBulk) -> GenerationView:
     """The spec of `dgnet generate` as JSON; what is wrong with it is told before anything runs."""
-    bulk = bulk_of(request)
     key = _idempotency_key(request)
     spec = await _located(bulk, _spec(request, await request.body()))
     url = spec.output.destination
@@ -130,14 +129,13 @@ async def submit_job(request: Request, response: Response) -> GenerationView:
     responses=problems(INVALID_REQUEST, JOB_KINDS["queue-unavailable"]),
 )
 async def list_jobs(
-    request: Request,
+    bulk: AppBulk,
     limit: Annotated[int, Query(ge=1, le=1000, description="Most jobs in the answer")] = 100,
     before: Annotated[
         str | None, Query(pattern=_CURSOR, description="As `next` of a list has it")
     ] = None,
 ) -> GenerationList:
     """Newest first; `next` leads to older ones. Swaps are not listed."""
-    bulk = bulk_of(request)
     created, _, before_id = (before or "").partition("-")
     jobs = await bulk.job_store.list(
         limit=limit, before=float(created) if created else None, before_id=before_id
@@ -148,11 +146,10 @@ async def list_jobs(
     return GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
 
 
-async def _followed(request: Request, job_id: GenerationId) -> AsyncGenerator[GenerationJob]:
+async def _followed(bulk: AppBulk, job_id: GenerationId) -> AsyncGenerator[GenerationJob]:
     """Whether a job is there, and room to follow it, has to be known before the stream begins. The
     place is given back when the stream has ended.
     """
-    bulk = bulk_of(request)
     if len(bulk.followers) >= bulk.max_followers:
         raise Problem(
             TOO_MANY_FOLLOWERS,
@@ -175,14 +172,13 @@ async def _followed(request: Request, job_id: GenerationId) -> AsyncGenerator[Ge
     responses=problems(INVALID_REQUEST, TOO_MANY_FOLLOWERS, *_UNKNOWN),
 )
 async def follow_job(
-    request: Request,
+    bulk: AppBulk,
     job: Annotated[GenerationJob, Depends(_followed)],
     last_event_id: Annotated[
         str | None, Header(pattern=EVENT_ID, description="Go on after this event")
     ] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """Server-sent events `state` and `progress`, each with the job as in GET; ends with the job."""
-    bulk = bulk_of(request)
     events = bulk.job_store.events(job.job_id, after=last_event_id)
     async for event in _until_closing(events, bulk.closing):
         yield ServerSentEvent(
@@ -199,9 +195,8 @@ async def follow_job(
     response_model=GenerationView,
     responses=problems(*_UNKNOWN, JOB_KINDS["wrong-state"]),
 )
-async def cancel_job(request: Request, job_id: GenerationId) -> GenerationView:
+async def cancel_job(bulk: AppBulk, job_id: GenerationId) -> GenerationView:
     """Stops within a batch; what is published stays, so that it can be resumed."""
-    bulk = bulk_of(request)
     return _view(bulk, await bulk.job_store.cancel(job_id))
 
 
@@ -214,9 +209,8 @@ async def cancel_job(request: Request, job_id: GenerationId) -> GenerationView:
         *_UNKNOWN, *(JOB_KINDS[code] for code in ("wrong-state", "job-expired", "queue-full"))
     ),
 )
-async def resume_job(request: Request, job_id: GenerationId) -> GenerationView:
+async def resume_job(bulk: AppBulk, job_id: GenerationId) -> GenerationView:
     """Carries on what failed or was cancelled; a job that is under way is left as it is."""
-    bulk = bulk_of(request)
     return _view(bulk, await bulk.job_store.resume(job_id))
 
 
@@ -226,9 +220,9 @@ async def resume_job(request: Request, job_id: GenerationId) -> GenerationView:
     status_code=204,
     responses=problems(*_UNKNOWN, *STORAGE_KINDS),
 )
-async def delete_job(request: Request, job_id: GenerationId) -> Response:
+async def delete_job(bulk: AppBulk, job_id: GenerationId) -> Response:
     """Cancels it and frees its storage; can be repeated."""
-    await bulk_of(request).job_store.delete(job_id)
+    await bulk.job_store.delete(job_id)
     return Response(status_code=204)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from dgnet.jobs.contract import Lane
 from dgnet.jobs.errors import QueueUnavailable
-from dgnet.service.dependencies import dependencies_of
+from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS
 from dgnet.service.schemas import Health
@@ -28,9 +28,8 @@ async def livez() -> Health:
     summary="Can a request be served?",
     responses=problems(JOB_KINDS["queue-unavailable"], JOB_KINDS["no-worker"]),
 )
-async def readyz(request: Request) -> Health:
+async def readyz(dependencies: AppDependencies) -> Health:
     """200 when the queue takes jobs and a live worker has passed its canary, else 503."""
-    dependencies = dependencies_of(request)
     await dependencies.jobs.check()  # heartbeats may be cached; this writes to the queue itself
     model = await dependencies.serving_model()
     return Health(status="ready", model=model.model_id)
@@ -42,9 +41,8 @@ async def readyz(request: Request) -> Health:
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}, "description": "Text exposition format"}},
 )
-async def metrics(request: Request) -> Response:
+async def metrics(dependencies: AppDependencies) -> Response:
     """Requests, latencies, queue depth and workers; answers while the queue is away, too."""
-    dependencies = dependencies_of(request)
     try:
         depths = {str(lane): await dependencies.jobs.depth(lane) for lane in LANES}
         workers = await dependencies.jobs.workers()

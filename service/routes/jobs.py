@@ -15,7 +15,7 @@ from dgnet.jobs.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
 from dgnet.jobs.generation.records import is_job_id
 from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
 from dgnet.service.answers import composite_response, job_path
-from dgnet.service.dependencies import dependencies_of
+from dgnet.service.dependencies import AppDependencies
 from dgnet.service.generation_views import generation_view
 from dgnet.service.negotiation import negotiate
 from dgnet.service.openapi import RESULT_HEADERS, composite_content, problems, request_header
@@ -47,8 +47,8 @@ Side = Annotated[
     responses=problems(*_UNKNOWN),
 )
 async def show_job(
-    request: Request,
     response: Response,
+    dependencies: AppDependencies,
     job_id: str,
     width: Side = None,
     height: Side = None,
@@ -56,7 +56,6 @@ async def show_job(
     """State of a swap, with the address of its composite once it is done; or of a generation job,
     with its counts and the addresses of what it made.
     """
-    dependencies = dependencies_of(request)
     if is_job_id(job_id) and dependencies.bulk is not None:
         response.headers["Cache-Control"] = "no-store"
         job = await dependencies.bulk.job_store.get(job_id)
@@ -105,10 +104,13 @@ async def show_job(
     },
 )
 async def fetch_result(
-    request: Request, job_id: str, width: Side = None, height: Side = None
+    request: Request,
+    dependencies: AppDependencies,
+    job_id: str,
+    width: Side = None,
+    height: Side = None,
 ) -> Response:
     """The composite in the negotiated format; 409 while the job is not done."""
-    dependencies = dependencies_of(request)
     media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
     size = _size(width, height, dependencies.settings)
     status = await dependencies.jobs.status(job_id)

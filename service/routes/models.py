@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from dgnet.jobs.contract import WorkerInfo
-from dgnet.service.dependencies import dependencies_of
+from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS, UNKNOWN_MODEL, Problem
 from dgnet.service.schemas import ModelList, ModelView
@@ -22,9 +22,9 @@ router = APIRouter(tags=["models"])
     response_model=ModelList,
     responses=problems(JOB_KINDS["queue-unavailable"]),
 )
-async def list_models(request: Request) -> ModelList:
+async def list_models(dependencies: AppDependencies) -> ModelList:
     """Every model that a live worker serves; empty while no worker lives."""
-    return ModelList(data=_views(await dependencies_of(request).jobs.workers()))
+    return ModelList(data=_views(await dependencies.jobs.workers()))
 
 
 @router.get(
@@ -33,9 +33,9 @@ async def list_models(request: Request) -> ModelList:
     response_model=ModelView,
     responses=problems(UNKNOWN_MODEL, JOB_KINDS["queue-unavailable"]),
 )
-async def show_model(request: Request, response: Response, model_id: str) -> ModelView:
+async def show_model(dependencies: AppDependencies, response: Response, model_id: str) -> ModelView:
     """The model of this id or version; of several versions, the one most workers serve."""
-    views = _views(await dependencies_of(request).jobs.workers())
+    views = _views(await dependencies.jobs.workers())
     for view in views:
         if model_id in (view.id, view.version):
             response.headers["X-Model-Version"] = view.version

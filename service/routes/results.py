@@ -13,9 +13,10 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from dgnet.jobs.errors import JobExpired
+from dgnet.jobs.generation.manifest import MANIFEST, MANIFEST_TABLE, SHEET
 from dgnet.jobs.storage import is_file, is_folder, job_folder, resolve_below
 from dgnet.jobs.tarball import files_below, tar_range, tar_size
-from dgnet.service.dependencies import bulk_of
+from dgnet.service.dependencies import AppBulk
 from dgnet.service.generation_views import GenerationId
 from dgnet.service.negotiation import negotiate
 from dgnet.service.openapi import BINARY, Responses, header, problems, request_header
@@ -48,8 +49,7 @@ router = APIRouter(tags=["jobs"])
 
 PARQUET: Final = "application/vnd.apache.parquet"
 JSON_LINES: Final = "application/x-ndjson"
-MANIFESTS: Final = {PARQUET: "manifest.parquet", JSON_LINES: "manifest.jsonl"}
-PREVIEW: Final = "sheet.png"
+MANIFESTS: Final = {PARQUET: MANIFEST_TABLE, JSON_LINES: MANIFEST}
 TAR: Final = "application/x-tar"
 _MEDIA_TYPES: Final = {
     ".jpg": "image/jpeg",
@@ -63,9 +63,8 @@ _MEDIA_TYPES: Final = {
 }
 
 
-async def _finished_folder(request: Request, job_id: GenerationId) -> Path:
+async def _finished_folder(bulk: AppBulk, job_id: GenerationId) -> Path:
     """The folder of a job that is done; 404, 409 or 410 for any other."""
-    bulk = bulk_of(request)
     job = await bulk.job_store.get(job_id)
     if job.state == "expired":
         raise JobExpired(f"What {job_id} made was removed after the retention time; submit it anew")
@@ -132,7 +131,7 @@ async def fetch_manifest(request: Request, job_id: GenerationId, folder: Finishe
 )
 async def fetch_preview(request: Request, job_id: GenerationId, folder: Finished) -> Response:
     """Up to 32 composites, each behind its appearance and its structure; none if none was kept."""
-    return await _file(request, folder / PREVIEW, "image/png", f"{job_id}.png")
+    return await _file(request, folder / SHEET, "image/png", f"{job_id}.png")
 
 
 @router.get(

@@ -12,7 +12,7 @@ from dgnet.jobs.contract import SwapJob, SwapResult
 from dgnet.jobs.errors import JobFailed, WaitTimeout
 from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
 from dgnet.service.answers import composite_response, job_accepted, job_path
-from dgnet.service.dependencies import dependencies_of
+from dgnet.service.dependencies import AppDependencies
 from dgnet.service.forms import FormPart, parse_form
 from dgnet.service.negotiation import negotiate, parse_prefer
 from dgnet.service.openapi import (
@@ -110,13 +110,13 @@ ROLES = ("appearance", "structure")
 )
 async def create_swap(
     request: Request,
+    dependencies: AppDependencies,
     resize: Annotated[
         Literal["structure"] | None,
         Query(description="Gives the composite the size of the structure picture"),
     ] = None,
 ) -> Response:
     """Two pictures in, one composite out."""
-    dependencies = dependencies_of(request)
     media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
     preference = parse_prefer(request.headers.getlist("prefer"))
     model = await dependencies.serving_model()

@@ -17,9 +17,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.commands import local
 from dgnet.commands.cli import main
-from dgnet.jobs.contract import Float32Array, UInt8Array
 from dgnet.model.checkpoints import Checkpoint, Metadata
 from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.dgnet import DGNet
@@ -48,11 +48,11 @@ class FakePredictor:
     def __init__(self) -> None:
         self.card: dict[str, Any] = {"preset": "fake"}
 
-    def appearance_styles(self, images: UInt8Array) -> AppearanceCode:
+    def appearance_styles(self, images: Pixels) -> AppearanceCode:
         means = torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)
         return AppearanceCode(means, nothing(means), nothing(means), nothing(means))
 
-    def structure_codes(self, images: UInt8Array) -> StructureCode:
+    def structure_codes(self, images: Pixels) -> StructureCode:
         pixels = torch.tensor(images).float()  # (B, H, W, 3)
         return StructureCode(pixels, nothing(pixels), nothing(pixels), nothing(pixels))
 
@@ -62,7 +62,7 @@ class FakePredictor:
         structures: StructureCode,
         *,
         scene: str | None = None,
-    ) -> UInt8Array:
+    ) -> Pixels:
         mixed = (structures.maps + appearances.style[:, None, None]) / 2
         return mixed.to(torch.uint8).numpy()
 
@@ -74,22 +74,22 @@ class FakePredictor:
         structures: StructureCode,
         *,
         scene: str | None = None,
-    ) -> UInt8Array:
+    ) -> Pixels:
         style = torch.lerp(first.style, second.style, torch.tensor(shares)[:, None])
         return self.compose(replace(first, style=style), structures)
 
     def swap(
         self,
-        appearance_images: UInt8Array,
-        structure_images: UInt8Array,
+        appearance_images: Pixels,
+        structure_images: Pixels,
         *,
         scene: str | None = None,
-    ) -> UInt8Array:
+    ) -> Pixels:
         return self.compose(
             self.appearance_styles(appearance_images), self.structure_codes(structure_images)
         )
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         means = images.astype(np.float32).mean(axis=(1, 2)) + 1
         return means / np.linalg.norm(means, axis=1, keepdims=True)
 
@@ -103,7 +103,7 @@ class BrokenPredictor(FakePredictor):
         structures: StructureCode,
         *,
         scene: str | None = None,
-    ) -> UInt8Array:
+    ) -> Pixels:
         raise RuntimeError("no kernel image is available")
 
 

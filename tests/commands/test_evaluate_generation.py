@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.commands import local
-from dgnet.jobs.contract import Float32Array, UInt8Array
 from tests.commands.conftest import Color, PaintPicture
 from tests.commands.fakes import FakePredictor
 from tests.commands.test_cli import exit_code
@@ -29,7 +29,7 @@ class JudgingPredictor(FakePredictor):
     device = torch.device("cpu")
     has_discriminator = True
 
-    def realism(self, images: UInt8Array) -> Float32Array:
+    def realism(self, images: Pixels) -> Floats:
         return images[..., 0].mean(axis=(1, 2), dtype=np.float32)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT
 from dgnet.model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, TRAIN_SPLIT, read_split
-from dgnet.people.writing.plan import RECIPE, Plan
+from dgnet.people.writing.plan import RECIPE, RenderPlan
 from dgnet.people.writing.units import write_person
 from dgnet.samples import SAMPLE_PEOPLE
 
@@ -38,7 +38,7 @@ def test_24_persons_have_8_pictures_each_in_at_most_3_megabytes() -> None:
 
 def test_the_renderer_makes_them_still(options: dict[str, object], tmp_path: Path) -> None:
     assert options.pop("recipe") == RECIPE
-    plan = Plan(**options)  # pyright: ignore[reportArgumentType]
+    plan = RenderPlan(**options)  # pyright: ignore[reportArgumentType]
     for row in write_person(plan, tmp_path, 9):
         pixels = [
             np.asarray(Image.open(folder / str(row["path"])), dtype=np.int16)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dgnet.arrays import Pixels
 from dgnet.commands.cli import main
-from dgnet.jobs.contract import UInt8Array
 from tests.commands.conftest import PaintPicture
 from tests.commands.fakes import FakePredictor
 
@@ -24,7 +24,7 @@ def swap(*arguments: str | Path) -> int | str | None:
     return stop.value.code
 
 
-def pixels(path: Path) -> UInt8Array:
+def pixels(path: Path) -> Pixels:
     return np.asarray(Image.open(path).convert("RGB"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,12 @@ def run(job: Job, directory: Path, *, resume: bool = False) -> Progress:
 
 def manifest(directory: Path) -> list[Row]:
     return [json.loads(line) for line in (directory / "manifest.jsonl").read_text().splitlines()]
+
+
+def table(directory: Path) -> list[Row]:
+    """The manifest as Parquet."""
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    return parquet.read_table(directory / "manifest.parquet").to_pylist()
 
 
 def contents(directory: Path) -> dict[str, str]:

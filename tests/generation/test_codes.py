@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from dgnet.generation.making.codes import CodeBlocks, Codes, Pixels, Unreadable
+from dgnet.arrays import Pixels
+from dgnet.generation.making.codes import CodeBlocks, Codes, Unreadable
 from dgnet.generation.making.stages import StageClock
 
 BLOCK = 3

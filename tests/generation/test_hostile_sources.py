@@ -13,6 +13,7 @@ from PIL import Image
 from dgnet.generation.making.encoding import encode_composite
 from dgnet.generation.output.sheet import GAP_PIXELS, sheet
 from dgnet.generation.output.sources import SeenSources
+from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
 from tests.generation.jobs import job_of, manifest, run
@@ -58,7 +59,10 @@ def test_the_sheet_shows_sources_upright(people: Path, networks: Networks, tmp_p
     path.with_suffix(".png").replace(path)
     composite = np.zeros((32, 16, 3), np.uint8)
     (tmp_path / "made.png").write_bytes(encode_composite(composite, job.spec.output))
-    row = {"file": "made.png", "appearance_path": path.name, "structure_path": path.name}
+    row = Row(
+        position=0, written=Written("made.png", "", 0), appearance=job.listing.origin(0),
+        structure=job.listing.origin(0), labels={}, scores={}, dropped=None,
+    )  # fmt: skip
     drawn, unreadable = sheet([row], job.listing, tmp_path, SeenSources())
     assert drawn is not None
     assert not unreadable

@@ -20,17 +20,17 @@ from dgnet.generation import local_run
 from dgnet.generation.making import shard_maker
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output import assembly, shards
-from dgnet.generation.output.arrow import read_rows
 from dgnet.generation.output.packing import read_packed
 from dgnet.generation.output.publication import locked
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import MANIFEST
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.codes import StructureCode
 from dgnet.model.data.fingerprint import persons_digest
 from dgnet.model.data.layouts import read_dataset
 from dgnet.model.data.transforms import decode_picture, normalize
 from dgnet.model.predictor import Predictor
-from tests.generation.jobs import Row, contents, job_of, load, manifest, run
+from tests.generation.jobs import Row, contents, job_of, load, manifest, run, table
 from tests.model.tiny import HEIGHT, WIDTH, write_people
 
 Networks = tuple[Checkpoint, Predictor]
@@ -128,7 +128,7 @@ def test_parquet_and_json_lines_are_the_same_manifest(
     spec: Row = {"labels": wanted, "keep": {"minimum_teacher_confidence": 0}}
     run(job_of(people, networks, **spec), tmp_path / "out")
     rows = manifest(tmp_path / "out")
-    assert list(read_rows(tmp_path / "out" / "manifest.parquet")) == rows
+    assert table(tmp_path / "out") == rows
     row = rows[0]
     assert row["labels"]["uniform"] == 0.2
     best, second = row["labels"]["teacher_top_k"]
@@ -378,7 +378,7 @@ def test_a_damaged_shard_is_made_again(
             run(made, out)
     pictures = sorted(shards.shard_folder(out, 1).rglob("*.jpg"))
     pictures[0].write_bytes(b"half")
-    (shards.shard_folder(out, 2) / shards.MANIFEST_PART).unlink()
+    (shards.shard_folder(out, 2) / MANIFEST).unlink()
     done = run(made, out, resume=True)
     assert done.made_before == 8
     assert contents(out) == contents(tmp_path / "undisturbed")
@@ -408,11 +408,10 @@ def test_clothes_that_a_source_tells_are_columns_of_the_manifest(
     for row in rows:
         for role in ("appearance", "structure"):
             assert row[f"{role}_clothes"] == row[f"{role}_path"].split("_")[1]
-    table = list(read_rows(out / "manifest.parquet"))
-    assert [row["appearance_clothes"] for row in table] == [
+    assert [row["appearance_clothes"] for row in table(out)] == [
         row["appearance_clothes"] for row in rows
     ]
-    assert list(table[0])[4:12] == [
+    assert list(table(out)[0])[4:12] == [
         "appearance_path", "appearance_person", "appearance_camera", "appearance_clothes",
         "structure_path", "structure_person", "structure_camera", "structure_clothes",
     ]  # fmt: skip

@@ -25,9 +25,10 @@ from dgnet.generation.output.shards import (
     write_shard,
 )
 from dgnet.generation.upload.uploading import upload
+from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
-from tests.generation.jobs import Row, job_of, run
+from tests.generation.jobs import job_of, run
 from tests.model.tiny import write_people
 
 FEW, MANY = 512, 4096
@@ -54,12 +55,11 @@ def out(
             name = names.path(1, 1, position)
             (folder / PICTURES_FOLDER / name).write_bytes(data.getvalue())
             rows.append(
-                {
-                    "position": position, "file": name, "sha256": f"{position:064x}",
-                    "bytes": len(data.getvalue()), **listing.describe("appearance", 0),
-                    **listing.describe("structure", 5), "labels": {}, "scores": {}, "kept": True,
-                    "dropped": None,
-                }
+                Row(
+                    position=position, appearance=listing.origin(0), structure=listing.origin(5),
+                    written=Written(name, f"{position:064x}", len(data.getvalue())),
+                    labels={}, scores={}, dropped=None,
+                )
             )  # fmt: skip
         progress(len(covers))
         return write_shard(folder, covers, rows, {}, {})

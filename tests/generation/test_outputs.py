@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from dgnet.generation.making.encoding import encode_composite
-from dgnet.generation.output.summary import SCORE_RANGES, Histogram
+from dgnet.generation.output.summary import Histogram
 from dgnet.jobs.generation.errors import GenerationError
+from dgnet.jobs.generation.manifest import SCORES
 from dgnet.jobs.generation.spec import KeepSpec, OutputSpec, spec_from
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
@@ -165,4 +166,4 @@ def test_every_filter_with_a_score_has_the_range_of_its_bounds() -> None:
         for name, field in KeepSpec.model_fields.items()
         if name.startswith("minimum_")
     }
-    assert bounds == SCORE_RANGES
+    assert bounds == SCORES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from dgnet.generation.upload import store, uploading
 from dgnet.generation.upload.store import Store, explained, told_md5
 from dgnet.generation.upload.uploading import take_destination, upload
 from dgnet.jobs.generation.errors import GenerationError, UploadError
+from dgnet.jobs.generation.manifest import Origin, Row, Written
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
 from tests.generation.jobs import contents, job_of, run
@@ -29,7 +29,7 @@ def complete(tmp_path: Path) -> Path:
     (folder / "shards").mkdir(parents=True)
     (folder / "shards" / "left-over").write_text("not a part of the set")
     (folder / "job.json").write_bytes(b'{"format": 1}')
-    (folder / "manifest.jsonl").write_text('{"kept": false, "file": null}\n')
+    (folder / "manifest.jsonl").write_text(row_of(None).to_line())
     for number in range(6):
         make(folder, f"train/0001/{number}.jpg", bytes([number]) * 1000)
     return folder
@@ -40,7 +40,15 @@ def make(folder: Path, name: str, data: bytes) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
     with (folder / "manifest.jsonl").open("a") as manifest:
-        manifest.write(json.dumps({"kept": True, "file": name}) + "\n")
+        manifest.write(row_of(Written(name, "", len(data))).to_line())
+
+
+def row_of(written: Written | None) -> Row:
+    origin = Origin(path="0001.jpg", person=1, camera=1)
+    return Row(
+        position=0, written=written, appearance=origin, structure=origin, labels={}, scores={},
+        dropped=None if written else "near_duplicate",
+    )  # fmt: skip
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -11,10 +11,14 @@ import pytest
 import typer
 
 from dgnet.commands.cli import app
+from tests.house.rooms import sources
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+SOURCES = [(path, path.read_text()) for path in sources(".py")]
+FILE_NAMES = {path.name for path, _ in SOURCES} | {"model.py"}
+"""`model.py` stands for a user's own."""
 
 
 def commands(command: Any, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -87,7 +91,25 @@ def test_modules_and_files_that_pages_name_are_there(page: Path) -> None:
     modules = re.findall(r"(?<![\w/.])dgnet(?:\.\w+)+(?!\.?\w)", text)
     files = re.findall(r"(?<![\w/.:-])((?:\w+/)+\w+\.(?:py|sh|toml|yml))\b", text)
     missing = [name for name in modules if not is_there(name) and "dgnet.lab" not in name]
+    missing += [name for name in re.findall(r"`(\w+\.py)`", text) if name not in FILE_NAMES]
     assert missing + [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_pages_name_are_there(page: Path) -> None:
+    named = set(re.findall(r"`(test(?:_[a-z0-9]+){3,})", page.read_text()))
+    defined = {name for _, text in SOURCES for name in re.findall(r"\bdef (test_\w+)", text)}
+    assert sorted(named - defined - {path.stem for path, _ in SOURCES}) == []
+
+
+def test_modules_that_docstrings_name_are_there() -> None:
+    missing = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, text in SOURCES
+        for name in re.findall(r"`(dgnet(?:\.\w+)+)`", text)
+        if not is_there(name)
+    ]
+    assert missing == []
 
 
 def test_the_license_is_apache_2_in_full() -> None:

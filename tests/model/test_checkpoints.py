@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from dgnet.files import replaced_directory, write_json
 from dgnet.model.checkpoints import (
     METADATA_FILE,
     TENSORS_FILE,
@@ -24,9 +25,9 @@ from dgnet.model.checkpoints import (
 )
 from dgnet.model.config import ConfigError
 from dgnet.model.dgnet import DGNet
-from dgnet.model.files import read_tensors, replaced_directory, write_json, write_tensors
 from dgnet.model.predictor import Predictor
 from dgnet.model.teacher import Teacher
+from dgnet.model.tensor_files import read_tensors, write_tensors
 from tests.model.tiny import tiny_network
 
 CONFIG = tiny_network()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dgnet.arrays import Pixels
 from dgnet.model.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -27,7 +28,7 @@ from dgnet.model.clothes_lookup import CELL, FEATURES, KEY, ClothesLookup
 from dgnet.model.codes import AppearanceCode, Decoded, StructureCode
 from dgnet.model.config import ConfigError, NetworkConfig, preset
 from dgnet.model.dgnet import DETAIL_PARTS, DGNet
-from dgnet.model.predictor import Pixels, Predictor, PredictorError
+from dgnet.model.predictor import Predictor, PredictorError
 from dgnet.model.rows import nothing
 from dgnet.model.training.truth import widened
 from tests.model.tiny import HEIGHT, WIDTH, tiny_detail, tiny_network

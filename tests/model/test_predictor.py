@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from dgnet.arrays import Pixels
 from dgnet.model.checkpoints import Checkpoint, Metadata
 from dgnet.model.codes import AppearanceCode, Decoded, StructureCode
 from dgnet.model.data.transforms import normalize
 from dgnet.model.devices import DeviceError, Precision
 from dgnet.model.dgnet import DGNet
-from dgnet.model.predictor import NonFiniteError, Pixels, Predictor, PredictorError, rows_named
+from dgnet.model.predictor import NonFiniteError, Predictor, PredictorError, rows_named
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
 
 PICTURES = 32

@@ -19,13 +19,13 @@ from dgnet.people.materials import PRINT_PIXELS
 from dgnet.people.recipes import recipe_of
 from dgnet.people.world import World
 from dgnet.people.writing.attributes import person_attributes
-from dgnet.people.writing.plan import Plan, PlanError
+from dgnet.people.writing.plan import PlanError, RenderPlan
 from dgnet.people.writing.run import RenderError, render_set
 from dgnet.people.writing.units import write_person
 from dgnet.samples import SAMPLE_PEOPLE
 from tests.people.test_writing import digest, table
 
-SMALL = Plan(
+SMALL = RenderPlan(
     seed=5, people=3, pictures=1, cameras=2, splits="train", truths=4, recipe=3
 )  # fmt: skip
 
@@ -45,7 +45,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_recipe_2_still_makes_the_pictures_that_ship(tmp_path: Path) -> None:
     options = json.loads((SAMPLE_PEOPLE / "set.json").read_text())
     assert options["recipe"] == 2
-    for row in write_person(Plan(**options), tmp_path, 3):
+    for row in write_person(RenderPlan(**options), tmp_path, 3):
         shipped, made = (
             np.asarray(Image.open(folder / str(row["path"])), dtype=np.int16)
             for folder in (SAMPLE_PEOPLE, tmp_path)
@@ -55,7 +55,7 @@ def test_recipe_2_still_makes_the_pictures_that_ship(tmp_path: Path) -> None:
 
 
 def test_options_of_recipe_2_are_written_as_ever() -> None:
-    plan = Plan(seed=5, people=3, pictures=1, cameras=2, splits="train", truths=4)
+    plan = RenderPlan(seed=5, people=3, pictures=1, cameras=2, splits="train", truths=4)
     assert list(plan.to_json()) == [
         "recipe", "seed", "people", "pictures", "cameras", "worlds", "size", "splits",
         "test_people", "truths", "masks",
@@ -64,9 +64,11 @@ def test_options_of_recipe_2_are_written_as_ever() -> None:
 
 
 def test_options_make_the_plan_again() -> None:
-    asked = Plan(seed=5, people=3, pictures=1, cameras=2, splits="train", truths=4, changed=True)
+    asked = RenderPlan(
+        seed=5, people=3, pictures=1, cameras=2, splits="train", truths=4, changed=True
+    )
     for plan in (SMALL, asked):
-        assert Plan(**plan.to_json()) == plan
+        assert RenderPlan(**plan.to_json()) == plan
         assert plan.writes_changed
 
 
@@ -197,7 +199,7 @@ def test_any_number_of_processes_gives_the_same_bytes(rendered: Path, tmp_path: 
 
 
 def test_another_recipe_cannot_resume(rendered: Path, tmp_path: Path) -> None:
-    before = Plan(seed=5, people=3, pictures=1, cameras=2, splits="train", truths=4)
+    before = RenderPlan(seed=5, people=3, pictures=1, cameras=2, splits="train", truths=4)
     with pytest.raises(RenderError, match="begun by recipe 3, the options ask for recipe 2"):
         render_set(before, rendered, resume=True)
     begun = tmp_path / "begun"
@@ -212,7 +214,7 @@ def test_another_recipe_cannot_resume(rendered: Path, tmp_path: Path) -> None:
 
 def test_unknown_recipes_are_refused_everywhere() -> None:
     with pytest.raises(PlanError, match="recipe: 4, expected 2 or 3"):
-        Plan(seed=5, people=3, pictures=1, cameras=2, splits="train", recipe=4)
+        RenderPlan(seed=5, people=3, pictures=1, cameras=2, splits="train", recipe=4)
     for refused in (lambda: recipe_of(1), lambda: World(5, 1, recipe=1)):
         with pytest.raises(ValueError, match="recipe: 1, expected 2 or 3"):
             refused()
@@ -222,7 +224,7 @@ def test_unknown_recipes_are_refused_everywhere() -> None:
 
 def test_masks_of_changes_need_truths() -> None:
     with pytest.raises(PlanError, match="known of true composites alone"):
-        Plan(seed=5, people=3, pictures=1, cameras=2, splits="train", changed=True)
+        RenderPlan(seed=5, people=3, pictures=1, cameras=2, splits="train", changed=True)
 
 
 def test_triples_on_the_fly_are_of_the_recipe_and_have_masks_if_asked(third: World) -> None:

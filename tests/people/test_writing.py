@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 from dgnet.people.world import World
-from dgnet.people.writing.plan import Plan, PlanError, pictures_of, truth
+from dgnet.people.writing.plan import PlanError, RenderPlan, pictures_of, truth
 from dgnet.people.writing.run import JOURNAL, RenderError, render_set, units_of
 
-PLAN = Plan(
+PLAN = RenderPlan(
     seed=5, people=4, pictures=4, cameras=2, test_people=2, truths=1, masks=True
 )  # fmt: skip
 
@@ -134,7 +134,7 @@ def test_a_finished_set_is_left_alone(rendered: Path) -> None:
 
 
 def test_progress_counts_every_file_of_a_resumed_set(tmp_path: Path) -> None:
-    plan = Plan(seed=5, people=2, pictures=1, cameras=1, splits="train")
+    plan = RenderPlan(seed=5, people=2, pictures=1, cameras=1, splits="train")
     seen: list[tuple[int, int]] = []
     render_set(plan, tmp_path / "set", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 2), (1, 2), (2, 2)]
@@ -177,7 +177,7 @@ def test_a_killed_rendering_process_is_said_and_its_work_resumed(
 
 
 def test_another_plan_cannot_resume(rendered: Path) -> None:
-    other = Plan(seed=6, people=4, pictures=4, cameras=2, test_people=2, truths=1, masks=True)
+    other = RenderPlan(seed=6, people=4, pictures=4, cameras=2, test_people=2, truths=1, masks=True)
     with pytest.raises(RenderError, match="another set"):
         render_set(other, rendered, resume=True)
 
@@ -209,18 +209,18 @@ def test_plans_that_cannot_be_say_what_to_change(
     changes: dict[str, object], complaint: str
 ) -> None:
     with pytest.raises(PlanError, match=complaint):
-        Plan(**{**asdict(PLAN), **changes})  # pyright: ignore[reportArgumentType]
+        RenderPlan(**{**asdict(PLAN), **changes})  # pyright: ignore[reportArgumentType]
 
 
 def test_units_cover_every_picture_once() -> None:
-    plan = Plan(seed=1, people=3, pictures=5, cameras=2, test_people=2, truths=45)
+    plan = RenderPlan(seed=1, people=3, pictures=5, cameras=2, test_people=2, truths=45)
     units = units_of(plan)
     assert sum(unit.pictures for unit in units) == 15 + 3 * 45
     assert [unit.first for unit in units if unit.kind == "truths"] == [0, 30]
 
 
 def test_truths_are_of_two_test_persons() -> None:
-    plan = Plan(seed=1, people=30, pictures=5, cameras=2, test_people=4, truths=200)
+    plan = RenderPlan(seed=1, people=30, pictures=5, cameras=2, test_people=4, truths=200)
     pairs = [truth(plan, number) for number in range(200)]
     assert all(one.appearance != one.structure for one in pairs)
     assert {one.appearance for one in pairs} == {27, 28, 29, 30}
@@ -228,7 +228,7 @@ def test_truths_are_of_two_test_persons() -> None:
 
 
 def test_worlds_share_persons_cameras_and_truths_among_them() -> None:
-    plan = Plan(seed=1, people=9, pictures=8, cameras=4, worlds=3, test_people=6, truths=200)
+    plan = RenderPlan(seed=1, people=9, pictures=8, cameras=4, worlds=3, test_people=6, truths=200)
     seeds = [plan.seed_of(world) for world in range(3)]
     assert seeds[0] == 1
     assert len(set(seeds)) == 3
@@ -246,7 +246,7 @@ def test_worlds_share_persons_cameras_and_truths_among_them() -> None:
 
 
 def test_a_set_of_two_worlds_shows_different_places(tmp_path: Path) -> None:
-    plan = Plan(seed=5, people=4, pictures=2, cameras=2, worlds=2, splits="train", truths=31)
+    plan = RenderPlan(seed=5, people=4, pictures=2, cameras=2, worlds=2, splits="train", truths=31)
     render_set(plan, tmp_path / "set", processes=2)
     rows = table(tmp_path / "set" / "attributes.parquet")
     assert [row["person"] for row in rows] == [1, 1, 2, 2, 3, 3, 4, 4]
@@ -255,7 +255,7 @@ def test_a_set_of_two_worlds_shows_different_places(tmp_path: Path) -> None:
     triples = table(tmp_path / "set" / "truths.parquet")
     assert [row["number"] for row in triples] == list(range(31))
     assert [row["world"] for row in triples] == [1] * 30 + [2]
-    alone = Plan(seed=5, people=1, pictures=2, cameras=2, splits="train")
+    alone = RenderPlan(seed=5, people=1, pictures=2, cameras=2, splits="train")
     render_set(alone, tmp_path / "alone")
     first = "bounding_box_train/0001_c"
     for name, digest_of in digest(tmp_path / "alone").items():
@@ -265,7 +265,7 @@ def test_a_set_of_two_worlds_shows_different_places(tmp_path: Path) -> None:
 
 
 def test_cameras_of_a_person_take_turns() -> None:
-    plan = Plan(seed=5, people=2, pictures=12, cameras=9, test_people=1)
+    plan = RenderPlan(seed=5, people=2, pictures=12, cameras=9, test_people=1)
     pictures = list(pictures_of(plan, World(5, 9), 2))
     cameras = [one.camera for one in pictures]
     count = len(set(cameras))

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.contract import (
     DatasetCheckJob,
     DatasetCheckResult,
     EmbedJob,
     EmbedResult,
-    Float32Array,
     Job,
     JobKind,
     JobStatus,
@@ -29,7 +29,6 @@ from dgnet.jobs.contract import (
     Result,
     SwapJob,
     SwapResult,
-    UInt8Array,
     WorkerInfo,
 )
 from dgnet.jobs.errors import JobError, QueueUnavailable, UnknownJob, WaitTimeout
@@ -46,7 +45,7 @@ READY_WORKER = WorkerInfo(worker_id="w1", device="cpu", ready=True, model=MODEL)
 TIMINGS = JobTimings(queue_seconds=0.0015, device_seconds=0.025, batch_size=1)
 
 
-def fake_embeddings(images: UInt8Array) -> Float32Array:
+def fake_embeddings(images: Pixels) -> Floats:
     """(B, H, W, 3) -> (B, 4): mean red, green, blue and 1, normalised."""
     means = images.reshape(len(images), -1, 3).mean(axis=1) / 255.0
     rows = np.concatenate([means, np.ones((len(images), 1))], axis=1)

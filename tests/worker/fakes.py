@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dgnet.jobs.contract import EmbedJob, Float32Array, SwapJob, UInt8Array
+from dgnet.arrays import Floats, Pixels
+from dgnet.jobs.contract import EmbedJob, SwapJob
 
 HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
 
@@ -50,11 +51,11 @@ class FakePredictor:
         self._seconds_per_batch = seconds_per_batch
         self._fits_in_memory = fits_in_memory
 
-    def swap(self, appearance_images: UInt8Array, structure_images: UInt8Array) -> UInt8Array:
+    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
         self._run("swap", structure_images)
         return appearance_images // 2 + structure_images // 2
 
-    def embed(self, images: UInt8Array) -> Float32Array:
+    def embed(self, images: Pixels) -> Floats:
         self._run("embed", images)
         means = images.mean(axis=(1, 2, 3), dtype=np.float32)
         return np.repeat(means[:, None], EMBEDDING_SIZE, axis=1)
@@ -66,7 +67,7 @@ class FakePredictor:
         """Sizes of the batches of one kind since the canary."""
         return [size for name, size in self.batches if name == kind][1:]
 
-    def _run(self, kind: str, images: UInt8Array) -> None:
+    def _run(self, kind: str, images: Pixels) -> None:
         self.batches.append((kind, len(images)))
         if len(self.batches) > 2:  # the canary's two calls are quick
             self.gate.wait()
@@ -82,7 +83,7 @@ class FakePredictor:
             raise ValueError("one of these pictures cannot be decoded")
 
 
-def picture(color: int, *, height: int = HEIGHT, width: int = WIDTH) -> UInt8Array:
+def picture(color: int, *, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
     """One color everywhere."""
     return np.full((height, width, 3), color, dtype=np.uint8)
 

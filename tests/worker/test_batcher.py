@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dgnet.jobs.contract import Float32Array, UInt8Array
+from dgnet.arrays import Floats, Pixels
 from dgnet.worker.batcher import DeviceBroken, MicroBatcher, Served
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import CanaryFailed, is_out_of_memory, run_canary
@@ -156,7 +156,7 @@ def test_canary_tells_what_the_device_said() -> None:
 
 def test_canary_refuses_embeddings_that_are_not_numbers() -> None:
     class NotANumber(FakePredictor):
-        def embed(self, images: UInt8Array) -> Float32Array:
+        def embed(self, images: Pixels) -> Floats:
             return super().embed(images) * np.float32("nan")
 
     with pytest.raises(CanaryFailed, match="not finite"):

@@ -29,7 +29,7 @@ ROOT = Path("/srv/secret/root")
             "destination-refused",
             "s3://b/ is not allowed here; name it there on all workers",
         ),
-        (UploadError("s3://b/x: no answer"), "delivery-failed", "resume the job to deliver"),
+        (UploadError("s3://b/x: no answer"), "delivery-failed", "resume the job to upload"),
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{ROOT}/jobs/1"),
             "storage-full",

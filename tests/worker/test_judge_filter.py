@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.storage import StorageSettings
 from dgnet.model.checkpoints import Checkpoint
-from dgnet.model.judge.judge import Embeddings, Pixels
 from dgnet.model.predictor import Predictor
 from tests.generation.jobs import PERSONS, contents, job_of, manifest, run
 from tests.model.tiny import write_people

@@ -45,6 +45,7 @@ from tests.worker.harness import queue_settings, ready_workers, running_worker, 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning"),
 ]
 
 LEASE_SECONDS = 1.0
@@ -69,9 +70,9 @@ ELSEWHERE = {
     "Attempts.abandon": "a worker ends",
     "Heartbeat.withdraw": "a worker ends",
     "LaneClaims.run:asyncio.sleep": "Redis is away",
-    "Attempts._insist:asyncio.sleep": "Redis is away",
+    "Attempts._until_taken:asyncio.sleep": "Redis is away",
     "Attempts._work_on_task:self._bulk": "generation jobs, in generation/test_surprises",
-    "Attempts._work_on_task:self._insist": "generation jobs, in generation/test_surprises",
+    "Attempts._work_on_task:self._until_taken": "generation jobs, in generation/test_surprises",
     "Attempts._give_up:self._bulk": "generation jobs, in generation/test_surprises",
     "JobHandler.handle:self._bulk": "data sets, in generation/test_surprises",
     "Attempts._attempt:self._put_back": "bulk work elsewhere, below",
@@ -86,6 +87,8 @@ ELSEWHERE = {
     "MicroBatcher._serve_batch:self._serve_batch": "a batch that fails, in test_batcher",
     "Combiner._send:self._send": "a refused trip, below",
 }
+SHARED = ("dgnet.jobs.combining", "dgnet.worker.device", "dgnet.worker.serial_thread")
+"""Passed before the first job, too."""
 LONG = ("Attempts.keep_leases:self._queue", "LeasedQueue.renew")
 """Passed only if a job takes longer than a third of a lease."""
 
@@ -165,8 +168,8 @@ async def _served_after(
     settings: QueueSettings,
 ) -> None:
     slow = 0.5 if f"{place.function}:{place.text}".startswith(LONG) else 0.0
-    # The client has trips, too, and the canary is the device's first call.
-    is_shared = place.module in ("dgnet.jobs.combining", "dgnet.worker.device")
+    # The client has trips, too, and the canary is the first call of the device and of its thread.
+    is_shared = place.module in SHARED
     predictor = FakePredictor(seconds_per_batch=slow, open_gate=not is_shared)
 
     async with client_of(server, settings) as (client, redis):
@@ -269,9 +272,7 @@ async def test_a_worker_whose_task_does_not_stay_alive_says_why_and_ends(
     server: RedisServer,
 ) -> None:
     [place] = [
-        p
-        for p in PLACES
-        if str(p).startswith("dgnet.worker.heartbeat:Heartbeat.run:self._beat")
+        p for p in PLACES if str(p).startswith("dgnet.worker.heartbeat:Heartbeat.run:self._beat")
     ]
     async with client_of(server) as (_, redis):
         with own_faults() as faults:

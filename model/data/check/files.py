@@ -15,7 +15,7 @@ from pathlib import Path
 from dgnet.paths import local_path
 from dgnet.pictures import FILE_LIMITS, PictureRefused, open_picture, read_file
 
-Progress = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """Called with the number of files inspected and of all files."""
 
 # Tests shrink it.
@@ -37,7 +37,9 @@ class FileFacts:
     problem: str | None = None
 
 
-def inspect_files(paths: Iterable[Path], progress: Progress | None = None) -> dict[Path, FileFacts]:
+def inspect_files(
+    paths: Iterable[Path], progress: ReportProgress | None = None
+) -> dict[Path, FileFacts]:
     """The facts of each file."""
     unique = list(dict.fromkeys(paths))
     facts: dict[Path, FileFacts] = {}

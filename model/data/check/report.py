@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dgnet.markdown import aligned_table
 from dgnet.model.data.check.files import FileFacts
 from dgnet.model.data.check.findings import SEVERITIES, Finding, Severity
 from dgnet.model.data.layouts import DataSet, LayoutName, SplitName
@@ -16,7 +17,7 @@ FINDINGS_SHOWN_PER_RULE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Of one split or of all. Junk and distractors are pictures, not people."""
+    """Counts of one split or of all; junk and distractors are pictures, not people."""
 
     pictures: int
     people: int
@@ -37,7 +38,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Of a size in pixels over all readable files."""
+    """How a size in pixels spreads over all readable files."""
 
     min: int
     median: float
@@ -110,7 +111,7 @@ class DatasetReport:
             [
                 f"{self.root}: read as {self.layout}",
                 "",
-                *_aligned(rows),
+                aligned_table(rows, numbers=True),
                 "",
                 self._sizes(),
                 *self._findings(shown_per_rule),
@@ -137,15 +138,3 @@ class DatasetReport:
             )
             if len(found) > shown_per_rule:
                 yield f"  ... and {len(found) - shown_per_rule:,} more"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Markdown: the first column to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for number, row in enumerate(rows):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        yield "| " + " | ".join(cells) + " |"
-        if number == 0:
-            first, *others = widths
-            yield f"|{'-' * (first + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in others)

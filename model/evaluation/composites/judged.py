@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgnet.arrays import Bools, Embeddings, Pixels
 from dgnet.model.data.picture import NO_CAMERA, DatasetError, Picture
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels, nearer_to_appearance
+from dgnet.model.evaluation.composites.measures import nearer_to_appearance
 from dgnet.model.evaluation.pictures import PictureSize, batches, decode_pictures
 from dgnet.model.evaluation.retrieval.ranking import rank_matches
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
@@ -95,7 +96,7 @@ class JudgeReport:
         )
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Of the report's table: measure, figure, and what real pictures get."""
+        """Rows of the report's table: measure, figure, and what real pictures get."""
         own, pairs = self.retrieval.dgnet_convention, self.pairs
         rows = [
             (
@@ -174,7 +175,7 @@ class PairJudging:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._embedded = _Rows()
-        self._nearer: list[NDArray[np.bool_]] = []
+        self._nearer: list[Bools] = []
 
     def add(self, composite: Pixels, appearance: Pixels, structure: Pixels) -> None:
         """Composites of some pairs of pictures."""
@@ -185,7 +186,7 @@ class PairJudging:
         self._nearer.append(nearer_to_appearance(made, worn, posed))
 
     def judged(self, appearances: Sequence[Picture], gallery: JudgedGallery) -> JudgedPairs:
-        """Of all pairs so far, whose appearance pictures these are."""
+        """The figures of all pairs so far, whose appearance pictures these are."""
         composite, appearance = self._embedded.columns()
         nearer = np.concatenate(self._nearer)
         persons = np.array([picture.person_id for picture in appearances])
@@ -218,7 +219,7 @@ class TripleJudging:
         )
 
     def judged(self, persons: Sequence[int], gallery: JudgedGallery) -> JudgedTriples:
-        """Of all triples so far, whose appearances are these persons'."""
+        """The figures of all triples so far, whose appearances are these persons'."""
         composite, appearance, structure, truth = self._embedded.columns()
         # Triples do not tell their cameras, and no picture of them is in the gallery.
         ids, cameras = np.array(persons), np.full(len(persons), NO_CAMERA)

@@ -9,13 +9,11 @@ B pictures of H x W pixels, uint8 (B, H, W, 3) RGB; embeddings float32 (B, D), L
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.metrics import (
     structural_similarity,  # pyright: ignore[reportUnknownVariableType]
 )
 
-Pixels = NDArray[np.uint8]
-Embeddings = NDArray[np.float32]
+from dgnet.arrays import Bools, Doubles, Embeddings, Floats, Pixels
 
 # ITU-R 601 luma, what Pillow's mode "L" uses.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -23,14 +21,14 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 def nearer_to_appearance(
     composite: Embeddings, appearance: Embeddings, structure: Embeddings
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Per pair (B,): is the composite's embedding nearer to its appearance picture's?"""
     to_appearance = (composite * appearance).sum(axis=1)
     to_structure = (composite * structure).sum(axis=1)
-    return cast(NDArray[np.bool_], to_appearance > to_structure)
+    return cast(Bools, to_appearance > to_structure)
 
 
-def grey_ssim(left: Pixels, right: Pixels) -> NDArray[np.float64]:
+def grey_ssim(left: Pixels, right: Pixels) -> Doubles:
     """Structural similarity (B,) of the grey pictures.
 
     As Wang et al. (2004): Gaussian window of sigma 1.5 (11 x 11), population statistics, a dynamic
@@ -41,7 +39,7 @@ def grey_ssim(left: Pixels, right: Pixels) -> NDArray[np.float64]:
     return np.array([_ssim(one, other) for one, other in pairs], dtype=np.float64)
 
 
-def _ssim(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+def _ssim(left: Floats, right: Floats) -> float:
     return cast(
         float,
         structural_similarity(

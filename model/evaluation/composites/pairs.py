@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Integers
 from dgnet.model.data.picture import DatasetError, Picture
 
-Rows = NDArray[np.int64]
 
-
-def draw_pairs(pictures: Sequence[Picture], count: int, seed: int) -> tuple[Rows, Rows, Rows]:
+def draw_pairs(
+    pictures: Sequence[Picture], count: int, seed: int
+) -> tuple[Integers, Integers, Integers]:
     """Rows of `count` appearance, structure and other-structure pictures.
 
     The structure shows another person than the appearance; the other structure is a picture of
@@ -29,7 +29,7 @@ def draw_pairs(pictures: Sequence[Picture], count: int, seed: int) -> tuple[Rows
         )
     random = np.random.Generator(np.random.PCG64(seed))
 
-    def draw_avoiding(avoid: Rows) -> Rows:
+    def draw_avoiding(avoid: Integers) -> Integers:
         rows = random.integers(0, len(persons), size=count)
         while (clash := persons[rows] == avoid).any():
             rows[clash] = random.integers(0, len(persons), size=int(clash.sum()))
@@ -41,8 +41,8 @@ def draw_pairs(pictures: Sequence[Picture], count: int, seed: int) -> tuple[Rows
 
 
 def draw_person_pairs(
-    persons: Rows, *, per_person: int, persons_at_most: int, seed: int
-) -> tuple[Rows, Rows]:
+    persons: Integers, *, per_person: int, persons_at_most: int, seed: int
+) -> tuple[Integers, Integers]:
     """Pairs (P, 2) of different rows of one person, and whose pair each is (P,).
 
     `persons` (N,) says whom each row shows. Every person with two rows takes part, unless there are
@@ -54,7 +54,7 @@ def draw_person_pairs(
     able = found[counts > 1]
     if len(able) > persons_at_most:
         able = np.sort(random.choice(able, persons_at_most, replace=False))
-    pairs: list[Rows] = []
+    pairs: list[Integers] = []
     for person in able:
         rows = np.flatnonzero(persons == person)
         possible = len(rows) * (len(rows) - 1) // 2
@@ -69,6 +69,6 @@ def draw_person_pairs(
     return drawn, persons[drawn[:, 0]]
 
 
-def person_ids(pictures: Sequence[Picture]) -> Rows:
+def person_ids(pictures: Sequence[Picture]) -> Integers:
     """Whom each picture shows, (N,)."""
     return np.array([picture.person_id for picture in pictures], dtype=np.int64)

@@ -4,7 +4,7 @@
 (c) how far is it from the true picture where that is known, (d) how well does the embedding find
 people again, (e) how sharp is it and how different from the true picture does it look, (f) what
 does a judge say that had no part in making it. Pairs and comparison pictures are drawn from a seed,
-so a report repeats. Looking at the pictures is left to `grids`.
+so a report repeats. Looking at the pictures is left to `dgnet.model.evaluation.sheets`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Bools, Doubles, Pixels
+from dgnet.markdown import aligned_table
 from dgnet.model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, Picture, read_split
 from dgnet.model.data.triples import read_triples
 from dgnet.model.evaluation.composites.imagenet_distance import ImageNetDistance
@@ -24,7 +25,7 @@ from dgnet.model.evaluation.composites.judged import (
     PairJudging,
     TripleJudging,
 )
-from dgnet.model.evaluation.composites.measures import Pixels, grey_ssim, nearer_to_appearance
+from dgnet.model.evaluation.composites.measures import grey_ssim, nearer_to_appearance
 from dgnet.model.evaluation.composites.pairs import draw_pairs
 from dgnet.model.evaluation.composites.sharpness import Sharpness, SharpnessTally
 from dgnet.model.evaluation.composites.truth import TruthErrors, TruthTally
@@ -33,7 +34,6 @@ from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures,
 from dgnet.model.evaluation.retrieval.preflight import searching
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_retrieval
-from dgnet.model.evaluation.tables import markdown_table
 from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import rows_named
 from dgnet.paths import local_path
@@ -44,7 +44,7 @@ ObservePairs = Callable[[Pixels, Pixels, Pixels], None]
 ObserveTriples = Callable[[Pixels, Pixels, Pixels, Pixels], None]
 
 
-class Predictor(Embedder, Protocol):
+class Swapper(Embedder, Protocol):
     """What evaluation asks of a model. Pictures are uint8 (B, height, width, 3), RGB."""
 
     def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
@@ -151,11 +151,11 @@ class EvaluationReport:
             *([] if self.truth is None else _looks_rows(self.truth)),
             *([] if self.judge is None else self.judge.rows()),
         ]
-        return markdown_table([("measure", "figure", "goal"), *rows])
+        return aligned_table([("measure", "figure", "goal"), *rows])
 
 
 def evaluate_checkpoint(
-    predictor: Predictor,
+    predictor: Swapper,
     people_dir: str | Path,
     truth_dir: str | Path | None,
     config: EvaluationConfig | None = None,
@@ -205,7 +205,7 @@ def evaluate_checkpoint(
 
 
 def score_swaps(
-    predictor: Predictor,
+    predictor: Swapper,
     pictures: Sequence[Picture],
     config: EvaluationConfig,
     *,
@@ -214,9 +214,9 @@ def score_swaps(
     """(a) and (b); junk and distractors take no part."""
     people = [picture for picture in pictures if not picture.is_junk and not picture.is_distractor]
     appearances, structures, others = draw_pairs(people, config.pairs, config.seed)
-    nearer: list[NDArray[np.bool_]] = []
-    to_structure: list[NDArray[np.float64]] = []
-    to_other: list[NDArray[np.float64]] = []
+    nearer: list[Bools] = []
+    to_structure: list[Doubles] = []
+    to_other: list[Doubles] = []
     for batch in batches(config.pairs, config.batch_size):
         appearance, structure, other = (
             decode_pictures([people[int(row)].path for row in rows[batch]], predictor)
@@ -246,7 +246,7 @@ def score_swaps(
 
 
 def score_truth(
-    predictor: Predictor,
+    predictor: Swapper,
     truth_dir: str | Path,
     config: EvaluationConfig,
     imagenet_distance: ImageNetDistance | None = None,
@@ -257,7 +257,7 @@ def score_truth(
     triples = read_triples(truth_dir)
     made, structures, appearances = TruthTally(), TruthTally(), TruthTally()
     sharpness = SharpnessTally()
-    distances: list[NDArray[np.float64]] = []  # (3, B): composite, structure, appearance
+    distances: list[Doubles] = []  # (3, B): composite, structure, appearance
     for batch in batches(len(triples), config.batch_size):
         appearance, structure, truth = (
             decode_pictures(paths, predictor)
@@ -288,7 +288,7 @@ def score_truth(
     )
 
 
-def _looks_distance(distances: Sequence[NDArray[np.float64]]) -> LooksDistance | None:
+def _looks_distance(distances: Sequence[Doubles]) -> LooksDistance | None:
     if not distances:
         return None
     composite, structure, appearance = np.concatenate(distances, axis=1).mean(axis=1).tolist()
@@ -298,7 +298,7 @@ def _looks_distance(distances: Sequence[NDArray[np.float64]]) -> LooksDistance |
 
 
 def _swapped(
-    predictor: Predictor,
+    predictor: Swapper,
     appearance: Pixels,
     structure: Pixels,
     worn: Sequence[Path],

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dgnet.model.evaluation.composites.measures import Pixels, require_same_shape
+from dgnet.arrays import Integers, Pixels
+from dgnet.model.evaluation.composites.measures import require_same_shape
 from dgnet.model.evaluation.composites.truth import changed_pixels
 
 # ITU-R 601, in thousandths.
@@ -50,7 +50,7 @@ class SharpnessTally:
             spreads[1].add(values[~changed])
 
     def sharpness(self) -> Sharpness:
-        """Of all triples so far."""
+        """The figures of all triples so far."""
         inside, outside = (
             made.deviation() / true.deviation() if true.deviation() else None
             for made, true in zip(self._composite, self._truth, strict=True)
@@ -58,7 +58,7 @@ class SharpnessTally:
         return Sharpness(inside=inside, outside=outside)
 
 
-def luma_laplacian(pictures: Pixels) -> NDArray[np.int64]:
+def luma_laplacian(pictures: Pixels) -> Integers:
     """(B, H - 2, W - 2): the four neighbours of each pixel minus four times itself, in thousandths
     of a level.
     """
@@ -74,7 +74,7 @@ class _Spread:
     def __init__(self) -> None:
         self._count = self._sum = self._squares = 0
 
-    def add(self, values: NDArray[np.int64]) -> None:
+    def add(self, values: Integers) -> None:
         self._count += values.size
         self._sum += int(values.sum())
         self._squares += int((values * values).sum())

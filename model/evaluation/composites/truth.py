@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Bools, Integers, Pixels
 from dgnet.model.data.picture import DatasetError
-from dgnet.model.evaluation.composites.measures import Pixels, require_same_shape
+from dgnet.model.evaluation.composites.measures import require_same_shape
 
 # A pixel belongs to the changed region when a channel of structure and truth differs by more.
 CHANGED_THRESHOLD = 24
@@ -68,7 +68,7 @@ class TruthTally:
         self._ratios += (made[copied > 0] / copied[copied > 0]).tolist()
 
     def errors(self) -> TruthErrors:
-        """Of all triples so far."""
+        """The errors of all triples so far."""
         outside = self._pixels - self._changed
         if not self._changed or not outside:
             raise DatasetError(
@@ -88,10 +88,10 @@ class TruthTally:
         )
 
 
-def changed_pixels(structure: Pixels, truth: Pixels) -> NDArray[np.bool_]:
+def changed_pixels(structure: Pixels, truth: Pixels) -> Bools:
     """(B, H, W): the changed region, where structure pictures and true pictures differ."""
     difference = _absolute_difference(structure, truth)
-    return cast("NDArray[np.bool_]", difference.max(axis=3) > CHANGED_THRESHOLD)
+    return cast("Bools", difference.max(axis=3) > CHANGED_THRESHOLD)
 
 
 def truth_errors(composite: Pixels, structure: Pixels, truth: Pixels) -> TruthErrors:
@@ -101,5 +101,5 @@ def truth_errors(composite: Pixels, structure: Pixels, truth: Pixels) -> TruthEr
     return tally.errors()
 
 
-def _absolute_difference(left: Pixels, right: Pixels) -> NDArray[np.int64]:
+def _absolute_difference(left: Pixels, right: Pixels) -> Integers:
     return np.abs(left.astype(np.int64) - right.astype(np.int64))

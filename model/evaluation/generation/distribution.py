@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from dgnet.arrays import AnyFloats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Distribution:
     p95: float
 
     @classmethod
-    def of(cls, values: NDArray[np.floating[Any]]) -> Distribution:
-        """Of at least one value (N,)."""
+    def of(cls, values: AnyFloats) -> Distribution:
+        """The distribution of at least one value (N,)."""
         wide = values.astype(np.float64)
         p5, p50, p95 = (float(value) for value in np.percentile(wide, (5, 50, 95)))
         return cls(count=len(wide), mean=float(wide.mean()), p5=p5, p50=p50, p95=p95)

@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dgnet.model.evaluation.composites.measures import Pixels
-from dgnet.model.evaluation.composites.pairs import Rows
+from dgnet.arrays import AnyFloats, Doubles, Integers, Pixels
 from dgnet.model.evaluation.generation.distribution import Distribution
 
-PairMeasure = Callable[[Pixels, Pixels], NDArray[np.floating[Any]]]
+PairMeasure = Callable[[Pixels, Pixels], AnyFloats]
 """One figure (B,) for each pair of pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diversity:
-    """Of each person the mean over its pairs; `persons` is the distribution of these means."""
+    """How unlike pictures of one person are: of each person the mean over its pairs.
+
+    `persons` is the distribution of these means.
+    """
 
     pairs: int
     persons: Distribution
@@ -35,7 +35,7 @@ class Diversity:
 class PairScores:
     """Measures pairs (P, 2), the lower row first, while their pictures come by."""
 
-    def __init__(self, pairs: Rows, measures: Mapping[str, PairMeasure]) -> None:
+    def __init__(self, pairs: Integers, measures: Mapping[str, PairMeasure]) -> None:
         self._measures = measures
         self._scores = {name: np.full(len(pairs), np.nan) for name in measures}
         # Of each later row its earlier rows with the pair's number; and until when a row is needed.
@@ -72,12 +72,12 @@ class PairScores:
         for row in done:
             del self._waiting[row]
 
-    def scores(self) -> dict[str, NDArray[np.float64]]:
+    def scores(self) -> dict[str, Doubles]:
         """(P,) of every measure, in the order of the pairs."""
         return self._scores
 
 
-def diversity(scores: NDArray[np.float64], persons: Rows) -> Diversity | None:
+def diversity(scores: Doubles, persons: Integers) -> Diversity | None:
     """From scores (P,) and whose pair each is (P,); None without any pair."""
     if not len(scores):
         return None

@@ -13,12 +13,11 @@ N and M samples, D dimensions; everything in float64.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-Features = NDArray[np.floating[Any]]
+from dgnet.arrays import AnyFloats, Doubles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +56,14 @@ class FrechetComparison:
 class Gaussian:
     """Mean and covariance of features (N, D), N at least 2."""
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: AnyFloats) -> None:
         if features.ndim != 2 or len(features) < 2:
             raise ValueError(f"features are {features.shape}; expected (N, D) with N at least 2")
         wide = features.astype(np.float64)
         self.mean = wide.mean(axis=0)  # (D,)
-        factor: NDArray[np.float64] = (wide - self.mean) / np.sqrt(len(wide) - 1)
+        factor: Doubles = (wide - self.mean) / np.sqrt(len(wide) - 1)
         if len(factor) > factor.shape[1]:
-            factor = cast("NDArray[np.float64]", np.linalg.qr(factor, mode="r"))
+            factor = cast("Doubles", np.linalg.qr(factor, mode="r"))
         self.factor = factor  # (min(N, D), D); F^T F is the covariance
 
     def distance(self, other: Gaussian) -> float:
@@ -78,13 +77,13 @@ class Gaussian:
         return max(0.0, float(np.square(self.mean - other.mean).sum() + traces - 2 * root))
 
 
-def frechet_distance(left: Features, right: Features) -> float:
+def frechet_distance(left: AnyFloats, right: AnyFloats) -> float:
     """Squared Fréchet distance of features (N, D) and (M, D), 0 or more."""
     return Gaussian(left).distance(Gaussian(right))
 
 
 def compare_with_floor(
-    composites: Features, real: Features, *, splits: int, seed: int
+    composites: AnyFloats, real: AnyFloats, *, splits: int, seed: int
 ) -> FrechetComparison:
     """Distance of composites (N, D) to real pictures (M, D), and the floor of real against real.
 

@@ -14,9 +14,8 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from dgnet.model.evaluation.composites.measures import Pixels
+from dgnet.arrays import Floats, Pixels
 from dgnet.model.evaluation.generation.weight_files import FigureLeftOut, PublishedWeights
 
 FEATURES = 2048
@@ -55,8 +54,8 @@ class InceptionFeatures:
         )
         return cls(extractor, device)
 
-    def __call__(self, pictures: Pixels) -> NDArray[np.float32]:
+    def __call__(self, pictures: Pixels) -> Floats:
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(pictures))  # pyright: ignore[reportUnknownMemberType]
             (features,) = self._extractor(pixels.permute(0, 3, 1, 2).to(self._device))
-            return cast("NDArray[np.float32]", features.cpu().numpy())
+            return cast("Floats", features.cpu().numpy())

@@ -14,18 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from dgnet.arrays import Embeddings, Integers, Pixels
 from dgnet.model.data.layouts import DataSet, SplitName
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.composites.measures import (
-    Embeddings,
-    Pixels,
-    grey_ssim,
-    nearer_to_appearance,
-)
-from dgnet.model.evaluation.composites.pairs import Rows, draw_pairs, draw_person_pairs, person_ids
+from dgnet.model.evaluation.composites.measures import grey_ssim, nearer_to_appearance
+from dgnet.model.evaluation.composites.pairs import draw_pairs, draw_person_pairs, person_ids
 from dgnet.model.evaluation.composites.report import (
     EvaluationConfig,
-    Predictor,
+    Swapper,
     TruthScores,
     score_truth,
 )
@@ -53,7 +49,7 @@ from dgnet.model.evaluation.generation.report import (
     RealismScores,
 )
 from dgnet.model.evaluation.pictures import decode_pictures
-from dgnet.model.evaluation.retrieval.embedding import Progress
+from dgnet.model.evaluation.retrieval.embedding import ShowProgress
 from dgnet.model.evaluation.retrieval.preflight import PreflightError, check_embeddings
 from dgnet.model.predictor import rows_named
 
@@ -71,25 +67,25 @@ class OptionalMeasures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PlannedComposites:
     """Composites to be made: rows (N,) of their pictures, those of one appearance's person
     together.
     """
 
-    appearances: Rows
-    structures: Rows
+    appearances: Integers
+    structures: Integers
 
 
 def measure_generation(
     dataset: DataSet,
-    predictor: Predictor,
+    predictor: Swapper,
     config: GenerationConfig,
     *,
     optional: OptionalMeasures | None = None,
     split: SplitName | None = None,
     generated: DataSet | None = None,
     truth_dir: str | Path | None = None,
-    progress: Progress = lambda starts, title: starts,
+    progress: ShowProgress = lambda starts, title: starts,
 ) -> GenerationReport:
     """Measures composites that a predictor makes, or those of the data set `generated`.
 
@@ -102,7 +98,7 @@ def measure_generation(
     real = drawn_pictures(people, 2 * config.composites, config.seed)
     instruments = _instruments(predictor, optional)
 
-    def measured(pictures: Callable[[slice], Pixels], persons: Rows, title: str) -> MeasuredSet:
+    def measured(pictures: Callable[[slice], Pixels], persons: Integers, title: str) -> MeasuredSet:
         rows, whose = draw_person_pairs(
             persons,
             per_person=config.pairs_per_person,
@@ -119,7 +115,7 @@ def measure_generation(
             progress=progress,
         )
 
-    plan: Plan | None = None
+    plan: PlannedComposites | None = None
     if generated is None:
         plan = plan_composites(real, config)
         persons, pictures = person_ids(real)[plan.appearances], _made(predictor, real, plan)
@@ -168,11 +164,11 @@ def measure_generation(
     )
 
 
-def plan_composites(pictures: Sequence[Picture], config: GenerationConfig) -> Plan:
+def plan_composites(pictures: Sequence[Picture], config: GenerationConfig) -> PlannedComposites:
     """Random pairs of pictures of two persons."""
     appearances, structures, _ = draw_pairs(pictures, config.composites, config.seed)
     order = np.argsort(person_ids(pictures)[appearances], kind="stable")
-    return Plan(appearances=appearances[order], structures=structures[order])
+    return PlannedComposites(appearances=appearances[order], structures=structures[order])
 
 
 _NO_PAIRS = (
@@ -181,7 +177,7 @@ _NO_PAIRS = (
 )
 
 
-def _instruments(predictor: Predictor, optional: OptionalMeasures) -> Instruments:
+def _instruments(predictor: Swapper, optional: OptionalMeasures) -> Instruments:
     pairs: dict[str, PairMeasure] = {SSIM: lambda left, right: 1 - grey_ssim(left, right)}
     if optional.perceptual is not None:
         pairs[LPIPS] = optional.perceptual
@@ -193,12 +189,12 @@ def _instruments(predictor: Predictor, optional: OptionalMeasures) -> Instrument
     )
 
 
-def _read(pictures: Sequence[Picture], predictor: Predictor) -> Callable[[slice], Pixels]:
+def _read(pictures: Sequence[Picture], predictor: Swapper) -> Callable[[slice], Pixels]:
     return lambda batch: decode_pictures([picture.path for picture in pictures[batch]], predictor)
 
 
 def _made(
-    predictor: Predictor, pictures: Sequence[Picture], plan: Plan
+    predictor: Swapper, pictures: Sequence[Picture], plan: PlannedComposites
 ) -> Callable[[slice], Pixels]:
     def swapped(batch: slice) -> Pixels:
         appearance, structure = (
@@ -211,7 +207,7 @@ def _made(
     return swapped
 
 
-def _pairs(pictures: Sequence[Picture], plan: Plan, batch: slice) -> list[str]:
+def _pairs(pictures: Sequence[Picture], plan: PlannedComposites, batch: slice) -> list[str]:
     rows = zip(plan.appearances[batch], plan.structures[batch], strict=True)
     return [f"{pictures[int(a)].path} on {pictures[int(s)].path}" for a, s in rows]
 
@@ -226,7 +222,9 @@ def _beside(measure: str, composites: MeasuredSet, real: MeasuredSet) -> Beside:
     return Beside(composites=composites.diversity(measure), real=real.diversity(measure))
 
 
-def _identity(composites: MeasuredSet, real: MeasuredSet, plan: Plan) -> IdentityScores:
+def _identity(
+    composites: MeasuredSet, real: MeasuredSet, plan: PlannedComposites
+) -> IdentityScores:
     made = composites.embeddings
     appearance, structure = (real.embeddings[rows] for rows in (plan.appearances, plan.structures))
     one, other = (real.embeddings[rows] for rows in real.pairs.rows.T)
@@ -249,7 +247,7 @@ def _realism(composites: MeasuredSet, real: MeasuredSet) -> RealismScores | None
     )
 
 
-def _truth(predictor: Predictor, truth_dir: str | Path, config: GenerationConfig) -> TruthScores:
+def _truth(predictor: Swapper, truth_dir: str | Path, config: GenerationConfig) -> TruthScores:
     settings = EvaluationConfig(seed=config.seed, batch_size=config.batch_size)
     return score_truth(predictor, truth_dir, settings)
 

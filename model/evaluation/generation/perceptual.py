@@ -14,10 +14,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dgnet.model.evaluation.composites.measures import Pixels
+from dgnet.arrays import Floats, Pixels
 from dgnet.model.evaluation.generation.weight_files import FigureLeftOut, PublishedWeights
 
 _SHA256 = "7be5be79"
@@ -63,10 +62,10 @@ class PerceptualDistance:
         )
         return cls(network.eval().requires_grad_(False), device)
 
-    def __call__(self, left: Pixels, right: Pixels) -> NDArray[np.float32]:
+    def __call__(self, left: Pixels, right: Pixels) -> Floats:
         with torch.inference_mode():
             distance = self._network(self._images(left), self._images(right))  # (B, 1, 1, 1)
-            return cast("NDArray[np.float32]", distance.flatten().cpu().numpy())
+            return cast("Floats", distance.flatten().cpu().numpy())
 
     def _images(self, pictures: Pixels) -> Tensor:
         """(B, 3, H, W) in -1..1."""

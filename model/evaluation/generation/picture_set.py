@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
-from dgnet.model.evaluation.composites.pairs import Rows
+from dgnet.arrays import AnyFloats, Doubles, Embeddings, Integers, Pixels
 from dgnet.model.evaluation.generation.diversity import (
     Diversity,
     PairMeasure,
     PairScores,
     diversity,
 )
-from dgnet.model.evaluation.retrieval.embedding import Progress
+from dgnet.model.evaluation.retrieval.embedding import ShowProgress
 
-PictureMeasure = Callable[[Pixels], NDArray[np.floating[Any]]]
+PictureMeasure = Callable[[Pixels], AnyFloats]
 """One row for each picture: (B,) or (B, values)."""
 
 
@@ -43,8 +40,8 @@ class Instruments:
 class PersonPairs:
     """Pairs (P, 2) of rows that show one person, and whose pair each is (P,)."""
 
-    rows: Rows
-    persons: Rows
+    rows: Integers
+    persons: Integers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +49,10 @@ class MeasuredSet:
     """All measures of N pictures, in their order."""
 
     embeddings: Embeddings
-    realism: NDArray[np.floating[Any]] | None
-    inception: NDArray[np.floating[Any]] | None
+    realism: AnyFloats | None
+    inception: AnyFloats | None
     pairs: PersonPairs
-    pair_scores: Mapping[str, NDArray[np.float64]]
+    pair_scores: Mapping[str, Doubles]
 
     def diversity(self, measure: str) -> Diversity | None:
         """By the measure of that name; None without a pair."""
@@ -70,12 +67,12 @@ def measure_set(
     *,
     batch_size: int,
     title: str,
-    progress: Progress,
+    progress: ShowProgress,
 ) -> MeasuredSet:
     """Asks `pictures` for the rows of one batch after another, `count` in all."""
     embeddings: list[Embeddings] = []
-    realism: list[NDArray[np.floating[Any]]] = []
-    inception: list[NDArray[np.floating[Any]]] = []
+    realism: list[AnyFloats] = []
+    inception: list[AnyFloats] = []
     pair_scores = PairScores(pairs.rows, instruments.pairs)
     for start in progress(range(0, count, batch_size), title):
         batch = pictures(slice(start, min(start + batch_size, count)))

@@ -7,12 +7,12 @@ not it is an error (`WeightFileError`). Nothing is fetched from the network unle
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from dgnet.files import file_sha256
 from dgnet.paths import local_path
 
 
@@ -72,8 +72,7 @@ class PublishedWeights:
 
     def _require_published(self, file: Path) -> None:
         try:
-            with file.open("rb") as opened:
-                found = hashlib.file_digest(opened, "sha256").hexdigest()
+            found = file_sha256(file)
         except OSError as error:
             raise WeightFileError(
                 f"{file} cannot be read ({error.strerror}); expected {self.name}, the weights of "

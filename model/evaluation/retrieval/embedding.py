@@ -10,15 +10,15 @@ from typing import Protocol
 
 import numpy as np
 
+from dgnet.arrays import AnyFloats, Embeddings, Pixels
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import decode_picture
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
-from dgnet.model.evaluation.retrieval.retrieval_set import FloatRows, RetrievalSet
+from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.predictor import rows_named
 
 BATCH_SIZE = 32
 
-Progress = Callable[[Sequence[int], str], Iterable[int]]
+ShowProgress = Callable[[Sequence[int], str], Iterable[int]]
 """Passes the first rows of the batches on, under a title, and may draw a bar while at it."""
 
 
@@ -42,7 +42,7 @@ def embed_pictures(
     *,
     batch_size: int = BATCH_SIZE,
     title: str = "Embedding",
-    progress: Progress = lambda starts, title: starts,
+    progress: ShowProgress = lambda starts, title: starts,
 ) -> Embeddings:
     """Embeddings (N, D) in the order of the pictures."""
     batches: list[Embeddings] = []
@@ -54,7 +54,7 @@ def embed_pictures(
     return np.concatenate(batches)
 
 
-def labelled(pictures: Sequence[Picture], embeddings: FloatRows) -> RetrievalSet:
+def labelled(pictures: Sequence[Picture], embeddings: AnyFloats) -> RetrievalSet:
     """Embeddings with the persons and cameras of their pictures."""
     return RetrievalSet(
         embeddings=embeddings,

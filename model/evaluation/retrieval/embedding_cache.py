@@ -20,10 +20,11 @@ from typing import Literal, cast
 
 import numpy as np
 
-from dgnet.model.checkpoints import code_version
+from dgnet.arrays import Embeddings
+from dgnet.files import replaced_file
 from dgnet.model.data.picture import DatasetError, Picture
-from dgnet.model.evaluation.composites.measures import Embeddings
 from dgnet.paths import local_path
+from dgnet.release import RELEASE
 
 CacheState = Literal["read", "written", "replaced"]
 """Found; made for the first time; found broken and made again."""
@@ -62,7 +63,8 @@ class EmbeddingCache:
         except _BrokenError:
             state = "replaced"
         embeddings = compute()
-        _write(path, embeddings)
+        with replaced_file(path, make_parents=True) as part, part.open("xb") as file:
+            np.savez(file, embeddings=embeddings.astype(np.float32, copy=False))
         return embeddings, state
 
     def path_of(self, pictures: Sequence[Picture], root: str | Path) -> Path:
@@ -75,7 +77,7 @@ class EmbeddingCache:
             [os.path.relpath(picture.path, root), stat.st_size, stat.st_mtime_ns]
             for picture, stat in zip(pictures, stats, strict=True)
         ]
-        key = [_FORMAT, code_version(), self.model, self.precision, listing]
+        key = [_FORMAT, RELEASE, self.model, self.precision, listing]
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         return local_path(self.directory) / f"embeddings-{digest[:32]}.npz"
 
@@ -92,15 +94,3 @@ def _read(path: Path, count: int) -> Embeddings:
     if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != count:
         raise _BrokenError(f"{embeddings.dtype} {embeddings.shape}")
     return cast("Embeddings", embeddings)
-
-
-def _write(path: Path, embeddings: Embeddings) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            np.savez(file, embeddings=embeddings.astype(np.float32, copy=False))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

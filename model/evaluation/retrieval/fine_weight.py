@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from dgnet.model.evaluation.retrieval.retrieval_set import FloatRows, unit_rows
+from dgnet.arrays import AnyFloats
+from dgnet.model.evaluation.retrieval.retrieval_set import unit_rows
 from dgnet.model.predictor import FINE_WEIGHT
 
 
@@ -19,7 +20,7 @@ class FineWeightError(ValueError):
     """A weight that cannot be, or embeddings without halves."""
 
 
-def with_fine_weight(embeddings: FloatRows, weight: float) -> FloatRows:
+def with_fine_weight(embeddings: AnyFloats, weight: float) -> AnyFloats:
     """Embeddings (N, D) of `Predictor.embed` for another beta; 0 leaves the primary half alone."""
     if not 0 <= weight < math.inf:
         raise FineWeightError(f"fine weight is {weight}; expected a number from 0 up")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dgnet.model.evaluation.retrieval.retrieval_set import FloatRows, RetrievalSet, unit_rows
+from dgnet.arrays import AnyFloats
+from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet, unit_rows
 
 
 def pooled_queries(query: RetrievalSet, pictures: RetrievalSet) -> tuple[RetrievalSet, int]:
@@ -22,7 +23,7 @@ def pooled_queries(query: RetrievalSet, pictures: RetrievalSet) -> tuple[Retriev
     np.add.at(sums, group_of_picture.reshape(-1), unit_rows(pictures.embeddings))
     group_of_key = {tuple(key): group for group, key in enumerate(keys.tolist())}
     groups = [group_of_key.get(tuple(key), -1) for key in _keys(query).tolist()]
-    pooled: FloatRows = np.stack(
+    pooled: AnyFloats = np.stack(
         [
             own if group < 0 else sums[group]
             for own, group in zip(unit_rows(query.embeddings), groups, strict=True)

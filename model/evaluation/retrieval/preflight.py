@@ -11,8 +11,8 @@ from math import sqrt
 
 import numpy as np
 
+from dgnet.arrays import Embeddings
 from dgnet.model.data.picture import NO_CAMERA, Picture
-from dgnet.model.evaluation.composites.measures import Embeddings
 from dgnet.model.evaluation.retrieval.retrieval_set import row_lengths, unit_rows
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult
 

@@ -15,14 +15,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from dgnet.arrays import Bools, Integers
 from dgnet.model.data.picture import JUNK_PERSON_ID, NO_CAMERA
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.similarity import Similarity
-
-Integers = NDArray[np.int64]
 
 # Similarities ranked at once. With what is derived from them they take about 30 bytes each.
 _BLOCK_VALUES = 2**24
@@ -99,7 +97,7 @@ def rank_matches(similarity: Similarity, query: RetrievalSet, gallery: Retrieval
 
 def best_pictures(
     similarity: Similarity, query: RetrievalSet, gallery: RetrievalSet, row: int, count: int
-) -> tuple[Integers, NDArray[np.bool_]]:
+) -> tuple[Integers, Bools]:
     """Gallery rows of the best `count` pictures of one query, and which of them are matches."""
     similarities = similarity.rows(row, row + 1)
     labels = _Labels(query, gallery, similarities.device)
@@ -107,7 +105,7 @@ def best_pictures(
     similarities[junk] = -torch.inf
     order = similarities[0].argsort(descending=True, stable=True)
     best = order[: min(count, int((~junk).sum()))]
-    return _array(best), cast("NDArray[np.bool_]", matches[0, best].cpu().numpy())
+    return _array(best), cast("Bools", matches[0, best].cpu().numpy())
 
 
 def _rank_block(similarities: Tensor, matches: Tensor, junk: Tensor) -> tuple[Integers, Integers]:

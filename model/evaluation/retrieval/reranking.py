@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from dgnet.model.evaluation.retrieval.retrieval_set import FloatRows, unit_rows
+from dgnet.arrays import AnyFloats, Doubles, Integers
+from dgnet.model.evaluation.retrieval.retrieval_set import unit_rows
 from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
 
 # scipy has no types; a CSR matrix, (N, N) unless said otherwise.
 Sparse = Any
-Values = NDArray[np.float64]
 
 # Similarities at once while neighbours are looked for: 64 MiB of float32.
 _BLOCK_VALUES = 2**24
@@ -58,8 +58,8 @@ class RerankedSimilarity:
 
     def __init__(
         self,
-        query: FloatRows,
-        gallery: FloatRows,
+        query: AnyFloats,
+        gallery: AnyFloats,
         settings: Reranking | None = None,
         device: torch.device | None = None,
     ) -> None:
@@ -89,7 +89,7 @@ class RerankedSimilarity:
         original *= weight / torch.as_tensor(self._largest[start:stop, None]).to(cosines.device)
         return distances.add_(original).neg_()
 
-    def _jaccard_distances(self, row: int) -> Values:
+    def _jaccard_distances(self, row: int) -> Doubles:
         """Equation 10 for one query (G,): only pictures that share a neighbour with it differ
         from 1."""
         own, shared = self._query_encoding, self._gallery_encoding
@@ -100,14 +100,14 @@ class RerankedSimilarity:
         # Positions of all values in those columns, one column after the other.
         jumps = np.repeat(begin - (lengths.cumsum() - lengths), lengths)
         positions = np.arange(len(jumps)) + jumps
-        smaller: Values = np.minimum(shared.data[positions], np.repeat(own.data[mine], lengths))
+        smaller: Doubles = np.minimum(shared.data[positions], np.repeat(own.data[mine], lengths))
         rows: NDArray[np.int32] = shared.indices[positions]
         minimum = np.bincount(rows, weights=smaller, minlength=self.shape[1])
         # max(x, y) = x + y - min(x, y)
         return 1 - minimum / (self._query_weight[row] + self._gallery_weight - minimum)
 
 
-def _neighbours(cosines: CosineSimilarity, count: int) -> tuple[NDArray[np.int64], Values]:
+def _neighbours(cosines: CosineSimilarity, count: int) -> tuple[Integers, Doubles]:
     """The nearest pictures of each (N, K), itself first, and its largest squared distance (N,)."""
     pictures = cosines.shape[0]
     at_once = max(1, _BLOCK_VALUES // pictures)
@@ -124,7 +124,7 @@ def _neighbours(cosines: CosineSimilarity, count: int) -> tuple[NDArray[np.int64
 
 
 def _encoding(
-    pictures: FloatRows, neighbours: NDArray[np.int64], largest: Values, settings: Reranking
+    pictures: AnyFloats, neighbours: Integers, largest: Doubles, settings: Reranking
 ) -> Sparse:
     """V after local query expansion (equations 7 and 11)."""
     rows, columns = _expanded_reciprocal(neighbours, settings.k1).nonzero()
@@ -136,7 +136,7 @@ def _encoding(
     return (averaged @ encoding) / min(settings.k2, neighbours.shape[1])
 
 
-def _expanded_reciprocal(neighbours: NDArray[np.int64], k1: int) -> Sparse:
+def _expanded_reciprocal(neighbours: Integers, k1: int) -> Sparse:
     """R* (equation 4): mutual neighbours, and those of neighbours that agree by two thirds."""
     # numpy rounds halves to even, which the paper's k1 = 20 never meets.
     reciprocal = _reciprocal(neighbours, k1 + 1)
@@ -149,13 +149,13 @@ def _expanded_reciprocal(neighbours: NDArray[np.int64], k1: int) -> Sparse:
     return (reciprocal + common @ half).tocsr()
 
 
-def _reciprocal(neighbours: NDArray[np.int64], count: int) -> Sparse:
+def _reciprocal(neighbours: Integers, count: int) -> Sparse:
     """R (equation 3) as ones: p is among the nearest of g and g among those of p."""
     nearest = _among_nearest(neighbours, count)
     return nearest.multiply(nearest.T).tocsr()
 
 
-def _among_nearest(neighbours: NDArray[np.int64], count: int) -> Sparse:
+def _among_nearest(neighbours: Integers, count: int) -> Sparse:
     """1 in row p and column g where g is one of the `count` nearest of p."""
     chosen = neighbours[:, :count]
     pictures, width = chosen.shape
@@ -165,8 +165,8 @@ def _among_nearest(neighbours: NDArray[np.int64], count: int) -> Sparse:
 
 
 def _squared_distances(
-    units: FloatRows, rows: NDArray[np.integer], columns: NDArray[np.integer]
-) -> Values:
+    units: AnyFloats, rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> Doubles:
     """Of pairs of pictures (P,)."""
     cosines = [
         np.einsum(
@@ -179,5 +179,5 @@ def _squared_distances(
     return np.maximum(2 - 2 * np.concatenate(cosines).astype(np.float64), 0)
 
 
-def _row_sums(matrix: Sparse) -> Values:
-    return cast("Values", np.asarray(matrix.sum(axis=1), dtype=np.float64).reshape(-1))
+def _row_sums(matrix: Sparse) -> Doubles:
+    return cast("Doubles", np.asarray(matrix.sum(axis=1), dtype=np.float64).reshape(-1))

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-FloatRows = NDArray[np.floating]
+from dgnet.arrays import AnyFloats
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalSet:
     """Embeddings (N, D) of any length with the person and camera of each, both (N,)."""
 
-    embeddings: FloatRows
+    embeddings: AnyFloats
     person_ids: NDArray[np.integer]
     camera_ids: NDArray[np.integer]
 
@@ -34,17 +34,17 @@ class RetrievalSet:
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def with_embeddings(self, embeddings: FloatRows) -> RetrievalSet:
+    def with_embeddings(self, embeddings: AnyFloats) -> RetrievalSet:
         """The same pictures, embedded in another way."""
         return replace(self, embeddings=embeddings)
 
 
-def row_lengths(embeddings: FloatRows) -> FloatRows:
+def row_lengths(embeddings: AnyFloats) -> AnyFloats:
     """(N,), without the copy of all embeddings that numpy's norm makes."""
     return np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings))
 
 
-def unit_rows(embeddings: FloatRows) -> FloatRows:
+def unit_rows(embeddings: AnyFloats) -> AnyFloats:
     """Rows of length 1; a row of zeros stays what it is."""
     lengths = np.maximum(row_lengths(embeddings), np.finfo(embeddings.dtype).tiny)
     return embeddings / lengths[:, None]

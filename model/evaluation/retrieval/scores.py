@@ -13,13 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dgnet.arrays import Bools, Doubles, Integers
 from dgnet.model.evaluation.retrieval.ranking import Rankings, rank_matches
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity, Similarity
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +85,8 @@ def score_rankings(rankings: Rankings) -> RetrievalResult:
 
 
 def _average_precisions(
-    rankings: Rankings, first: NDArray[np.int64], matches: NDArray[np.int64]
-) -> tuple[Values, Values]:
+    rankings: Rankings, first: Integers, matches: Integers
+) -> tuple[Doubles, Doubles]:
     """Trapezoid and step AP of each query (Q,); 0 where it has no match."""
     ranks, rows = rankings.ranks, rankings.query_rows
     found = np.arange(len(ranks)) - first[rows] + 1  # (M,): matches up to and with this one
@@ -96,15 +94,13 @@ def _average_precisions(
     # The trapezoid also takes the precision just before each match, by definition 1 at the top.
     precision_before = np.where(ranks == 0, 1.0, (found - 1) / np.maximum(ranks, 1))
 
-    def averaged(values: Values) -> Values:
+    def averaged(values: Doubles) -> Doubles:
         return np.bincount(rows, weights=values, minlength=len(matches)) / np.maximum(matches, 1)
 
     return averaged((precision + precision_before) / 2), averaged(precision)
 
 
-def _scores(
-    first_match: NDArray[np.int64], average_precision: Values, counted: NDArray[np.bool_]
-) -> RetrievalScores:
+def _scores(first_match: Integers, average_precision: Doubles, counted: Bools) -> RetrievalScores:
     def found_within(rank: int) -> float:
         return float((first_match < rank)[counted].mean())
 

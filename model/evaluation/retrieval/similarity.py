@@ -1,7 +1,7 @@
 """Similarities of queries to the whole gallery, some queries at a time.
 
-What ranks (`ranking`) or draws (`ranked_results`) asks for rows and does not know how they are
-made: the cosine is here, k-reciprocal re-ranking in `reranking`.
+What ranks (`ranking`) or draws (`dgnet.model.evaluation.sheets.ranked_results`) asks for rows and
+does not know how they are made: the cosine is here, k-reciprocal re-ranking in `reranking`.
 
 B queries at a time, G gallery pictures, D dimensions.
 """
@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dgnet.model.evaluation.retrieval.retrieval_set import FloatRows, row_lengths
+from dgnet.arrays import AnyFloats
+from dgnet.model.evaluation.retrieval.retrieval_set import row_lengths
 
 # Embeddings moved to the device and multiplied at once: 64 MiB for 1,024 float32 values.
 GALLERY_BLOCK = 16_384
@@ -41,7 +42,7 @@ class CosineSimilarity:
     """
 
     def __init__(
-        self, query: FloatRows, gallery: FloatRows, device: torch.device | None = None
+        self, query: AnyFloats, gallery: AnyFloats, device: torch.device | None = None
     ) -> None:
         if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
             raise ValueError(
@@ -73,6 +74,6 @@ class CosineSimilarity:
         return cosines
 
 
-def _inverse_lengths(embeddings: FloatRows) -> Tensor:
+def _inverse_lengths(embeddings: AnyFloats) -> Tensor:
     """(N,): 1 / length; a row of zeros stays zero."""
     return torch.as_tensor(1 / np.maximum(row_lengths(embeddings), np.finfo(embeddings.dtype).tiny))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dgnet.model.data.market1501 import QUERY_SPLIT, Picture, read_split
 from dgnet.model.data.triples import read_triples
-from dgnet.model.evaluation.composites.report import Predictor
+from dgnet.model.evaluation.composites.report import Swapper
 from dgnet.model.evaluation.pictures import decode_pictures
 from dgnet.model.evaluation.sheets.grids import swap_grid, triples_sheet
 from dgnet.paths import local_path
@@ -23,14 +23,14 @@ PEOPLE = 6
 
 
 def evaluation_sheet(
-    predictor: Predictor, people_dir: str | Path, truth_dir: str | Path | None, *, seed: int = 0
+    predictor: Swapper, people_dir: str | Path, truth_dir: str | Path | None, *, seed: int = 0
 ) -> Image.Image:
     """Triples of `truth_dir`, where given, above a grid of people from `query` of `people_dir`."""
     grid = people_grid(predictor, read_split(local_path(people_dir) / QUERY_SPLIT), seed=seed)
     return grid if truth_dir is None else _stacked([truth_sheet(predictor, truth_dir), grid])
 
 
-def truth_sheet(predictor: Predictor, truth_dir: str | Path) -> Image.Image:
+def truth_sheet(predictor: Swapper, truth_dir: str | Path) -> Image.Image:
     """Appearance, structure, composite and truth of triples spread evenly over the folder."""
     triples = read_triples(truth_dir)
     count = min(TRIPLES, len(triples))
@@ -41,7 +41,7 @@ def truth_sheet(predictor: Predictor, truth_dir: str | Path) -> Image.Image:
     return triples_sheet(appearances, structures, predictor.swap(appearances, structures), truths)
 
 
-def people_grid(predictor: Predictor, pictures: Sequence[Picture], *, seed: int) -> Image.Image:
+def people_grid(predictor: Swapper, pictures: Sequence[Picture], *, seed: int) -> Image.Image:
     """The clothes of some people on the structures of others, one picture of each person."""
     first = {
         picture.person_id: picture.path

@@ -6,11 +6,9 @@ exact) is left to the caller.
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = NDArray[np.uint8]
+from dgnet.arrays import Pixels
 
 _MARGIN = 3
 # Sets the input pictures apart from the composites.

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dgnet.model.evaluation.composites.imagenet_distance import (
-    ImageNetDistance,
-    unit_feature_distance,
-)
+from dgnet.model.evaluation.composites.imagenet_distance import ImageNetDistance
 from dgnet.model.evaluation.generation.weight_files import FigureLeftOut
+from dgnet.model.imagenet_features import unit_feature_distance
 
 
 def test_features_count_by_direction_alone() -> None:

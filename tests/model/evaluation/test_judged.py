@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.model.data.market1501 import Picture
 from dgnet.model.evaluation.composites.judged import (
     FoundPeople,
@@ -14,7 +15,6 @@ from dgnet.model.evaluation.composites.judged import (
     PairJudging,
     TripleJudging,
 )
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.evaluation.composites.report import EvaluationConfig, evaluate_checkpoint
 from tests.model.evaluation.composites.test_composites import (
     CONFIG,

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
+from dgnet.arrays import Pixels
 from dgnet.model.evaluation.composites.sharpness import Sharpness, SharpnessTally, luma_laplacian
-
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 def grey(levels: list[list[int]]) -> Pixels:

@@ -15,11 +15,12 @@ from dgnet.model.dgnet import DGNet
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import Ablation, JointConfig
 from dgnet.model.training.draws import draw
-from dgnet.model.training.joint import Start, train_joint
+from dgnet.model.training.joint import train_joint
 from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.schedule import loss_weights
+from dgnet.model.training.starting import Start
 from dgnet.model.training.step import JointStep
 from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people

@@ -17,15 +17,17 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.shares import WHOLE, Share
 from dgnet.model.data.truth_batches import TruthBatch, TruthTriples
 from dgnet.model.dgnet import DETAIL_PARTS, DGNet
+from dgnet.model.imagenet_features import ImageNetFeatures
 from dgnet.model.losses import inside_loss, mask_loss
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.average import RunningAverage
 from dgnet.model.training.config import JointConfig, LossWeights
 from dgnet.model.training.draws import draw
-from dgnet.model.training.joint import begins_anew, train_joint
+from dgnet.model.training.joint import train_joint
 from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.run import RunOptions
 from dgnet.model.training.schedule import joint_learning_rate_factor, loss_weights
+from dgnet.model.training.starting import begins_anew
 from dgnet.model.training.step import JointStep
 from dgnet.model.training.training_run import TrainingRun
 from tests.model.tiny import (
@@ -164,6 +166,30 @@ def test_the_total_is_the_weighted_sum(pictures: TrainingPictures, triples: Trut
         + 0.25 * found["truth_colours"]
     )  # fmt: skip
     assert float(found["total"]) == pytest.approx(float(by_hand), rel=1e-5)
+
+
+def test_features_of_the_composites_are_compared_with_the_truths_where_asked(
+    pictures: TrainingPictures, triples: TruthTriples
+) -> None:
+    networks, teacher = seeded(tiny_detail())
+    features = ImageNetFeatures.load(strides=3)
+    before = {name: tensor.clone() for name, tensor in features.state_dict().items()}
+    step = JointStep(
+        networks, teacher, joint_optimizers(networks, CONFIG), CONFIG, features=features
+    )
+    losses = step(
+        pictures.pair_batch(0, 2, 1),
+        replace(TRUTHS_ALONE, truth_features=0.5),
+        draw(1, 0),
+        triples.batch(0, 2, 1),
+    )
+    assert 0 < float(losses["truth_features"]) < 2
+    others = [float(losses[f"truth{name}"]) for name in ("", "_mask", "_inside", "_colours")]
+    weights = [getattr(TRUTHS_ALONE, f"truth{n}") for n in ("", "_mask", "_inside", "_colours")]
+    by_hand = sum(w * x for w, x in zip(weights, others, strict=True))
+    by_hand += 0.5 * float(losses["truth_features"])
+    assert float(losses["total"]) == pytest.approx(by_hand, rel=1e-5)
+    assert all(torch.equal(before[name], value) for name, value in features.state_dict().items())
 
 
 def test_errors_are_counted_inside_alone() -> None:

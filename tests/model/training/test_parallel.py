@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dgnet.model.files import read_tensors
+from dgnet.model.tensor_files import read_tensors
 from tests.model.tiny import length, write_people, write_triples
 from tests.processes import command
 

@@ -16,7 +16,7 @@ from dgnet.model.checkpoints import Metadata, load_teacher, read_metadata
 from dgnet.model.config import ConfigError
 from dgnet.model.data.fingerprint import Fingerprint, fingerprint_from
 from dgnet.model.data.pairs import TrainingPictures
-from dgnet.model.files import read_tensors, write_tensors
+from dgnet.model.tensor_files import read_tensors, write_tensors
 from dgnet.model.training.config import TeacherConfig
 from dgnet.model.training.run import RunOptions, TrainingDiverged
 from dgnet.model.training.state import STATE_JSON, STATE_TENSORS

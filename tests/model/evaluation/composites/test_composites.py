@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.model.data.market1501 import DatasetError, Picture
 from dgnet.model.data.triples import read_triples
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.evaluation.composites.pairs import draw_pairs
 from dgnet.model.evaluation.composites.report import (
     EvaluationConfig,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchvision.models import alexnet
 
-from dgnet.model.evaluation.composites.measures import Pixels
+from dgnet.arrays import Pixels
 from dgnet.model.evaluation.generation import inception, perceptual
 from dgnet.model.evaluation.generation.inception import FEATURES, InceptionFeatures
 from dgnet.model.evaluation.generation.perceptual import PerceptualDistance

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dgnet.model.evaluation.composites.measures import Pixels, grey_ssim
+from dgnet.arrays import Pixels
+from dgnet.model.evaluation.composites.measures import grey_ssim
 from dgnet.model.evaluation.composites.pairs import draw_person_pairs
 from dgnet.model.evaluation.generation.diversity import PairScores, diversity
 

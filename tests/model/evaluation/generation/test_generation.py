@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.model.data.layouts import read_dataset
 from dgnet.model.data.picture import DatasetError
-from dgnet.model.evaluation.composites.measures import Embeddings, Pixels
 from dgnet.model.evaluation.generation.measuring import (
     OptionalMeasures,
     measure_generation,

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgnet.arrays import Embeddings
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.composites.measures import Embeddings
 from dgnet.model.evaluation.retrieval.embedding_cache import EmbeddingCache
 
 EMBEDDINGS = np.arange(6, dtype=np.float32).reshape(2, 3)

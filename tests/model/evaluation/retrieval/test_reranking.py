@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from dgnet.arrays import Doubles
 from dgnet.model.evaluation.retrieval.reranking import RerankedSimilarity, Reranking
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet, unit_rows
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
 
-Values = NDArray[np.float64]
 
-
-def final_distances(query: Values, gallery: Values, settings: Reranking) -> Values:
+def final_distances(query: Doubles, gallery: Doubles, settings: Reranking) -> Doubles:
     """Zhong et al., equations 3, 4, 7, 10, 11 and 12, one picture at a time."""
     pictures = unit_rows(np.concatenate([query, gallery]))
     count = len(pictures)
@@ -47,7 +45,7 @@ def final_distances(query: Values, gallery: Values, settings: Reranking) -> Valu
     return (1 - weight) * jaccard + weight * distance[: len(query), len(query) :]
 
 
-def clustered(random: np.random.Generator, count: int, spread: float) -> Values:
+def clustered(random: np.random.Generator, count: int, spread: float) -> Doubles:
     centers = np.random.default_rng(99).standard_normal((6, 16))
     return centers[np.arange(count) % 6] + spread * random.standard_normal((count, 16))
 

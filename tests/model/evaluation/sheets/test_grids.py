@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dgnet.model.evaluation.sheets.grids import Pixels, swap_grid, triples_sheet
+from dgnet.arrays import Pixels
+from dgnet.model.evaluation.sheets.grids import swap_grid, triples_sheet
 
 HEIGHT, WIDTH = 8, 4
 

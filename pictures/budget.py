@@ -1,7 +1,7 @@
 """Bounds the decoded pixels that are alive at once, however many threads decode.
 
-Each takes room before it decodes and gives it back when only the small result is left. Nobody is
-overtaken: who waits for room for a large picture makes those that come later wait behind it.
+Each takes its pixels before it decodes and gives them back when only the small result is left.
+Nobody is overtaken: who waits for a large picture makes those that come later wait behind it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ SMALL_PIXELS: Final = 2**18
 _NO_WAIT: Final = nullcontext()
 
 
-class PixelRoom:
-    """Room for `limit` pixels; a picture that is larger than all of it is decoded alone."""
+class PixelBudget:
+    """`limit` pixels for all who decode; a picture that is larger than that is decoded alone."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -26,12 +26,12 @@ class PixelRoom:
         self._turn = threading.Lock()
 
     def taken(self, pixels: int) -> AbstractContextManager[None]:
-        """Waits until there is room for so many pixels, and holds it."""
+        """Waits until so many pixels are free, and holds them."""
         return _NO_WAIT if pixels <= SMALL_PIXELS else self._taken(pixels)
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for room."""
+        """Whether somebody waits for pixels."""
         return self._turn.locked()
 
     @contextmanager
@@ -48,5 +48,5 @@ class PixelRoom:
                 self._changed.notify_all()
 
 
-FILE_ROOM: Final = PixelRoom(2**26)
+FILE_BUDGET: Final = PixelBudget(2**26)
 """Of all files that this process reads: one of the largest, or many smaller ones."""

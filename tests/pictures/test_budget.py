@@ -1,4 +1,4 @@
-"""However many threads decode, the pixels that are alive at once stay within the room."""
+"""However many threads decode, the pixels that are alive at once stay within the budget."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from dgnet.pictures import PixelRoom
-from dgnet.pictures.room import SMALL_PIXELS
+from dgnet.pictures import PixelBudget
+from dgnet.pictures.budget import SMALL_PIXELS
 
 LARGE = 4 * SMALL_PIXELS
 
 
 def test_no_more_than_the_room_is_taken_at_once() -> None:
-    room = PixelRoom(3 * LARGE)
+    budget = PixelBudget(3 * LARGE)
     guard = threading.Lock()
     alive = most = 0
 
     def decode(pixels: int) -> None:
         nonlocal alive, most
-        with room.taken(pixels):
+        with budget.taken(pixels):
             with guard:
                 alive += pixels
                 most = max(most, alive)
@@ -34,51 +34,51 @@ def test_no_more_than_the_room_is_taken_at_once() -> None:
 
 
 def test_what_is_larger_than_the_room_has_it_alone_and_gives_it_back() -> None:
-    room = PixelRoom(LARGE)
+    budget = PixelBudget(LARGE)
     for _ in range(3):
-        with room.taken(100 * LARGE):
+        with budget.taken(100 * LARGE):
             pass
-    with room.taken(LARGE):
+    with budget.taken(LARGE):
         pass
 
 
 def test_small_pictures_do_not_wait() -> None:
-    room = PixelRoom(LARGE)
-    with room.taken(LARGE), room.taken(SMALL_PIXELS):
+    budget = PixelBudget(LARGE)
+    with budget.taken(LARGE), budget.taken(SMALL_PIXELS):
         pass
 
 
 def test_room_comes_back_after_an_error() -> None:
-    room = PixelRoom(LARGE)
+    budget = PixelBudget(LARGE)
     for _ in range(2):
         try:
-            with room.taken(LARGE):
+            with budget.taken(LARGE):
                 raise ValueError
         except ValueError:
             pass
-    with room.taken(LARGE):
+    with budget.taken(LARGE):
         pass
 
 
 def test_who_waits_for_a_large_place_is_not_overtaken() -> None:
-    room = PixelRoom(2 * LARGE)
+    budget = PixelBudget(2 * LARGE)
     order: list[str] = []
     waiting = threading.Event()
 
     def large() -> None:
         waiting.set()
-        with room.taken(2 * LARGE):
+        with budget.taken(2 * LARGE):
             order.append("large")
 
     def later() -> None:
-        with room.taken(LARGE):
+        with budget.taken(LARGE):
             order.append("later")
 
-    with room.taken(LARGE):
+    with budget.taken(LARGE):
         first = threading.Thread(target=large)
         first.start()
         waiting.wait()
-        while not room.is_awaited:  # poll: it holds its place in the line
+        while not budget.is_awaited:  # poll: it holds its place in the line
             time.sleep(0.001)
         second = threading.Thread(target=later)
         second.start()
