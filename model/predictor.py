@@ -187,6 +187,18 @@ class Predictor:
         return str(self.device)
 
     @property
+    def precision(self) -> str:
+        """`float32` or `bfloat16`."""
+        return str(self.autocast or torch.float32).removeprefix("torch.")
+
+    def free_memory(self) -> None:
+        """Gives back what torch keeps of the device for later calls, as after one that did not
+        fit.
+        """
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @property
     def keeps_scene(self) -> bool:
         """Whether the networks tell what a swap changes, so that the rest can be kept."""
         return self.metadata.config.keep_scene

@@ -323,7 +323,7 @@ class GenerationRunner:
     async def _leave_to_fitting_workers(self, task: GenerationTask, found: OtherNetworks) -> None:
         workers = await self._task_store.workers()
         # A worker with a judge makes jobs that ask none, too.
-        fitting = (found.recipe, f"{found.recipe}, judge ")
+        fitting = (found.recipe, f"{found.recipe}, ")
         if any(
             worker.ready and (worker.recipe == fitting[0] or worker.recipe.startswith(fitting[1]))
             for worker in workers

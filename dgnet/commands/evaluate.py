@@ -129,7 +129,8 @@ def evaluate_composites(
         write_bytes(sheet, encode_picture(picture, "PNG"))
     if update_card:
         folder = DEFAULT_CHECKPOINT if checkpoint is None else checkpoint
-        conditions = {"scene": predictor.scene, **_conditions(people, truth, precision)}
+        used = local.arithmetic(predictor)
+        conditions = {"scene": predictor.scene, **_conditions(people, truth, used)}
         update_metrics(folder, {"composites": {**figures, **conditions}})
         typer.echo(f"wrote the figures into {folder}")
 

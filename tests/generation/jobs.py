@@ -35,7 +35,7 @@ def save_tiny_checkpoint(folder: Path) -> Path:
 
 def load(folder: Path) -> tuple[Checkpoint, Predictor]:
     checkpoint = load_checkpoint(folder)
-    return checkpoint, Predictor(checkpoint, device="cpu", max_batch=BATCH)
+    return checkpoint, Predictor(checkpoint, device="cpu", precision="fp32", max_batch=BATCH)
 
 
 def job_of(people: Path, networks: tuple[Checkpoint, Predictor], **spec: Any) -> Job:
