@@ -20,12 +20,12 @@ import torch
 
 from dgnet.arrays import Embeddings
 from dgnet.files import write_json
+from dgnet.markdown import aligned_table
 from dgnet.model.data.layouts import DataSet, read_dataset
 from dgnet.model.data.picture import Picture
 from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet, unit_rows
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
-from dgnet.model.evaluation.tables import markdown_table
 
 Scores = dict[str, dict[str, float]]
 """rank_1 and mAP, shares in 0..1, by the part of the embedding that was compared."""
@@ -100,7 +100,7 @@ def spread(shares: Sequence[float]) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Markdown."""
-    return markdown_table([head, *rows])
+    return aligned_table([head, *rows])
 
 
 def machine() -> dict[str, Any]:

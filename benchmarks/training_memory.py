@@ -23,10 +23,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from dgnet.markdown import aligned_table
 from dgnet.model.config import NetworkConfig, PresetName, preset
 from dgnet.model.data.pairs import PairBatch
 from dgnet.model.dgnet import DGNet
-from dgnet.model.evaluation.tables import markdown_table
 from dgnet.model.recompute import set_recompute
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig
@@ -153,7 +153,7 @@ def main() -> None:
         for row in rows
     ]
     print(f"{options.preset}, {network.height}x{network.width}, batch {options.batch_size}\n")
-    print(markdown_table([head, *cells]))
+    print(aligned_table([head, *cells]))
     if options.json:
         figures = {"preset": options.preset, "batch_size": options.batch_size, "steps": rows}
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from dgnet.model.dgnet import DGNet
 from dgnet.model.teacher import Teacher
 from dgnet.model.tensor_files import TensorFileError, not_finite, read_tensors, write_tensors
 from dgnet.paths import local_path
+from dgnet.release import RELEASE
 
 TENSORS_FILE = "model.safetensors"
 METADATA_FILE = "model.json"
@@ -93,14 +93,6 @@ class Checkpoint:
     teacher: Teacher | None
 
 
-def code_version() -> str:
-    """Version of the installed distribution."""
-    try:
-        return version("dgnet")
-    except PackageNotFoundError:
-        return "uninstalled"
-
-
 def save_checkpoint(
     directory: str | Path,
     networks: DGNet | None,
@@ -148,7 +140,7 @@ def save_checkpoint(
         data=data or {},
         metrics=metrics or {},
         fingerprint=fingerprint or {},
-        code_version=code_version(),
+        code_version=RELEASE,
     )
     return _write(directory, tensors, metadata, half=half)
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.rows import Rows
 
+T = TypeVar("T")
 Coded = TypeVar("Coded", bound=Rows)
 Scene = Literal["keep", "generate"]
 """What becomes of everything that a swap does not change: the structure picture's own pixels, or
@@ -81,6 +83,17 @@ def rows_named(names: Callable[[], Sequence[object]]) -> Generator[None]:
         raise error.of(names()) from error
 
 
+class InTurn(Protocol):
+    """How a call of the device is made: at once, or when others have had their turn."""
+
+    def __call__(self, call: Callable[[], T], /) -> T: ...
+
+
+def at_once(call: Callable[[], T]) -> T:
+    """Whoever calls has the device to himself."""
+    return call()
+
+
 class Predictor:
     """A checkpoint on a device. Thread-safe: nothing is stored between calls."""
 
@@ -103,6 +116,7 @@ class Predictor:
         if self.max_batch < 1:
             raise PredictorError(f"max_batch is {max_batch}; expected at least 1")
         self.autocast = autocast_dtype(precision, self.device)
+        self.in_turn: InTurn = at_once
         self._networks = inference_copy(checkpoint.networks, self.device)
 
     @classmethod
@@ -118,6 +132,12 @@ class Predictor:
         return cls(
             load_checkpoint(checkpoint), device=device, precision=precision, max_batch=max_batch
         )
+
+    def taking_turns(self, in_turn: InTurn) -> Predictor:
+        """The same networks on the same device, without a copy, for whoever shares the device."""
+        other = copy(self)
+        other.in_turn = in_turn
+        return other
 
     @property
     def model_id(self) -> str:
@@ -152,14 +172,15 @@ class Predictor:
 
         It costs no further work, however often it is worn.
         """
-        code = self._coded(self._networks.appearance, images)
+        code = self.in_turn(lambda: self._coded(self._networks.appearance, images))
         return AppearanceCode(
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
     def structure_codes(self, images: Pixels) -> StructureCode:
         """What the decoder takes of pictures that give pose, body and scene, on the device."""
-        return self._coded(self._networks.structure, images).each(Tensor.float)
+        code = self.in_turn(lambda: self._coded(self._networks.structure, images))
+        return code.each(Tensor.float)
 
     def compose(
         self,
@@ -187,7 +208,7 @@ class Predictor:
             decoded = self._networks.compose(appearances[rows], structure)
             return decoded.composites(structure, keep_scene=keep_scene)
 
-        return self._composed(decode, len(structures))
+        return self.in_turn(lambda: self._composed(decode, len(structures)))
 
     def interpolate(
         self,
@@ -212,7 +233,7 @@ class Predictor:
             )
             return decoded.composites(structure, keep_scene=keep_scene)
 
-        return self._composed(decode, len(structures))
+        return self.in_turn(lambda: self._composed(decode, len(structures)))
 
     def chosen_scene(self, scene: Scene | None) -> Scene:
         """What is done about the scene: as asked for, or what these networks do best."""
@@ -243,7 +264,7 @@ class Predictor:
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
-        return self.numbers("embedding", self._rows(self.embed_images, self._checked(images)))
+        return self.numbers("embedding", self.map_pictures(self.embed_images, images))
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
@@ -263,7 +284,7 @@ class Predictor:
                 f"the checkpoint carries no discriminator, only "
                 f"{', '.join(self.metadata.networks)}; use one that kept it"
             )
-        return self.numbers("realism", self._rows(self._realism, self._checked(images)))
+        return self.numbers("realism", self.map_pictures(self._realism, images))
 
     def _realism(self, images: Tensor) -> Tensor:
         scales = self._networks.discriminator(images)  # per scale (B, 1, h, w)
@@ -274,7 +295,8 @@ class Predictor:
 
         `network` takes normalised images (B, 3, H, W), at most `max_batch` at once.
         """
-        return self._rows(network, self._checked(images))
+        checked = self._checked(images)
+        return self.in_turn(lambda: self._rows(network, checked))
 
     @staticmethod
     def numbers(what: str, values: Tensor) -> Floats:

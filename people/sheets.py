@@ -9,24 +9,10 @@ import numpy as np
 from dgnet.people.arrays import Pixels
 from dgnet.people.randomness import Purpose, stream
 from dgnet.people.world import SizeName, World
+from dgnet.pictures.sheets import grid, lines
 
 GAP = 2
 """Pixels between pictures."""
-
-
-def grid(pictures: Sequence[Sequence[Pixels | None]]) -> Pixels:
-    """Rows of pictures (H, W, 3) of one size on white; None leaves a place free."""
-    height, width = next(one.shape[:2] for row in pictures for one in row if one is not None)
-    columns = max(len(row) for row in pictures)
-    sheet = np.full(
-        (len(pictures) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8
-    )
-    for r, row in enumerate(pictures):
-        for c, picture in enumerate(row):
-            if picture is not None:
-                top, left = r * (height + GAP), c * (width + GAP)
-                sheet[top : top + height, left : left + width] = picture
-    return sheet
 
 
 def people_sheet(world: World, people: Sequence[int], pictures: int, size: SizeName) -> Pixels:
@@ -46,7 +32,7 @@ def people_sheet(world: World, people: Sequence[int], pictures: int, size: SizeN
                 for index in range(pictures)
             ]
         )
-    return grid(rows)
+    return grid(rows, gap=GAP)
 
 
 def mixed_sheet(world: World, first: int, rows: int, columns: int, size: SizeName) -> Pixels:
@@ -58,7 +44,7 @@ def mixed_sheet(world: World, first: int, rows: int, columns: int, size: SizeNam
             appearance=person, structure=person, camera=camera, index=0, size=size
         )
         pictures.append(picture.recorded())
-    return grid([pictures[r * columns : (r + 1) * columns] for r in range(rows)])
+    return grid(lines(pictures, across=columns), gap=GAP)
 
 
 def swap_sheet(world: World, people: Sequence[int], size: SizeName) -> Pixels:
@@ -79,7 +65,7 @@ def swap_sheet(world: World, people: Sequence[int], size: SizeName) -> Pixels:
 
     head: list[Pixels | None] = [None, *(picture(person, person) for person in people)]
     rows = [[picture(one, one), *(picture(one, other) for other in people)] for one in people]
-    return grid([head, *rows])
+    return grid([head, *rows], gap=GAP)
 
 
 def truth_sheet(world: World, first: int, columns: int, size: SizeName) -> Pixels:
@@ -96,4 +82,4 @@ def truth_sheet(world: World, first: int, columns: int, size: SizeName) -> Pixel
         )
         shown = [one.recorded() for one in (true.structure, appearance, true.composite)]
         places.append([*shown, np.repeat(true.changed()[:, :, None], 3, axis=2)])
-    return grid([list(row) for row in zip(*places, strict=True)])
+    return grid([list(row) for row in zip(*places, strict=True)], gap=GAP)

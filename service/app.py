@@ -24,6 +24,7 @@ from starlette.types import Scope
 from dgnet.jobs.errors import JobError
 from dgnet.jobs.storage import StorageSettings, storage_problem
 from dgnet.jobs.tasks import Background
+from dgnet.release import RELEASE
 from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, JobQueue
@@ -121,7 +122,7 @@ def create_app(
 
     app = FastAPI(
         title="DG-Net",
-        version="0.1.0",
+        version=RELEASE,
         description=DESCRIPTION,
         lifespan=lifespan,
         # The interactive documentation pages load scripts from elsewhere; the document suffices.

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dgnet.arrays import Pixels
 from dgnet.jobs.media_types import NPY_MEDIA_TYPE
+from dgnet.pictures.jpeg import jpeg
 from dgnet.service.settings import ServiceSettings
 
 
@@ -40,8 +41,7 @@ def encode_composite(
         strategy = zlib.Z_RLE if level == 1 else zlib.Z_DEFAULT_STRATEGY
         image.save(file, "PNG", compress_level=level, compress_type=strategy)
     elif media_type == "image/jpeg":
-        # 4:4:4: at these sizes halved color planes blur the very clothes that were swapped.
-        image.save(file, "JPEG", quality=settings.jpeg_quality, subsampling=0)
+        return jpeg(image, quality=settings.jpeg_quality)
     else:
         image.save(file, "WEBP", quality=settings.webp_quality)
     return file.getvalue()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dgnet.jobs.generation.jobs import GenerationState
-from dgnet.jobs.generation.spec import SourceLayout
+from dgnet.layouts import LayoutName
 
 
 class ProblemSummary(BaseModel):
@@ -181,7 +181,7 @@ class FolderRequest(BaseModel):
     )
 
     folder: str = Field(min_length=1, max_length=4096)
-    layout: SourceLayout | None = None
+    layout: LayoutName | None = None
     pattern: str | None = Field(default=None, max_length=1000)
     junk: tuple[str, ...] | None = Field(
         default=None, max_length=100, description="What it calls junk, `none` for nobody"

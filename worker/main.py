@@ -25,6 +25,7 @@ from dgnet.jobs.keys import LANES, Keys
 from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.tasks import Background, TaskKeepsEnding
+from dgnet.release import RELEASE
 from dgnet.worker.attempts import Attempts
 from dgnet.worker.bulk import BulkWork
 from dgnet.worker.claiming import LaneClaims
@@ -71,6 +72,7 @@ class Worker:
                 ready=False,
                 model=model_info(predictor),
                 recipe=bulk.recipe if bulk else "",
+                release=RELEASE,
             ),
         )
         self._attempts = Attempts(

@@ -32,8 +32,8 @@ from dgnet.jobs.storage import StorageSettings, is_folder, job_folder, refuse_li
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor
+from dgnet.worker.bulk_turns import BulkTurns, JudgeInTurn
 from dgnet.worker.device import DeviceThread
-from dgnet.worker.queued_predictor import QueuedJudge, QueuedPredictor
 
 OPEN_JOBS = 2
 IDLE_SECONDS = 60.0
@@ -77,8 +77,9 @@ class OpenJobs:
         judge: Judge | None = None,
     ) -> None:
         self._checkpoint = checkpoint
-        self._predictor = QueuedPredictor(predictor, device, before_each_call)
-        self._judge = judge and QueuedJudge(judge, self._predictor)
+        in_turn = BulkTurns(device, predictor.device, before_each_call)
+        self._predictor = predictor.taking_turns(in_turn)
+        self._judge = judge and JudgeInTurn(judge, in_turn)
         self._storage = storage
         self._batch = batch or default_batch(predictor)
         self._threads = threads or default_threads()

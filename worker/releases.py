@@ -1,21 +1,12 @@
-"""Which release runs here, and whether another one is newer: several run side by side while an
-installation is brought up to date.
+"""Whether another release is newer: several run side by side while an installation is brought up to
+date.
 """
 
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 
-
-def _own() -> str:
-    try:
-        return version("dgnet")
-    except PackageNotFoundError:  # run from the sources
-        return ""
-
-
-RELEASE = _own()
+from dgnet.release import RELEASE
 
 
 def is_newer(release: str, than: str = RELEASE) -> bool:

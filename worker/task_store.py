@@ -35,7 +35,7 @@ from dgnet.jobs.live_workers import read_workers
 from dgnet.jobs.outages import REDIS_ERRORS, is_outage
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.text import utf8
-from dgnet.worker.releases import RELEASE
+from dgnet.release import RELEASE
 
 _log = logging.getLogger(__name__)
 

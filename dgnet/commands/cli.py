@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -22,6 +21,7 @@ from dgnet.commands.generate import generate
 from dgnet.commands.serve import serve
 from dgnet.commands.swap import swap
 from dgnet.commands.worker import worker
+from dgnet.release import RELEASE
 
 app = typer.Typer(
     name="dgnet",
@@ -36,7 +36,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dgnet {version('dgnet')}")
+        typer.echo(f"dgnet {RELEASE}")
         raise typer.Exit
 
 

@@ -48,10 +48,10 @@ def evaluate_judge(
 ) -> None:
     """Print how well a judge finds people again: rank-1 and mAP, as `evaluate retrieval`."""
     with needs_extra("train"):
+        from dgnet.markdown import aligned_table
         from dgnet.model.data.layouts import read_dataset
         from dgnet.model.data.picture import DatasetError
         from dgnet.model.evaluation.composites.report import EvaluationConfig, score_retrieval
-        from dgnet.model.evaluation.tables import markdown_table
         from dgnet.model.judge.checkpoint import update_judge_metrics
         from dgnet.model.judge.judge import JudgeError
         from dgnet.model.judge.opening import judge_folder
@@ -78,7 +78,7 @@ def evaluate_judge(
         found = {"rank_1": scores.rank_1, "mAP": scores.mAP}
         figures[name] = {"queries": counts[0], "gallery": counts[1], **found}
         rows.append((name, *map(str, counts), *(f"{value:.1%}" for value in found.values())))
-    typer.echo(markdown_table(rows))
+    typer.echo(aligned_table(rows))
     if json_file is not None:
         write_figures(json_file, {"retrieval": figures}, asked.version, "fp32")
     if update_card:

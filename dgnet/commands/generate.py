@@ -35,11 +35,11 @@ from dgnet.jobs.generation.spec import (
     OutputLayout,
     Pairing,
     PictureFormat,
-    SourceSplit,
     merged,
     read_spec_file,
     spec_from,
 )
+from dgnet.layouts import SplitName
 
 if TYPE_CHECKING:
     from dgnet.generation.local_run import Progress
@@ -124,7 +124,7 @@ def generate(
     junk: JunkOption = None,
     distractors: DistractorsOption = None,
     split: Annotated[
-        SourceSplit | None, typer.Option(help="Pictures to pair; train if absent.")
+        SplitName | None, typer.Option(help="Pictures to pair; train if absent.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on the job that the output folder holds.")

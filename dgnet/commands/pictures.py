@@ -21,6 +21,7 @@ import typer
 from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
 from dgnet.pictures import PICTURE_SUFFIXES, WEB_FORMATS, OpenedPicture, PictureRefused, open_file
+from dgnet.pictures.sheets import grid, lines
 
 ENDINGS: Final = tuple(sorted(PICTURE_SUFFIXES))
 GAP_PIXELS: Final = 4
@@ -91,11 +92,4 @@ def read_pictures(paths: Sequence[Path], *, height: int, width: int) -> Pixels:
 
 def tile(pictures: Pixels, *, across: int) -> Pixels:
     """Pictures (B, H, W, 3) in lines of `across`, on white; the last line may stay short."""
-    count, height, width, channels = pictures.shape
-    lines = -(-count // across)
-    cell_height, cell_width = height + GAP_PIXELS, width + GAP_PIXELS
-    cells = np.full((lines * across, cell_height, cell_width, channels), 255, np.uint8)
-    cells[:count, :height, :width] = pictures
-    grid = cells.reshape(lines, across, cell_height, cell_width, channels).swapaxes(1, 2)
-    sheet = grid.reshape(lines * cell_height, across * cell_width, channels)
-    return sheet[:-GAP_PIXELS, :-GAP_PIXELS]
+    return grid(lines(list(pictures), across=across), gap=GAP_PIXELS)

@@ -75,6 +75,15 @@ class CodeBlocks:
         self._blocks: OrderedDict[int, _Block] = OrderedDict()
         self._coming: dict[int, list[Future[Pixels]]] = {}
 
+    @property
+    def capacity(self) -> int:
+        """How many pictures' codes are kept at once. The first block, encoded if none was yet,
+        tells how large they are.
+        """
+        if not self._kept:
+            self._block(0)
+        return len(self._kept[0]) * self._block_size
+
     def places(self, pictures: Integers) -> Integers:
         """Positions in the order: work sorted by them needs each block once."""
         return self._places[pictures]

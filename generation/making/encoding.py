@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dgnet.jobs.generation.spec import OutputSpec
+from dgnet.pictures.jpeg import jpeg
 
 
 def encode_composite(pixels: NDArray[np.uint8], output: OutputSpec) -> bytes:
     """RGB pixels (H, W, 3) in the size and format of the spec."""
-    file = io.BytesIO()
     image = Image.fromarray(pixels)
     if output.size is not None:
         height, width = output.size
         image = image.resize((width, height), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
     match output.picture_format:
         case "jpg":
-            # 4:4:4: at these sizes halved color planes blur the very clothes that were swapped.
-            image.save(file, "JPEG", quality=output.quality, subsampling=0)
+            return jpeg(image, quality=output.quality)
         case "png":
             image.save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
         case "webp":

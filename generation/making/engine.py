@@ -14,7 +14,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,19 @@ WRITES_AHEAD = 4
 """In batches: composites that wait for being written."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What became of a range of positions; source pictures by their path."""
+
+    rows: list[Row]
+    """One for each position, in order."""
+    unreadable: dict[str, str]
+    """Pictures that were needed and could not be read, and why."""
+    sources: dict[str, list[str]]
+    """sha256 of every picture that was read, and REPLACED where its size was not the listing's any
+    more."""
+
+
 class Engine:
     """Makes shards of one job; close it to end its threads."""
 
@@ -77,13 +90,7 @@ class Engine:
         self._embedders = judging.embedders
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
-        self._row_bytes: int | None = None
         self._orders = plan.appearance_order, plan.structure_order
-        self.failures: dict[int, str] = {}
-        """Pictures that the last shard needed and that could not be read, by number, and why."""
-        self.sources: dict[int, set[str]] = {}
-        """sha256 of every picture that the last shard read, by number, and REPLACED where its size
-        was not the listing's any more."""
 
     def close(self) -> None:
         """End the threads; what they have begun is finished."""
@@ -97,18 +104,20 @@ class Engine:
         structures: Integers,
         folder: Path,
         progress: Callable[[int], None],
-    ) -> list[Row]:
+    ) -> Made:
         """Composites of the pairs at positions `first`, `first` + 1, ..., written below `folder`.
 
-        Returns a manifest row for each pair, in order. `progress` hears how many more are done.
+        `progress` hears how many more are done.
         """
-        self.sources = sources = dict[int, set[str]]()
+        sources: dict[int, set[str]] = {}
         styles, structure_codes = self._codes_of(appearances, structures, sources)
         work = np.lexsort(
             (
                 styles.places(appearances),
                 structure_codes.places(structures),
-                self._tiles(styles.places(appearances)),
+                # So many appearances as are kept at once: each is encoded once a shard, and a
+                # structure once for each such part.
+                styles.places(appearances) // styles.capacity,
             )
         )
         verdicts: dict[int, Verdict] = {}
@@ -145,23 +154,17 @@ class Engine:
             for _, future in unfinished:  # a folder that is still written to cannot be removed
                 if not future.cancel():
                     future.exception()
-        self.failures = styles.failures | structure_codes.failures
+        paths = self._listing.paths
+        failures = styles.failures | structure_codes.failures
         pairs = zip(appearances.tolist(), structures.tolist(), strict=True)
-        return [
-            self._row(first + place, *pair, verdicts[place], written.get(place))
-            for place, pair in enumerate(pairs)
-        ]
-
-    def _tiles(self, places: Integers) -> Integers:
-        """Which part of the appearances each place is in: as many as are kept at once, so that each
-        is encoded once a shard, and a structure once for each part.
-        """
-        shape = (1, self._predictor.height, self._predictor.width, 3)
-        if self._row_bytes is None:
-            code = self._predictor.appearance_styles(np.zeros(shape, np.uint8))
-            self._row_bytes = sum(part.nbytes for part in code.tensors())
-        blocks = max(1, STYLES_BYTES // (self._batch * self._row_bytes))
-        return places // (blocks * self._batch)
+        return Made(
+            rows=[
+                self._row(first + place, *pair, verdicts[place], written.get(place))
+                for place, pair in enumerate(pairs)
+            ],
+            unreadable={paths[picture]: why for picture, why in sorted(failures.items())},
+            sources={paths[picture]: sorted(notes) for picture, notes in sorted(sources.items())},
+        )
 
     def _codes_of(
         self, appearances: Integers, structures: Integers, sources: dict[int, set[str]]

@@ -84,26 +84,15 @@ class ShardMaker:
         Whatever is raised, by `progress` too, leaves nothing of the shard behind. GenerationError
         before the first file where the job takes no shards any more.
         """
-        job, engine = self._job, self._engine
+        job = self._job
         appearances, structures = job.plan.window(*covers.window).pairs(covers.first, covers.last)
         with published_shard(directory, covers.number) as folder:
             pictures = folder / PICTURES_FOLDER
             pictures.mkdir()
-            rows = engine.make(covers.first, appearances, structures, pictures, progress)
+            made = self._engine.make(covers.first, appearances, structures, pictures, progress)
             with self.clock.stage("publish"):
-                rows = pack(job.spec, rows, pictures, covers.number)
-                needed: list[int] = sorted({*appearances.tolist(), *structures.tolist()})
-                unreadable = {
-                    job.listing.paths[picture]: engine.failures[picture]
-                    for picture in needed
-                    if picture in engine.failures
-                }
-                sources = {
-                    job.listing.paths[picture]: sorted(engine.sources[picture])
-                    for picture in needed
-                    if engine.sources.get(picture)
-                }
-                index = write_shard(folder, covers, rows, unreadable, sources)
+                rows = pack(job.spec, made.rows, pictures, covers.number)
+                index = write_shard(folder, covers, rows, made.unreadable, made.sources)
         return_free_memory()
         return index
 

@@ -10,6 +10,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
 from dgnet.files import replaced_file, sync, write_file
 from dgnet.generation.output.arrow import ManifestWriter
 from dgnet.generation.output.card import card
@@ -109,7 +111,7 @@ def _describe(
         summary.unreadable = unreadable | summary.unreadable
         if shown_sheet is not None:
             picture = io.BytesIO()
-            shown_sheet.save(picture, "PNG")
+            Image.fromarray(shown_sheet).save(picture, "PNG")
             write_file(directory / SHEET, picture.getvalue(), durable=True)
     summary.changed |= sources.changed
     (directory / PLOTS_FOLDER).mkdir(exist_ok=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from statistics import median
 
-from dgnet.generation.output.markdown import code, plain
 from dgnet.generation.output.plots import CAMERAS_PLOT, PERSONS_PLOT, score_plot
 from dgnet.generation.output.summary import Summary
 from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.manifest import MANIFEST, MANIFEST_TABLE
 from dgnet.jobs.generation.spec import GenerationSpec
+from dgnet.markdown import code, plain, table
 from dgnet.model.checkpoints import Metadata
 from dgnet.model.config import NetworkConfig
 
@@ -59,15 +59,10 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
     return "\n\n".join(sections) + "\n"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def _counts(summary: Summary) -> str:
     rows: list[tuple[object, ...]] = [("made or tried", summary.planned), ("kept", summary.kept)]
     rows += [(f"dropped: {reason}", count) for reason, count in sorted(summary.dropped.items())]
-    return _table(("what", "composites"), rows)
+    return table([("what", "composites"), *rows])
 
 
 def _pictures(spec: GenerationSpec, config: NetworkConfig) -> str:
@@ -92,7 +87,7 @@ def _persons(listing: Listing, summary: Summary) -> str:
         (plain(listing.person_name(person)), summary.persons[person]) for person in listing.persons
     ]
     plot = f"![composites by person]({PERSONS_PLOT})"
-    return f"{head}\n\n{plot}\n\n" + _table(("person", "composites"), rows)
+    return f"{head}\n\n{plot}\n\n" + table([("person", "composites"), *rows])
 
 
 def _cameras(summary: Summary) -> str:
@@ -102,7 +97,7 @@ def _cameras(summary: Summary) -> str:
         rows.append(("not known", summary.cameras[None]))
     if not rows:
         return "None: no composite was kept."
-    text = f"![composites by camera]({CAMERAS_PLOT})\n\n" + _table(("camera", "composites"), rows)
+    text = f"![composites by camera]({CAMERAS_PLOT})\n\n" + table([("camera", "composites"), *rows])
     if known and known[-1] > 9:
         text += (
             "\n\nCameras have two digits: readers that take one digit after `_c`, such as "
@@ -119,7 +114,7 @@ def _scores(summary: Summary) -> str:
         rows.append((name, *(f"{value:.4f}" for value in values)))
     head = ("score", "smallest", *(f"{share:.0%}" for share in QUANTILES), "largest", "mean")
     plots = "\n\n".join(f"![{name}]({score_plot(name)})" for name in sorted(summary.scores))
-    return f"{_table(head, rows)}\n\nQuantiles are good to a thousandth of the range.\n\n{plots}"
+    return f"{table([head, *rows])}\n\nQuantiles are good to a thousandth of the range.\n\n{plots}"
 
 
 def _unreadable(summary: Summary) -> str:

@@ -25,29 +25,8 @@ from pydantic import (
 
 from dgnet.jobs.generation.errors import GenerationError, SpecError
 from dgnet.jobs.generation.manifest import SCORES, Score
+from dgnet.layouts import LayoutName, SplitName
 
-SourceLayout = Literal[
-    "market1501",
-    "duke",
-    "msmt17",
-    "cuhk03",
-    "veri776",
-    "ltcc",
-    "prcc",
-    "mars",
-    "viper",
-    "cuhk01",
-    "prid2011",
-    "ilids_vid",
-    "randperson",
-    "personx",
-    "prepared",
-    "imagefolder",
-    "pattern",
-]
-"""`LayoutName` of `dgnet.model.data.layouts`, which jobs may not import; a test compares them."""
-
-SourceSplit = Literal["train", "query", "gallery", "multi_query"]
 Pairing = Literal["cross_identity", "same_camera", "cross_camera", "full_grid"]
 LabelName = Literal["appearance", "structure", "uniform", "two_labels"]
 OutputLayout = Literal["market1501", "imagefolder", "webdataset", "parquet"]
@@ -79,10 +58,10 @@ class SourceSpec(_Part):
 
     folder: Path | None = None
     dataset: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    layout: SourceLayout | None = None
+    layout: LayoutName | None = None
     """Found out from folders and names if absent (docs/data.md)."""
     pattern: Text | None = None
-    split: SourceSplit = "train"
+    split: SplitName = "train"
     junk: tuple[Text, ...] | None = None
     """What the data set calls junk; -1 if absent, `none` for nobody."""
     distractors: tuple[Text, ...] | None = None

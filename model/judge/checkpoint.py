@@ -15,13 +15,14 @@ import torch
 
 from dgnet.arrays import Embeddings, Pixels
 from dgnet.files import file_sha256, replaced_directory, write_json
-from dgnet.model.checkpoints import METADATA_FILE, TENSORS_FILE, code_version, narrowed
+from dgnet.model.checkpoints import METADATA_FILE, TENSORS_FILE, narrowed
 from dgnet.model.data.transforms import normalize
 from dgnet.model.devices import choose_device
 from dgnet.model.judge.judge import JudgeError, resized
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
 from dgnet.model.tensor_files import TensorFileError, read_tensors, write_tensors
 from dgnet.paths import local_path
+from dgnet.release import RELEASE
 
 JUDGE_FILE = "judge.json"
 FORMAT = 1
@@ -54,7 +55,7 @@ def save_judge(
             "network": network.config.to_json(),
             **(card or {}),
             "sha256": sha256,
-            "code_version": code_version(),
+            "code_version": RELEASE,
         }
         write_json(folder / JUDGE_FILE, about)
     return sha256[:12]

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
 from dgnet.jobs.generation.jobs import FINAL_STATES
-from dgnet.jobs.generation.spec import SourceLayout
 from dgnet.jobs.storage import dataset_folder, resolve_below
+from dgnet.layouts import LayoutName
 from dgnet.service.archives import (
     ArchiveError,
     ArchiveTooLarge,
@@ -124,7 +124,7 @@ async def create_dataset(
     dependencies: AppDependencies,
     bulk: AppBulk,
     layout: Annotated[
-        SourceLayout | None, Query(description="Of an upload; found out from names if absent")
+        LayoutName | None, Query(description="Of an upload; found out from names if absent")
     ] = None,
     pattern: Annotated[
         str | None, Query(max_length=1000, description="Of an upload, for the layout `pattern`")

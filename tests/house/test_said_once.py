@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.house.rooms import ROOT, sources
 
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SOURCES = [path for path in sources() if path.relative_to(ROOT).parts[0] != "tests"]
 
 
@@ -31,9 +33,17 @@ def array_named(node: ast.AST) -> bool:
     return value is not None and ast.unparse(value).startswith("NDArray[np.")
 
 
+def version_told(node: ast.AST) -> bool:
+    """Which release this is."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "importlib.metadata"
+    return isinstance(node, ast.Constant) and node.value == VERSION
+
+
 HOMES: dict[Callable[[ast.AST], bool], set[str]] = {
     half_written: {"dgnet/files.py"},
     hashed: {"dgnet/files.py"},
+    version_told: {"dgnet/release.py"},
     array_named: {"dgnet/arrays.py", "people/arrays.py"},
 }
 

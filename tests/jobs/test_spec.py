@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import (
-    SourceLayout,
-    SourceSplit,
     TeacherTopK,
     merged,
     read_spec_file,
     spec_from,
 )
-from dgnet.model.data.layouts import LayoutName, SplitName
 
 SOURCE: dict[str, Any] = {"source": {"folder": "people"}}
 
@@ -99,8 +96,3 @@ def test_options_win_level_by_level() -> None:
     assert merged(file, options) == {
         "source": {"folder": "b", "split": "query"}, "count": 2, "keep": {"near_duplicates": 3},
     }  # fmt: skip
-
-
-def test_layouts_and_splits_are_those_that_can_be_read() -> None:
-    assert set(get_args(SourceLayout)) == set(get_args(LayoutName))
-    assert set(get_args(SourceSplit)) == set(get_args(SplitName))

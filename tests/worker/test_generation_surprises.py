@@ -30,6 +30,7 @@ from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob
 from dgnet.jobs.keys import GROUP, Keys
 from dgnet.jobs.storage import StorageSettings
+from dgnet.release import RELEASE
 from dgnet.worker import runner
 from tests.generation.jobs import PERSONS
 from tests.model.tiny import write_people
@@ -219,6 +220,7 @@ async def test_a_record_of_a_newer_release_is_left_to_a_newer_worker_for_as_long
         await _change_spec(site.redis, job.job_id, {"style": "baroque"})
         async with worker_of(server, storage, networks, site):
             [old] = await site.client.workers()
+            assert old.release == RELEASE
             newer = replace(old, worker_id="newer", release="9.0.0")
             await site.redis.set(KEYS.worker("newer"), encode_worker(newer))
             await site.redis.sadd(KEYS.workers, "newer")

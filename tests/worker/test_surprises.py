@@ -45,6 +45,7 @@ from tests.worker.harness import queue_settings, ready_workers, running_worker, 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning"),
 ]
 
 LEASE_SECONDS = 1.0
@@ -86,6 +87,8 @@ ELSEWHERE = {
     "MicroBatcher._serve_batch:self._serve_batch": "a batch that fails, in test_batcher",
     "Combiner._send:self._send": "a refused trip, below",
 }
+SHARED = ("dgnet.jobs.combining", "dgnet.worker.device", "dgnet.worker.serial_thread")
+"""Passed before the first job, too."""
 LONG = ("Attempts.keep_leases:self._queue", "LeasedQueue.renew")
 """Passed only if a job takes longer than a third of a lease."""
 
@@ -165,8 +168,8 @@ async def _served_after(
     settings: QueueSettings,
 ) -> None:
     slow = 0.5 if f"{place.function}:{place.text}".startswith(LONG) else 0.0
-    # The client has trips, too, and the canary is the device's first call.
-    is_shared = place.module in ("dgnet.jobs.combining", "dgnet.worker.device")
+    # The client has trips, too, and the canary is the first call of the device and of its thread.
+    is_shared = place.module in SHARED
     predictor = FakePredictor(seconds_per_batch=slow, open_gate=not is_shared)
 
     async with client_of(server, settings) as (client, redis):

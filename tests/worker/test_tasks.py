@@ -29,8 +29,8 @@ from dgnet.jobs.keys import Keys
 from dgnet.jobs.storage import StorageSettings
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
-from dgnet.worker import queued_predictor, runner
-from dgnet.worker.queued_predictor import QueuedPredictor
+from dgnet.worker import bulk_turns, runner
+from dgnet.worker.bulk_turns import BulkTurns
 from tests.generation.jobs import PERSONS, contents, job_of, run
 from tests.model.tiny import write_people
 from tests.worker.bulk import (
@@ -96,7 +96,7 @@ class Gate:
         composed = Predictor._composed  # pyright: ignore[reportPrivateUsage]
 
         def held(predictor: Predictor, *arguments: Any) -> Any:
-            if isinstance(predictor, QueuedPredictor):
+            if isinstance(predictor.in_turn, BulkTurns):
                 self.calls += 1
                 assert self._open.wait(60)
             return composed(predictor, *arguments)
@@ -159,14 +159,14 @@ async def test_a_swap_is_served_while_a_shard_is_made(
 ) -> None:  # fmt: skip
     """The bulk thread is held between two device calls; the device is free."""
     held, go_on = threading.Event(), threading.Event()
-    in_turn = QueuedPredictor.in_turn
+    in_turn = BulkTurns.__call__
 
-    def hold(predictor: QueuedPredictor, call: Callable[[], Any]) -> Any:
+    def hold(turns: BulkTurns, call: Callable[[], Any]) -> Any:
         held.set()
         assert go_on.wait(60)
-        return in_turn(predictor, call)
+        return in_turn(turns, call)
 
-    monkeypatch.setattr(QueuedPredictor, "in_turn", hold)
+    monkeypatch.setattr(BulkTurns, "__call__", hold)
     picture = black_picture(networks[1])
     async with (
         bulk_worker(redis, networks, SETTINGS, storage),
@@ -313,7 +313,7 @@ async def test_memory_that_is_short_for_a_moment_changes_nothing(
     undisturbed: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     expected = undisturbed()
-    monkeypatch.setattr(queued_predictor, "OUT_OF_MEMORY_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(bulk_turns, "OUT_OF_MEMORY_PAUSES", (0.0, 0.0))
     with monkeypatch.context() as patch:
         short_of_memory(patch, lambda calls: calls % 3 == 0)
         async with bulk_worker(redis, networks, SETTINGS, storage):
@@ -327,7 +327,7 @@ async def test_memory_that_never_suffices_fails_the_job_until_there_is_more(
     undisturbed: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     expected = undisturbed()
-    monkeypatch.setattr(queued_predictor, "OUT_OF_MEMORY_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(bulk_turns, "OUT_OF_MEMORY_PAUSES", (0.0, 0.0))
     async with bulk_worker(redis, networks, SETTINGS, storage):
         with monkeypatch.context() as patch:
             short_of_memory(patch, lambda calls: calls > 3)
@@ -498,7 +498,7 @@ def short_of_memory(patch: pytest.MonkeyPatch, fails: Callable[[int], bool]) -> 
 
     def short(predictor: Predictor, *arguments: Any) -> Any:
         nonlocal calls
-        if isinstance(predictor, QueuedPredictor):
+        if isinstance(predictor.in_turn, BulkTurns):
             calls += 1
             if fails(calls):
                 raise MemoryError("no memory for a batch")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dgnet.markdown import aligned_table
 from dgnet.model.data.check.files import FileFacts
 from dgnet.model.data.check.findings import SEVERITIES, Finding, Severity
 from dgnet.model.data.layouts import DataSet, LayoutName, SplitName
@@ -110,7 +111,7 @@ class DatasetReport:
             [
                 f"{self.root}: read as {self.layout}",
                 "",
-                *_aligned(rows),
+                aligned_table(rows, numbers=True),
                 "",
                 self._sizes(),
                 *self._findings(shown_per_rule),
@@ -137,15 +138,3 @@ class DatasetReport:
             )
             if len(found) > shown_per_rule:
                 yield f"  ... and {len(found) - shown_per_rule:,} more"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Markdown: the first column to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for number, row in enumerate(rows):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        yield "| " + " | ".join(cells) + " |"
-        if number == 0:
-            first, *others = widths
-            yield f"|{'-' * (first + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in others)

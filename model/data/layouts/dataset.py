@@ -3,30 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from dgnet.layouts import LayoutName as LayoutName
+from dgnet.layouts import SplitName as SplitName
 from dgnet.model.data.picture import DatasetError, Picture
 
-LayoutName = Literal[
-    "market1501",
-    "duke",
-    "msmt17",
-    "cuhk03",
-    "veri776",
-    "ltcc",
-    "prcc",
-    "mars",
-    "viper",
-    "cuhk01",
-    "prid2011",
-    "ilids_vid",
-    "randperson",
-    "personx",
-    "prepared",
-    "imagefolder",
-    "pattern",
-]
-SplitName = Literal["train", "query", "gallery", "multi_query"]
 SPLITS: tuple[SplitName, ...] = ("train", "query", "gallery", "multi_query")
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dgnet.arrays import Bools, Doubles, Pixels
+from dgnet.markdown import aligned_table
 from dgnet.model.data.market1501 import GALLERY_SPLIT, QUERY_SPLIT, Picture, read_split
 from dgnet.model.data.triples import read_triples
 from dgnet.model.evaluation.composites.imagenet_distance import ImageNetDistance
@@ -33,7 +34,6 @@ from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures,
 from dgnet.model.evaluation.retrieval.preflight import searching
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_retrieval
-from dgnet.model.evaluation.tables import markdown_table
 from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import rows_named
 from dgnet.paths import local_path
@@ -151,7 +151,7 @@ class EvaluationReport:
             *([] if self.truth is None else _looks_rows(self.truth)),
             *([] if self.judge is None else self.judge.rows()),
         ]
-        return markdown_table([("measure", "figure", "goal"), *rows])
+        return aligned_table([("measure", "figure", "goal"), *rows])
 
 
 def evaluate_checkpoint(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dgnet.markdown import aligned_table
 from dgnet.model.evaluation.composites.report import TruthScores
 from dgnet.model.evaluation.generation.distribution import Distribution
 from dgnet.model.evaluation.generation.diversity import Diversity
 from dgnet.model.evaluation.generation.frechet import FrechetComparison, Interval
-from dgnet.model.evaluation.tables import markdown_table
 
 _NOTHING = "-"
 
@@ -116,7 +116,7 @@ class GenerationReport:
             *([] if self.identity is None else _identity_rows(self.identity)),
             *([] if self.realism is None else _realism_rows(self.realism)),
         ]
-        table = markdown_table(rows)
+        table = aligned_table(rows)
         return table if self.truth is None else f"{table}\n\n{_truth_table(self.truth)}"
 
 
@@ -195,7 +195,7 @@ def _truth_table(truth: TruthScores) -> str:
         ("copy of appearance", truth.copy_of_appearance),
     )
     errors = [found for _, found in columns]
-    return markdown_table(
+    return aligned_table(
         [
             (f"error against the truth, {truth.triples} triples", *(name for name, _ in columns)),
             ("mean absolute error, levels", *(f"{one.mean_error:.2f}" for one in errors)),

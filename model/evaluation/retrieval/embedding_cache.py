@@ -22,9 +22,9 @@ import numpy as np
 
 from dgnet.arrays import Embeddings
 from dgnet.files import replaced_file
-from dgnet.model.checkpoints import code_version
 from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.paths import local_path
+from dgnet.release import RELEASE
 
 CacheState = Literal["read", "written", "replaced"]
 """Found; made for the first time; found broken and made again."""
@@ -77,7 +77,7 @@ class EmbeddingCache:
             [os.path.relpath(picture.path, root), stat.st_size, stat.st_mtime_ns]
             for picture, stat in zip(pictures, stats, strict=True)
         ]
-        key = [_FORMAT, code_version(), self.model, self.precision, listing]
+        key = [_FORMAT, RELEASE, self.model, self.precision, listing]
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         return local_path(self.directory) / f"embeddings-{digest[:32]}.npz"
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from dgnet.arrays import Embeddings
+from dgnet.markdown import aligned_table
 from dgnet.model.data.layouts import DataSet
 from dgnet.model.data.picture import Picture
 from dgnet.model.evaluation.retrieval.embedding import labelled
@@ -30,7 +31,6 @@ from dgnet.model.evaluation.retrieval.reranking import RerankedSimilarity, Reran
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, score_rankings
 from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity, Similarity
-from dgnet.model.evaluation.tables import markdown_table
 
 Embed = Callable[[Sequence[Picture], str], Embeddings]
 """Embeddings (N, D) of pictures; the text says which pictures, for a progress bar."""
@@ -90,7 +90,7 @@ class RetrievalReport:
         ]
         head = ("averaged over", "AP", "rank-1", "rank-5", "rank-10", "mAP")
         return (
-            markdown_table([head, *rows])
+            aligned_table([head, *rows])
             + f"\n\nmINP {result.mINP:.2%}; rank-1 by chance {result.chance_rank_1:.2%}"
         )
 

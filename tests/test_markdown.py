@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dgnet.generation.output.markdown import code, one_line, plain
+from dgnet.markdown import aligned_table, code, one_line, plain, table
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,15 @@ def test_a_path_is_code(path: str, written: str) -> None:
 
 def test_one_line_is_text_that_can_be_encoded() -> None:
     assert one_line("a\udcff\n\t\0").encode() == rb"a\udcff\n\t\x00"
+
+
+def test_tables_name_their_columns_first() -> None:
+    assert table([("what", "how many"), ("kept", 3)]) == (
+        "| what | how many |\n| --- | --- |\n| kept | 3 |"
+    )
+
+
+def test_aligned_tables_read_well_as_plain_text() -> None:
+    rows = [("what", "n"), ("a", "100")]
+    assert aligned_table(rows) == "| what | n   |\n|------|-----|\n| a    | 100 |"
+    assert aligned_table(rows, numbers=True) == "| what |   n |\n|------|----:|\n| a    | 100 |"
