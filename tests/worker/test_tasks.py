@@ -442,7 +442,7 @@ async def test_a_job_that_is_impossible_says_why(
     assert "has only 180 pairs" in (job.error_message or "")
 
 
-async def test_a_worker_delivers_nowhere_but_where_its_own_settings_allow(
+async def test_a_worker_uploads_nowhere_but_where_its_own_settings_allow(
     redis: Redis, networks: Networks, storage: StorageSettings, memory: str,
     undisturbed: Callable[..., dict[str, str]],
 ) -> None:  # fmt: skip
