@@ -8,13 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dgnet.generation.output.folder import SIZES
+import PIL
+import torch
+
+from dgnet.generation.output.folder import MADE_BY, SIZES
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
+from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.devices import kind_of
 from dgnet.model.judge.judge import Judge
-from dgnet.model.predictor import Predictor
+from dgnet.model.predictor import Predictor, PredictorError
 
 FORMAT = 1
 
@@ -46,7 +51,15 @@ class Job:
         batch: int | None = None,
         judge: Judge | None = None,
     ) -> Job:
-        """Read the listing and lay out the plan; by default as many rows as the predictor takes."""
+        """Read the listing and lay out the plan; by default as many rows as the predictor takes.
+
+        Raises GenerationError for pictures that give no such job, and for a scene that these
+        networks cannot keep.
+        """
+        try:
+            predictor.chosen_scene(spec.scene)
+        except PredictorError as error:
+            raise GenerationError(f"scene: {error}") from error
         listing = Listing.read(spec.source)
         plan = Plan(listing, spec.pairing, spec.seed)
         return cls(
@@ -90,6 +103,11 @@ def networks_identity(checkpoint: Checkpoint, predictor: Predictor, batch: int) 
     return {
         "checkpoint_sha256": checkpoint.metadata.sha256,
         "device": predictor.device.type,
-        "precision": str(predictor.autocast or "float32").removeprefix("torch."),
+        "precision": predictor.precision,
         "batch": batch,
+        MADE_BY: {
+            "device": kind_of(predictor.device),
+            "torch": str(torch.__version__),
+            "pillow": PIL.__version__,
+        },
     }

@@ -280,7 +280,7 @@ class JobClient:
                 self._mark_down(error, since=asked_at)
             else:
                 self._mark_up()
-            await asyncio.sleep(min(1.0, seconds))
+            await asyncio.sleep(min(1.0, seconds) / (4 if self._is_down() else 1))
 
     async def _listen(self) -> None:
         """Subscribes to the replies, for ever."""
@@ -419,6 +419,7 @@ class JobClient:
         if self._down_since is not None:
             _log.info("the queue answers again")
             self._down_since = None
+            self._workers_read_at = float("-inf")  # they were gone with it
 
     def _is_down(self) -> bool:
         """Whether Redis has been silent for so long that requests should be told."""

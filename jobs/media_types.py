@@ -14,6 +14,7 @@ JSON_LINES: Final = "application/x-ndjson"
 PARQUET: Final = "application/vnd.apache.parquet"
 TAR: Final = "application/x-tar"
 ZIP: Final = "application/zip"
+EVENT_STREAM: Final = "text/event-stream"
 FORM: Final = "multipart/form-data"
 ANY_BYTES: Final = "application/octet-stream"
 

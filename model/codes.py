@@ -71,9 +71,15 @@ class Decoded(Rows):
         """m G + (1 - m) x_s, in float32."""
         return torch.lerp(pictures.float(), self.generated.float(), mask)
 
-    def composites(self, structure: StructureCode, *, keep_scene: bool) -> Tensor:
-        """Composites (B, 3, H, W): with the scene kept, where there is a mask, or all G's."""
-        if not (keep_scene and self.has_mask):
+    def composites(self, structure: StructureCode, *, keep_scene: Tensor) -> Tensor:
+        """Composites (B, 3, H, W): with the scene kept where `keep_scene` (B,), on the CPU, says so
+        and there is a mask; all G's elsewhere.
+        """
+        if not (self.has_mask and keep_scene.any()):
             return self.generated
         mask, pictures = self.mask(), structure.picture.float()
-        return torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))
+        kept = torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))
+        if keep_scene.all():
+            return kept
+        rows = keep_scene.to(kept.device)[:, None, None, None]
+        return torch.where(rows, kept, self.generated.float())

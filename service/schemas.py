@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dgnet.jobs.contract import Scene
 from dgnet.jobs.generation.jobs import GenerationState
 from dgnet.layouts import LayoutName
 
@@ -53,6 +54,9 @@ class ModelView(BaseModel):
     height: int = Field(description="Pixels")
     width: int = Field(description="Pixels")
     embedding_size: int
+    scenes: tuple[Scene, ...] = Field(
+        description="What a swap may ask of the scene; empty while workers of an older release live"
+    )
     ready_workers: int
     live_workers: int
     card: dict[str, Any] = Field(
@@ -120,6 +124,12 @@ class Health(BaseModel):
 
     status: Literal["ok", "ready"]
     model: str | None = None
+
+
+class Readiness(Health):
+    """What the page, which may have no key yet, needs to know of the model."""
+
+    scenes: tuple[Scene, ...]
 
 
 class DatasetView(BaseModel):

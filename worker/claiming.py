@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _SUSPECT_DELIVERIES = 2  # lost this often, a job runs alone
 _FORGET_CONSUMERS_SECONDS = 600.0
+_LONGEST_BACKOFF_SECONDS = 0.5
 _LOOKED_AT = 64  # abandoned messages in one look
 
 
@@ -62,11 +63,12 @@ class LaneClaims:
 
     async def run(self) -> None:
         """Claims until the worker stops."""
-        backoff = Backoff()
+        backoff = Backoff(_LONGEST_BACKOFF_SECONDS)
         since: float | None = None  # nothing is to be had
         while not self._is_stopping():
             try:
-                await self._claim_some()
+                # After trouble without waiting for messages: the worker is ready again with it.
+                await self._claim_some(wait=since is None)
                 backoff.reset()
                 since = None
                 self._tell(self._lane, True)
@@ -79,7 +81,7 @@ class LaneClaims:
                     self._tell(self._lane, False)
                 await backoff.pause()
 
-    async def _claim_some(self) -> None:
+    async def _claim_some(self, *, wait: bool) -> None:
         if not self._group_exists:
             await self._queue.ensure_group(self._lane)
             self._group_exists = True
@@ -95,7 +97,7 @@ class LaneClaims:
         if self._is_stopping():
             return
         free = self._capacity - self._attempts.count(self._lane)
-        seconds = min(BLOCK_SECONDS, self._take_over_seconds)
+        seconds = min(BLOCK_SECONDS, self._take_over_seconds) if wait else 0.0
         for claim in await self._queue.claim(self._lane, free, seconds):
             self._attempts.begin(claim)
 

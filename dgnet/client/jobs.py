@@ -18,7 +18,7 @@ from httpx_sse import EventSource
 from dgnet.client.connection import Connection, DGNetError, ReportProgress
 from dgnet.files import replaced_file
 from dgnet.jobs.generation.jobs import FINAL_STATES
-from dgnet.jobs.media_types import JSON_LINES, PARQUET, PNG
+from dgnet.jobs.media_types import EVENT_STREAM, JSON_LINES, PARQUET, PNG
 from dgnet.paths import local_path
 
 Job = dict[str, Any]
@@ -78,7 +78,7 @@ class Jobs:
         last: Job | None = None
         patience = _Patience(patience_seconds)
         while True:
-            headers = {"Accept": "text/event-stream"}
+            headers = {"Accept": EVENT_STREAM}
             if last_id is not None:
                 headers["Last-Event-ID"] = last_id
             retry_seconds, heard = _RETRY_SECONDS, False

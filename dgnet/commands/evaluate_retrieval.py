@@ -105,7 +105,8 @@ def evaluate_retrieval(
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if json_file is not None:
-        write_figures(json_file, report.to_json(), predictor.model_version, precision)
+        used = local.arithmetic(predictor)
+        write_figures(json_file, report.to_json(), predictor.model_version, used)
     if picture is not None and drawn is not None:
         write_bytes(picture, drawn)
 

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from dgnet.jobs.contract import Scene
 from dgnet.jobs.generation.errors import GenerationError, SpecError
 from dgnet.jobs.generation.manifest import SCORES, Score
 from dgnet.layouts import LayoutName, SplitName
@@ -188,6 +189,10 @@ class GenerationSpec(_Part):
     per_identity: int | None = Field(default=None, ge=1)
     """Composites for each person who gives the appearance."""
     pairing: Pairing = "cross_identity"
+    scene: Scene | None = None
+    """What no swap changes: the structure picture's own pixels, or generated ones. Kept if absent,
+    where the networks can.
+    """
     seed: int = Field(default=0, ge=0, lt=2**63)
     labels: tuple[Label, ...] = ("appearance", "structure")
     keep: KeepSpec = KeepSpec()
@@ -243,6 +248,8 @@ class GenerationSpec(_Part):
         if not self.needs_judge:
             # A job that asks no judge is described, and carried on, as before there were any.
             del values["keep"]["minimum_judge_similarity"]
+        if self.scene is None:  # as before there was a choice
+            del values["scene"]
         # The one place that was given: a job is described alike wherever its source comes from.
         del values["source"]["dataset" if self.source.dataset is None else "folder"]
         # As a spec was written before there were these fields.

@@ -13,7 +13,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
-from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.jobs.media_types import ARCHIVES, FORM, JSON, media_type_of
 from dgnet.jobs.storage import dataset_folder, resolve_below
 from dgnet.layouts import LayoutName
@@ -67,7 +66,6 @@ from dgnet.service.uploads import (
 )
 
 router = APIRouter(tags=["data sets"])
-JOBS_LOOKED_THROUGH = 1000  # newest ones, for those that use a data set
 _BUSY_RETRY_SECONDS = "30"
 
 
@@ -205,12 +203,7 @@ async def show_dataset(
 async def delete_dataset(bulk: AppBulk, dataset_id: str) -> Response:
     """Removes the pictures of an upload; a registered folder is only forgotten."""
     record = await _known(bulk, dataset_id)
-    under_way = [
-        job
-        for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH)
-        if job.state not in FINAL_STATES
-    ]
-    for job in under_way:
+    for job in await bulk.job_store.unfinished():
         if await asyncio.to_thread(_takes_from, bulk.storage.data_root, job.spec, record):
             raise Problem(
                 DATASET_IN_USE,

@@ -40,6 +40,7 @@ MODEL = ModelInfo(
     width=8,
     embedding_size=4,
     card={"sha256": "0123456789ab" + "0" * 52, "training_data_license": "CC0-1.0"},
+    scenes=("generate",),
 )
 READY_WORKER = WorkerInfo(worker_id="w1", device="cpu", ready=True, model=MODEL)
 TIMINGS = JobTimings(queue_seconds=0.0015, device_seconds=0.025, batch_size=1)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import fastapi.routing
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -18,6 +17,7 @@ from dgnet.jobs.errors import QueueFull, QueueUnavailable
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import spec_from
 from dgnet.jobs.storage import StorageSettings
+from dgnet.service import event_stream
 from dgnet.service.app import create_app, let_followers_go
 from dgnet.service.settings import ServiceSettings
 from tests.service.archives import PEOPLE, zip_of
@@ -116,6 +116,21 @@ async def test_a_wrong_spec_names_its_fields_as_the_command_line_does(
         spec_from(spec)
     assert body["detail"] == f"{told.value}."
     assert job_store.jobs == {}
+
+
+async def test_a_scene_that_the_models_cannot_keep_is_told_at_its_field(
+    http: httpx.AsyncClient, jobs: FakeJobs, job_store: FakeJobStore
+) -> None:
+    response = await http.post("/v1/jobs", json={**SPEC, "scene": "keep"})
+    body = assert_problem(response, 422, "invalid-spec")
+    (error,) = body["errors"]
+    assert error["field"] == "scene"
+    assert "model tiny (0123456789ab) has no mask" in error["message"]
+    assert job_store.jobs == {}
+    response = await http.post("/v1/jobs", json={**SPEC, "scene": "generate"})
+    assert response.json()["spec"]["scene"] == "generate"
+    jobs.live_workers = []  # nobody knows: the worker that begins it will tell
+    assert (await http.post("/v1/jobs", json={**SPEC, "scene": "keep"})).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -394,7 +409,7 @@ class TestEvents:
     async def test_silence_is_filled_with_comments(
         self, url: str, job_store: FakeJobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.02)
+        monkeypatch.setattr(event_stream, "PING_SECONDS", 0.02)
         job = (await job_store.submit(spec_from(SPEC)))[0].job_id
         async with (
             httpx.AsyncClient(base_url=url, timeout=60) as http,
