@@ -26,6 +26,7 @@ from dgnet.service.archives import (
 from dgnet.service.dataset_checks import checked
 from dgnet.service.dataset_store import DatasetRecord, Reading, UnknownDataset
 from dgnet.service.dependencies import Bulk, Dependencies, bulk_of, dependencies_of
+from dgnet.service.json_bodies import small
 from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
 from dgnet.service.openapi import (
@@ -145,7 +146,7 @@ async def create_dataset(
             request, dependencies, bulk, _reading(layout, pattern, junk, distractors)
         )
     elif (content_type or "").partition(";")[0].strip().lower() == "application/json":
-        wanted = _folder_request(await request.body())
+        wanted = _folder_request(small(await request.body()))
         record = await _registered(bulk, wanted)
     else:
         raise Problem(
