@@ -83,8 +83,8 @@ async def _receive_form(
             UNSUPPORTED_CONTENT_TYPE, "Content-Type is multipart/form-data without a boundary."
         )
     form = _ArchiveForm(file)
-    parser = MultipartParser(boundary, form.callbacks)  # pyright: ignore[reportArgumentType]
     try:
+        parser = MultipartParser(boundary, form.callbacks)  # pyright: ignore[reportArgumentType]
         async for chunk in chunks:
             parser.write(chunk)
             await file.write_if_due()

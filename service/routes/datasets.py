@@ -26,7 +26,7 @@ from dgnet.service.archives import (
 from dgnet.service.dataset_checks import checked
 from dgnet.service.dataset_store import DatasetRecord, Reading, UnknownDataset
 from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
-from dgnet.service.json_bodies import read_model
+from dgnet.service.json_bodies import read_model, require_small
 from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
 from dgnet.service.openapi import (
@@ -145,7 +145,9 @@ async def create_dataset(
             request, dependencies, bulk, _reading(layout, pattern, junk, distractors)
         )
     elif media_type_of(content_type) == JSON:
-        wanted = _folder_request(await request.body())
+        body = await request.body()
+        require_small(body)
+        wanted = _folder_request(body)
         record = await _registered(bulk, wanted)
     else:
         raise Problem(

@@ -122,6 +122,7 @@ async def test_other_forms_are_refused(
     [
         (b"--x--\r\n", "; boundary=x", "missing-part"),
         (b"no form at all", "; boundary=x", "bad-request"),
+        (b"", f"; boundary={'x' * 300}", "bad-request"),
         (b"--x--\r\n", "", "unsupported-content-type"),
     ],
 )
