@@ -82,7 +82,7 @@ def variants(predictor: Predictor, networks: DGNet, pictures: Pixels) -> list[Va
         decoded = plain.compose(styles, structure_codes)
         keep_scene = torch.ones(len(structure_codes), dtype=torch.bool)
         made = decoded.composites(structure_codes, keep_scene=keep_scene)
-        return denormalize(made.images).cpu().numpy()
+        return denormalize(made).cpu().numpy()
 
     def compose(rows: int) -> Callable[[], Pixels]:
         return lambda: predictor.compose(styles[:rows], structure_codes[:rows])

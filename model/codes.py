@@ -71,29 +71,15 @@ class Decoded(Rows):
         """m G + (1 - m) x_s, in float32."""
         return torch.lerp(pictures.float(), self.generated.float(), mask)
 
-    def composites(self, structure: StructureCode, *, keep_scene: Tensor) -> Composites:
-        """With the scene kept where `keep_scene` (B,), on the CPU, says so and there is a mask; all
-        G's elsewhere.
+    def composites(self, structure: StructureCode, *, keep_scene: Tensor) -> Tensor:
+        """Composites (B, 3, H, W): with the scene kept where `keep_scene` (B,), on the CPU, says so
+        and there is a mask; all G's elsewhere.
         """
         if not (self.has_mask and keep_scene.any()):
-            nothing_kept = self.generated.new_zeros(len(self), dtype=torch.float32)
-            return Composites(self.generated, nothing_kept)
+            return self.generated
         mask, pictures = self.mask(), structure.picture.float()
-        kept = mask < LEAST_SHARE  # (B, 1, H, W)
-        images = torch.where(kept, pictures, self.blended(mask, pictures))
-        shares = kept.float().mean(dim=(1, 2, 3))
-        if not keep_scene.all():
-            keep_scene = keep_scene.to(shares.device)
-            images = torch.where(keep_scene[:, None, None, None], images, self.generated.float())
-            shares = shares * keep_scene
-        return Composites(images, shares)
-
-
-@dataclass(frozen=True)
-class Composites(Rows):
-    """What is shown of it."""
-
-    images: Tensor
-    """(B, 3, H, W), normalised, not bounded."""
-    kept_shares: Tensor
-    """(B,), float32: of the pixels that equal the structure picture's exactly, by the mask."""
+        kept = torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))
+        if keep_scene.all():
+            return kept
+        rows = keep_scene.to(kept.device)[:, None, None, None]
+        return torch.where(rows, kept, self.generated.float())

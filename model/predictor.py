@@ -25,7 +25,7 @@ from torch.nn import functional
 from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from dgnet.model.codes import AppearanceCode, Composites, StructureCode
+from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
@@ -59,8 +59,8 @@ class Composed:
 
     pictures: Pixels
     kept_shares: Floats
-    """(B,): share of the pixels that are the structure picture's own by the mask; 0 where the
-    scene is generated."""
+    """(B,): share of the pixels that equal the structure picture's; 0 where the scene is generated,
+    whatever the decoder hit upon."""
 
 
 class PredictorError(ValueError):
@@ -219,16 +219,6 @@ class Predictor:
         The scene is kept to the pixel or generated, of all rows alike or of each as told.
         Raises PredictorError for rows that do not match and for a scene that cannot be kept.
         """
-        return self.composed(appearances, structures, scene=scene).pictures
-
-    def composed(
-        self,
-        appearances: AppearanceCode,
-        structures: StructureCode,
-        *,
-        scene: Scenes = None,
-    ) -> Composed:
-        """`compose`, and how much of its structure picture each composite passes on."""
         if len(appearances) != len(structures):
             raise PredictorError(
                 f"{len(appearances)} appearance codes and {len(structures)} structure codes; "
@@ -238,12 +228,28 @@ class Predictor:
             raise PredictorError("no code given; expected at least one")
         keep_scene = self._keep_scene(scene, len(structures))
 
-        def decode(rows: slice) -> Composites:
+        def decode(rows: slice) -> Tensor:
             structure = structures[rows]
             decoded = self._networks.compose(appearances[rows], structure)
             return decoded.composites(structure, keep_scene=keep_scene[rows])
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
+
+    def composed(
+        self,
+        appearances: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scenes = None,
+    ) -> Composed:
+        """`compose`, and how much of its structure picture each composite passes on."""
+        pictures = self.compose(appearances, structures, scene=scene)
+        shares = np.zeros(len(pictures), np.float32)
+        kept = self._keep_scene(scene, len(structures)).nonzero().flatten().tolist()
+        if kept:
+            own = denormalize(structures.picture[kept]).cpu().numpy()
+            shares[kept] = (pictures[kept] == own).all(axis=3).mean(axis=(1, 2))
+        return Composed(pictures=pictures, kept_shares=shares)
 
     def interpolate(
         self,
@@ -261,14 +267,14 @@ class Predictor:
         keep_scene = self._keep_scene(scene, len(structures))
         of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
 
-        def decode(rows: slice) -> Composites:
+        def decode(rows: slice) -> Tensor:
             structure = structures[rows]
             decoded = self._networks.interpolate(
                 first[rows], second[rows], of_second[rows], structure
             )
             return decoded.composites(structure, keep_scene=keep_scene[rows])
 
-        return self.in_turn(lambda: self._composed(decode, len(structures))).pictures
+        return self.in_turn(lambda: self._composed(decode, len(structures)))
 
     def chosen_scene(self, scene: Scene | None) -> Scene:
         """What is done about the scene: as asked for, or this predictor's own way."""
@@ -354,21 +360,17 @@ class Predictor:
             parts = [encode(batch) for batch in self._batches(self._checked(images))]
             return type(parts[0]).cat(parts)
 
-    def _composed(self, decode: Callable[[slice], Composites], rows: int) -> Composed:
+    def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
         """Pictures (rows, H, W, 3) of what `decode` makes of at most `max_batch` rows at once."""
         with self._inference():
             parts: list[Tensor] = []
             finite: list[Tensor] = []
-            shares: list[Tensor] = []
             for start in range(0, rows, self.max_batch):
-                made = decode(slice(start, start + self.max_batch))
-                finite.append(finite_rows(made.images))
-                shares.append(made.kept_shares)
-                parts.append(denormalize(made.images).cpu())
+                images = decode(slice(start, start + self.max_batch))
+                finite.append(finite_rows(images))
+                parts.append(denormalize(images).cpu())
             _require_finite("composite", torch.cat(finite))
-            return Composed(
-                pictures=torch.cat(parts).numpy(), kept_shares=torch.cat(shares).cpu().numpy()
-            )
+            return torch.cat(parts).numpy()
 
     def _checked(self, images: Pixels) -> Pixels:
         expected = (self.height, self.width, 3)

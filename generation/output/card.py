@@ -86,9 +86,9 @@ def _scene(summary: Summary) -> str:
         lines.append(
             f"Kept in {kept.count} composites: where the swap changes nothing, the pixel is the "
             "structure picture's own, as the network saw it. This passes on the face of whoever "
-            "the structure shows, and the place. Share of such pixels (`kept_share` of the "
-            f"manifest): mean {kept.mean:.1%}, smallest {kept.smallest:.1%}, largest "
-            f"{kept.largest:.1%}."
+            "the structure shows, and the place. Share of the pixels that equal the structure's "
+            f"(`kept_share` of the manifest): mean {kept.mean:.1%}, smallest {kept.smallest:.1%}, "
+            f"largest {kept.largest:.1%}."
         )
     if generated := shares.get("generate"):
         lines.append(

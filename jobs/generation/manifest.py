@@ -127,8 +127,8 @@ class Row:
     """What became of it; None where nothing was made, and in rows of releases that did not note
     it."""
     kept_share: float | None = None
-    """Share of the pixels that are the structure picture's own, 0 where the scene was generated;
-    None as above."""
+    """Share of the pixels that equal the structure picture's, as the network saw and composed them;
+    0 where the scene was generated, None as above."""
 
     @property
     def kept(self) -> bool:

@@ -238,5 +238,5 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
             structures, keep_scene=keep_scene
         )
     pixels = denormalize(images).cpu().numpy()
-    made = denormalize(composites.images).cpu().numpy()
+    made = denormalize(composites).cpu().numpy()
     return swap_grid(pixels, pixels, made.reshape(rows, rows, *made.shape[1:]))

@@ -106,20 +106,20 @@ def test_a_composite_with_a_mask_of_half_is_the_mean_of_both_pictures() -> None:
     structure = StructureCode(kept, nothing(kept), nothing(kept), kept)
     keep, generate = torch.tensor([True]), torch.tensor([False])
     made = decoded.composites(structure, keep_scene=keep)
-    assert torch.equal(made.images, torch.full_like(kept, 2.0))
-    assert torch.equal(decoded.composites(structure, keep_scene=generate).images, generated)
+    assert torch.equal(made, torch.full_like(kept, 2.0))
+    assert torch.equal(decoded.composites(structure, keep_scene=generate), generated)
 
 
-def test_the_kept_share_counts_the_pixels_that_are_the_structures_own() -> None:
+def test_a_row_keeps_what_its_mask_leaves_and_another_row_nothing() -> None:
     generated, pictures = torch.full((2, 3, 4, 4), 3.0), torch.full((2, 3, 4, 4), 1.0)
     logits = torch.full((2, 1, 4, 4), 6.0)
     logits[:, :, :3] = -6.0  # a share of 1/404 of G's picture in three rows of four
     decoded = Decoded(generated, logits, torch.empty(2, 0))
     structure = StructureCode(pictures, nothing(pictures), nothing(pictures), pictures)
     made = decoded.composites(structure, keep_scene=torch.tensor([True, False]))
-    assert torch.equal(made.kept_shares, torch.tensor([0.75, 0.0]))
-    assert torch.equal(made.images[0, :, :3], pictures[0, :, :3])
-    assert torch.equal(made.images[1], generated[1])
+    assert torch.equal(made[0, :, :3], pictures[0, :, :3])
+    assert not torch.isclose(made[0, :, 3], pictures[0, :, 3]).any()
+    assert torch.equal(made[1], generated[1])
 
 
 def test_a_batch_of_kept_and_generated_scenes_equals_each_alone() -> None:
@@ -138,8 +138,18 @@ def test_a_batch_of_kept_and_generated_scenes_equals_each_alone() -> None:
         scene=scenes,
     )  # fmt: skip
     assert np.array_equal(composed.pictures, mixed)
+    own = (mixed == structures).all(axis=3).mean(axis=(1, 2), dtype=np.float32)
+    assert composed.kept_shares.tolist() == [own[0], 0, own[2], 0]
+
+
+def test_the_kept_share_is_that_of_the_pixels_which_equal_the_structures() -> None:
+    predictor = built(tiny_detail(), mask_bias=-6.0)
+    composed = predictor.composed(
+        predictor.appearance_styles(noise(3)), predictor.structure_codes(noise(4)),
+        scene=["keep", "generate"],
+    )  # fmt: skip
     assert composed.kept_shares.dtype == np.float32
-    assert composed.kept_shares[[1, 3]].tolist() == [0, 0]
+    assert composed.kept_shares.tolist() == [1, 0]
 
 
 def test_scenes_that_do_not_match_the_rows_are_refused() -> None:
