@@ -1,4 +1,4 @@
-"""A z-buffer rasteriser.
+"""A z-buffer rasterizer.
 
 N vertices, T triangles, H x W samples. Depth buffers hold 1/depth: 0 is empty, larger is nearer.
 """
@@ -12,7 +12,7 @@ from dgnet.people.compiled import compiled
 
 
 @compiled
-def rasterise(
+def rasterize(
     points: Floats,
     triangles: Ints,
     inside: Floats,
@@ -80,7 +80,7 @@ def rasterise(
 
 
 @compiled
-def rasterise_heights(points: Floats, triangles: Ints, inside: Floats, heights: Floats) -> None:
+def rasterize_heights(points: Floats, triangles: Ints, inside: Floats, heights: Floats) -> None:
     """The largest third coordinate at each sample of `heights` (H, W): a shadow map."""
     rows, columns = heights.shape
     for f in range(triangles.shape[0]):
