@@ -44,7 +44,7 @@ class StructureCode(Rows):
     tone: Tensor
     """(B, T): light and camera of the picture."""
     picture: Tensor
-    """The picture itself, normalised (B, 3, H, W)."""
+    """The picture itself, normalized (B, 3, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Decoded(Rows):
     """What decoding gives, before anything is kept of the structure picture."""
 
     generated: Tensor
-    """G's picture (B, 3, H, W), normalised, not bounded."""
+    """G's picture (B, 3, H, W), normalized, not bounded."""
     mask_logits: Tensor
     """(B, 1, H, W), float32: of the share of G's picture in the composite."""
-    colours: Tensor
-    """Looked-up colours of the cells (B, 3, H / 4, W / 4), normalised, float32."""
+    colors: Tensor
+    """Looked-up colors of the cells (B, 3, H / 4, W / 4), normalized, float32."""
 
     @property
     def has_mask(self) -> bool:

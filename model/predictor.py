@@ -322,14 +322,14 @@ class Predictor:
         )
 
     def embed(self, images: Pixels) -> Floats:
-        """Retrieval embeddings (B, D), L2-normalised.
+        """Retrieval embeddings (B, D), L2-normalized.
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
         return self.numbers("embedding", self.map_pictures(self.embed_images, images))
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
+        """`embed` for normalized images (B, 3, H, W) on the device, in their precision."""
         return retrieval_embeddings(self._networks.appearance_encoder, images)
 
     @property
@@ -355,7 +355,7 @@ class Predictor:
     def map_pictures(self, network: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
         """What any network on this device says of pictures, row by row; float32, on the device.
 
-        `network` takes normalised images (B, 3, H, W), at most `max_batch` at once.
+        `network` takes normalized images (B, 3, H, W), at most `max_batch` at once.
         """
         checked = self._checked(images)
         return self.in_turn(lambda: self._rows(network, checked))
@@ -396,12 +396,12 @@ class Predictor:
         return images
 
     def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
-        """Apply a network to normalised pictures, `max_batch` rows at a time."""
+        """Apply a network to normalized pictures, `max_batch` rows at a time."""
         with self._inference():
             return torch.cat([function(batch).float() for batch in self._batches(images)])
 
     def _batches(self, images: Pixels) -> Iterator[Tensor]:
-        """Normalised pictures on the device, `max_batch` rows at a time."""
+        """Normalized pictures on the device, `max_batch` rows at a time."""
         for start in range(0, len(images), self.max_batch):
             rows = np.ascontiguousarray(images[start : start + self.max_batch])
             pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
@@ -446,7 +446,7 @@ def _require_finite(what: str, finite: Tensor) -> None:
 
 
 def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:
-    """Embeddings (B, D) of normalised images (B, 3, H, W); each adds up a picture and its mirror
+    """Embeddings (B, D) of normalized images (B, 3, H, W); each adds up a picture and its mirror
     image.
     """
     views = [encoder.identify(view) for view in (images, images.flip(3))]

@@ -82,8 +82,8 @@ def _toned(image: Floats, sensor: Sensor) -> Floats:
     tone = np.clip(np.where(light < 0.0031, dark, bright), 0, 1)
     tone = np.power(tone, sensor.gamma)
     tone = (tone - 0.45) * sensor.contrast + 0.45 + sensor.black
-    grey = (0.3 * tone[:, :, 0] + 0.59 * tone[:, :, 1] + 0.11 * tone[:, :, 2])[:, :, None]
-    return (grey + (tone - grey) * sensor.saturation).astype(np.float32)
+    gray = (0.3 * tone[:, :, 0] + 0.59 * tone[:, :, 1] + 0.11 * tone[:, :, 2])[:, :, None]
+    return (gray + (tone - gray) * sensor.saturation).astype(np.float32)
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:

@@ -25,7 +25,7 @@ def encode_picture(
     quality: int = QUALITY,
     png_level: int | None = None,
 ) -> bytes:
-    """A picture, as pixels (H, W, 3) in RGB or (H, W) in grey, as a file.
+    """A picture, as pixels (H, W, 3) in RGB or (H, W) in gray, as a file.
 
     `quality`, 1 to 100, is of JPEG and WebP; `png_level`, 0 to 9, is how hard zlib tries for a PNG.
     """

@@ -60,7 +60,7 @@ class ModelView(BaseModel):
     ready_workers: int
     live_workers: int
     card: dict[str, Any] = Field(
-        description="Checkpoint metadata: sha256, preset, training data and licence, metrics"
+        description="Checkpoint metadata: sha256, preset, training data and license, metrics"
     )
 
 

@@ -50,7 +50,7 @@ def evaluate_retrieval(
         typer.Option("--multi-query", help="Search with all pictures of a query's person at once."),
     ] = False,
     rerank: Annotated[
-        bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours (20, 6, 0.3).")
+        bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbors (20, 6, 0.3).")
     ] = False,
     fine_weight: Annotated[
         float | None,

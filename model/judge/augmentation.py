@@ -81,14 +81,14 @@ def _developed(levels: Tensor, random: np.random.Generator, grain: torch.Generat
     pale = (fate >= _DARK_SHARE) & (fate < _DARK_SHARE + _PALE_SHARE)
     exposure = np.where(dark, random.uniform(0.2, 0.6, batch), np.exp(random.normal(0, 0.2, batch)))
     contrast = np.where(pale, random.uniform(0.35, 0.7, batch), random.uniform(0.8, 1.25, batch))
-    lift = np.where(pale, random.uniform(0.55, 0.8, batch), 0.5)  # where the middle grey goes
+    lift = np.where(pale, random.uniform(0.55, 0.8, batch), 0.5)  # where the middle gray goes
     casts = np.exp(random.normal(0, 0.08, (batch, 3)))
     saturation = random.uniform(0.5, 1.3, batch)
     gamma = np.exp(random.normal(0, 0.2, batch))
     noise = np.where(dark, random.uniform(0.01, 0.04, batch), random.uniform(0, 0.02, batch))
 
-    grey = (levels * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    levels = grey + (levels - grey) * each(saturation)
+    gray = (levels * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    levels = gray + (levels - gray) * each(saturation)
     levels = (levels * each(casts)).clamp(1e-3, 1).pow(each(gamma))
     levels = (levels * each(exposure) - 0.5) * each(contrast) + each(lift)
     drawn = torch.randn(levels.shape, generator=grain)

@@ -230,8 +230,8 @@ def test_attention_that_is_sharp_hands_over_the_pixels_of_the_matching_cell() ->
     cells = functional.pixel_unshuffle(clothes.pixels, CELL).flatten(2)
     expected = functional.pixel_unshuffle(images, CELL).flatten(2)[:, :, order]
     assert torch.allclose(cells, expected, atol=1e-3)
-    colours = functional.avg_pool2d(clothes.pixels, CELL)
-    assert torch.allclose(clothes.colours, colours)
+    colors = functional.avg_pool2d(clothes.pixels, CELL)
+    assert torch.allclose(clothes.colors, colors)
 
 
 def test_what_nothing_corresponds_to_is_answered_by_the_empty_cell() -> None:
@@ -244,11 +244,11 @@ def test_what_nothing_corresponds_to_is_answered_by_the_empty_cell() -> None:
     with torch.no_grad():
         tones = torch.zeros(1, 32), torch.zeros(1, 32)
         clothes = lookup(queries, keys, values, tones, SIZE)
-    assert torch.allclose(clothes.colours, torch.zeros_like(clothes.colours), atol=1e-4)
+    assert torch.allclose(clothes.colors, torch.zeros_like(clothes.colors), atol=1e-4)
 
 
-@pytest.mark.parametrize("part", ["generated", "mask_logits", "colours"])
-def test_a_row_does_not_depend_on_its_neighbours(networks: DGNet, part: str) -> None:
+@pytest.mark.parametrize("part", ["generated", "mask_logits", "colors"])
+def test_a_row_does_not_depend_on_its_neighbors(networks: DGNet, part: str) -> None:
     appearance, structure = codes(networks)
     with torch.no_grad():
         together = getattr(networks.compose(appearance, structure), part)

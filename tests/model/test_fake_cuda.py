@@ -103,7 +103,7 @@ def test_a_training_step_sends_erased_rectangles_and_nothing_else(
     assert crossings.found == {"model/data/transforms.py:random_erasing": passes}
 
 
-def test_optimisers_of_a_card_step_all_weights_in_one_kernel() -> None:
+def test_optimizers_of_a_card_step_all_weights_in_one_kernel() -> None:
     networks = DGNet(tiny_network())
     with FakeTensorMode():
         move(networks)

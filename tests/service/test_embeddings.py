@@ -18,7 +18,7 @@ from tests.service.fakes import FakeJobs, encode, fake_embeddings, gradient, png
 from tests.service.problem import assert_problem
 
 RED, GREEN = png((255, 0, 0)), png((0, 255, 0))
-# mean (1, 0, 0) and a one, normalised
+# mean (1, 0, 0) and a one, normalized
 RED_ROW = np.array([0.5**0.5, 0, 0, 0.5**0.5], np.float32)
 GREEN_ROW = np.array([0, 0.5**0.5, 0, 0.5**0.5], np.float32)
 
