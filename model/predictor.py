@@ -117,7 +117,7 @@ class Predictor:
             raise PredictorError(f"max_batch is {max_batch}; expected at least 1")
         self.autocast = autocast_dtype(precision, self.device)
         self.in_turn: InTurn = at_once
-        self._networks = inference_copy(checkpoint.networks, self.device)
+        self._networks = inference_copy(checkpoint.networks, self.device, self.autocast)
 
     @classmethod
     def load(
@@ -190,9 +190,10 @@ class Predictor:
         )
 
     def structure_codes(self, images: Pixels) -> StructureCode:
-        """What the decoder takes of pictures that give pose, body and scene, on the device."""
-        code = self.in_turn(lambda: self._coded(self._networks.structure, images))
-        return code.each(Tensor.float)
+        """What the decoder takes of pictures that give pose, body and scene, on the device, in the
+        arithmetic that makes it.
+        """
+        return self.in_turn(lambda: self._coded(self._networks.structure, images))
 
     def compose(
         self,
