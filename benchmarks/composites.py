@@ -81,7 +81,7 @@ def variants(predictor: Predictor, networks: DGNet, pictures: Pixels) -> list[Va
     @torch.no_grad()
     def compose_plainly() -> Pixels:
         decoded = plain.compose(styles, structure_codes)
-        keep_scene = torch.ones(len(structure_codes), dtype=torch.bool)
+        keep_scene = [True] * len(structure_codes)
         made = decoded.composites(structure_codes, keep_scene=keep_scene)
         return denormalize(made).cpu().numpy()
 

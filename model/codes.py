@@ -8,6 +8,7 @@ D values of a key, V of what a cell hands over, T of a tone, H x W pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,15 +72,15 @@ class Decoded(Rows):
         """m G + (1 - m) x_s, in float32."""
         return torch.lerp(pictures.float(), self.generated.float(), mask)
 
-    def composites(self, structure: StructureCode, *, keep_scene: Tensor) -> Tensor:
-        """Composites (B, 3, H, W): with the scene kept where `keep_scene` (B,), on the CPU, says so
-        and there is a mask; all G's elsewhere.
+    def composites(self, structure: StructureCode, *, keep_scene: Sequence[bool]) -> Tensor:
+        """Composites (B, 3, H, W): with the scene kept where `keep_scene` (B,) says so and there is
+        a mask; all G's elsewhere.
         """
-        if not (self.has_mask and keep_scene.any()):
+        if not (self.has_mask and any(keep_scene)):
             return self.generated
         mask, pictures = self.mask(), structure.picture.float()
         kept = torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))
-        if keep_scene.all():
+        if all(keep_scene):
             return kept
-        rows = keep_scene.to(kept.device)[:, None, None, None]
-        return torch.where(rows, kept, self.generated.float())
+        rows = torch.tensor(keep_scene, device=kept.device)
+        return torch.where(rows[:, None, None, None], kept, self.generated.float())

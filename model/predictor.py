@@ -137,7 +137,7 @@ class Predictor:
         self.scene: Scene = "keep" if self.keeps_scene else "generate"
         self.scene = self.chosen_scene(scene)
         self.in_turn: InTurn = at_once
-        self._networks = inference_copy(checkpoint.networks, self.device)
+        self._networks = inference_copy(checkpoint.networks, self.device, self.autocast)
 
     @classmethod
     def load(
@@ -215,9 +215,10 @@ class Predictor:
         )
 
     def structure_codes(self, images: Pixels) -> StructureCode:
-        """What the decoder takes of pictures that give pose, body and scene, on the device."""
-        code = self.in_turn(lambda: self._coded(self._networks.structure, images))
-        return code.each(Tensor.float)
+        """What the decoder takes of pictures that give pose, body and scene, on the device, in the
+        arithmetic that makes it.
+        """
+        return self.in_turn(lambda: self._coded(self._networks.structure, images))
 
     def compose(
         self,
@@ -257,7 +258,7 @@ class Predictor:
         """`compose`, and how much of its structure picture each composite passes on."""
         pictures = self.compose(appearances, structures, scene=scene)
         shares = np.zeros(len(pictures), np.float32)
-        kept = self._keep_scene(scene, len(structures)).nonzero().flatten().tolist()
+        kept = np.flatnonzero(self._keep_scene(scene, len(structures))).tolist()
         if kept:
             own = denormalize(structures.picture[kept]).cpu().numpy()
             shares[kept] = (pictures[kept] == own).all(axis=3).mean(axis=(1, 2))
@@ -298,14 +299,14 @@ class Predictor:
             )
         return scene or self.scene
 
-    def _keep_scene(self, scene: Scenes, rows: int) -> Tensor:
-        """Of each row (B,), on the CPU."""
+    def _keep_scene(self, scene: Scenes, rows: int) -> list[bool]:
+        """Of each row."""
         scenes: list[Scene | None] = scene if isinstance(scene, list) else [scene] * rows
         if len(scenes) != rows:
             raise PredictorError(
                 f"{len(scenes)} scenes of {rows} structure codes; expected one of each, or of all"
             )
-        return torch.tensor([self.chosen_scene(each) == "keep" for each in scenes])
+        return [self.chosen_scene(each) == "keep" for each in scenes]
 
     def swap(
         self,

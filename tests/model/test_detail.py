@@ -104,7 +104,7 @@ def test_a_composite_with_a_mask_of_half_is_the_mean_of_both_pictures() -> None:
     generated, kept = torch.full((1, 3, 4, 4), 3.0), torch.full((1, 3, 4, 4), 1.0)
     decoded = Decoded(generated, torch.zeros(1, 1, 4, 4), torch.empty(1, 0))
     structure = StructureCode(kept, nothing(kept), nothing(kept), kept)
-    keep, generate = torch.tensor([True]), torch.tensor([False])
+    keep, generate = [True], [False]
     made = decoded.composites(structure, keep_scene=keep)
     assert torch.equal(made, torch.full_like(kept, 2.0))
     assert torch.equal(decoded.composites(structure, keep_scene=generate), generated)
@@ -116,7 +116,7 @@ def test_a_row_keeps_what_its_mask_leaves_and_another_row_nothing() -> None:
     logits[:, :, :3] = -6.0  # a share of 1/404 of G's picture in three rows of four
     decoded = Decoded(generated, logits, torch.empty(2, 0))
     structure = StructureCode(pictures, nothing(pictures), nothing(pictures), pictures)
-    made = decoded.composites(structure, keep_scene=torch.tensor([True, False]))
+    made = decoded.composites(structure, keep_scene=[True, False])
     assert torch.equal(made[0, :, :3], pictures[0, :, :3])
     assert not torch.isclose(made[0, :, 3], pictures[0, :, 3]).any()
     assert torch.equal(made[1], generated[1])

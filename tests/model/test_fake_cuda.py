@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from dgnet.model.blocks import Padding, padded
 from dgnet.model.checkpoints import Checkpoint, Metadata
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data import transforms
@@ -62,7 +63,9 @@ def test_a_swap_and_an_embedding_copy_nothing_between_host_and_card(
         with Crossings() as crossings:
             batch = transforms.normalize(pixels).to(memory_format=torch.channels_last)
             appearance, structure = ours.appearance(batch), ours.structure(batch)
-            composites = ours.compose(appearance, structure).composites(structure, keep_scene=True)
+            composites = ours.compose(appearance, structure).composites(
+                structure, keep_scene=[True] * BATCH
+            )
             made = (
                 transforms.denormalize(composites),
                 finite_rows(composites),
@@ -101,6 +104,13 @@ def test_a_training_step_sends_erased_rectangles_and_nothing_else(
     assert {loss.device for loss in losses.values()} == {CARD}
     passes = 1 if merged else 4
     assert crossings.found == {"model/data/transforms.py:random_erasing": passes}
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_maps_stay_channels_last_through_padding(mode: Padding) -> None:
+    with FakeTensorMode():
+        maps = torch.empty((BATCH, 8, 16, 8), device=CARD).to(memory_format=torch.channels_last)
+        assert padded(maps, 2, mode).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_optimizers_of_a_card_step_all_weights_in_one_kernel() -> None:
