@@ -288,7 +288,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _read_on(self, rest: memoryview) -> None:
         """With a new parser, which is given the head again if the body is still to come."""
-        self.parser = httptools.HttpRequestParser(self)
+        self.parser = cast("Any", httptools.HttpRequestParser(self))
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         if self._framing:
             self._replays_head = True

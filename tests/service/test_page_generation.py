@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tarfile
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ def recorded(
     asked_for: list[tuple[str, str | None]] = []
     events = job_store.events
 
-    def recording(job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
+    def recording(job_id: str, *, after: str | None = None) -> AsyncIterator[Sequence[JobEvent]]:
         asked_for.append((job_id, after))
         return events(job_id, after=after)
 

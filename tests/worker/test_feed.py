@@ -144,10 +144,10 @@ async def test_whoever_is_slow_reads_again_what_it_missed(
     for made in range(2, 20):  # it does not ask meanwhile
         await told(redis, job, made)
     await asyncio.sleep(2 * feed.READ_SECONDS)
-    made: list[int] = []
-    while len(made) < 18:
-        made += [event.job.made for event in await anext(events)]
-    assert made == list(range(2, 20))
+    read_again: list[int] = []
+    while len(read_again) < 18:
+        read_again += [event.job.made for event in await anext(events)]
+    assert read_again == list(range(2, 20))
     await events.aclose()  # pyright: ignore
 
 
