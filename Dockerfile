@@ -33,7 +33,9 @@ WORKDIR /home/dgnet
 
 FROM runtime AS worker
 COPY --from=build-worker /opt/dgnet /opt/dgnet
-ENV DGNET_METRICS_PORT=9100
+# By name: without a card it does not start; DGNET_DEVICE=cpu (or auto) says that it may.
+ENV DGNET_METRICS_PORT=9100 \
+    DGNET_DEVICE=cuda
 EXPOSE 9100
 # Loading the weights and the canary take their time; after that the metrics must answer.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \

@@ -24,8 +24,9 @@ demo: $(RUN_STAMP)  ## start the service, swap sample people, write demo-output/
 serve: $(RUN_STAMP)  ## start the service to stay, at http://127.0.0.1:8000
 	$(BIN)/dgnet serve
 
-test: $(DEV_STAMP)  ## run all tests (PYTEST_ARGS='-k name' to choose)
-	$(WITH_BIN) python -m pytest $(PYTEST_ARGS)
+# A process for each core, a file to a process; each computes on one thread.
+test: $(DEV_STAMP)  ## run all tests (PYTEST_ARGS='-k name' to choose, '-n 0' for one process)
+	$(WITH_BIN) OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 test-long: $(DEV_STAMP)  ## run what takes long: thousands of damaged archives and requests
 	$(WITH_BIN) python -m pytest -m long $(PYTEST_ARGS)

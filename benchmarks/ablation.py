@@ -124,7 +124,9 @@ class Study:
             generator=load_checkpoint(self.generator).networks,
             offline=variant.offline,
         )
-        predictor = Predictor(load_checkpoint(checkpoint_directory(run)), device="cpu")
+        predictor = Predictor(
+            load_checkpoint(checkpoint_directory(run)), device="cpu", precision="fp32"
+        )
         return {"scores": held_out_scores(predictor, self.data)}
 
     def _run(self, network: NetworkConfig, directory: Path) -> TrainingRun:

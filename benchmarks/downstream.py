@@ -118,7 +118,7 @@ class Study:
             output=OutputSpec(layout="market1501"),
         )
         checkpoint = load_checkpoint(self.checkpoint)
-        job = Job.of(spec, checkpoint, Predictor(checkpoint, device="cpu"))
+        job = Job.of(spec, checkpoint, Predictor(checkpoint, device="cpu", precision="fp32"))
         run_job(job, folder, resume=folder.exists(), report=lambda _: None)
         return folder
 

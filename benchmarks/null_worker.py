@@ -37,6 +37,9 @@ class NullPredictor:
     def embed(self, images: Pixels) -> Floats:
         return np.full((len(images), self.embedding_size), self.embedding_size**-0.5, np.float32)
 
+    def free_memory(self) -> None:
+        """There is none."""
+
 
 if __name__ == "__main__":
     predictor = NullPredictor(int(sys.argv[1]), int(sys.argv[2]))

@@ -75,6 +75,9 @@ class IdlePredictor:
     def embed(self, images: Pixels) -> Floats:
         return np.ones((len(images), self.embedding_size), dtype=np.float32)
 
+    def free_memory(self) -> None:
+        """There is none."""
+
 
 class WorkerProcess:
     """This module again, as a worker."""

@@ -33,8 +33,10 @@ from dgnet.model.data.pairs import TrainingPictures
 from dgnet.model.devices import choose_device, placed
 from dgnet.model.dgnet import DGNet
 from dgnet.model.teacher import Teacher
+from dgnet.model.training import step as step_module
 from dgnet.model.training.config import JointConfig, LossWeights
 from dgnet.model.training.draws import draw
+from dgnet.model.training.execution import Execution
 from dgnet.model.training.micro_batches import Losses
 from dgnet.model.training.optimizers import joint_optimizers
 from dgnet.model.training.step import JointStep
@@ -44,6 +46,13 @@ IDENTITIES = 8
 
 PICTURES = 12
 """A person."""
+
+PARTS = {
+    "forward_pass": "forward",
+    "update_discriminator": "discriminator update",
+    "generator_losses": "losses",
+}
+"""Functions that a step calls, and what they are called here."""
 
 TOLERANCE = 1e-6
 """Of losses in double precision, relative: the two loops add up in another order."""
@@ -76,14 +85,20 @@ class Bench:
         return NaiveStep(networks, teacher, joint_optimizers(networks, config), config)
 
     def ours(
-        self, config: JointConfig | None = None, *, autocast: torch.dtype | None = None
+        self,
+        config: JointConfig | None = None,
+        *,
+        autocast: torch.dtype | None = None,
+        compiled: bool = False,
     ) -> JointStep:
         """The step that ships."""
         networks, teacher = self._networks()
         networks, teacher = placed(networks, self.device), placed(teacher, self.device)
         config = config or self.config
         optimizers = joint_optimizers(networks, config)
-        return JointStep(networks, teacher, optimizers, config, autocast=autocast)
+        step = JointStep(networks, teacher, optimizers, config, autocast=autocast)
+        Execution(compile_backend="inductor" if compiled else None).compile(step.compilable())
+        return step
 
     def _networks(self) -> tuple[DGNet, Teacher]:
         torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
@@ -131,7 +146,7 @@ def require_equal_losses(bench: Bench) -> float:
 
 
 def breakdown(bench: Bench, iterations: int) -> dict[str, float]:
-    """Milliseconds of an iteration by part; the parts are the step's own methods."""
+    """Milliseconds of an iteration by part; the parts are what the step calls."""
     step = bench.ours()
     spent: dict[str, float] = defaultdict(float)
 
@@ -146,20 +161,29 @@ def breakdown(bench: Bench, iterations: int) -> dict[str, float]:
 
         return run
 
-    parts = {
-        "forward": "forward",
-        "_update_discriminator": "discriminator update",
-        "generator_losses": "losses",
-    }
-    for method, part in parts.items():
-        setattr(step, method, timed(part, getattr(step, method)))
+    plain = {name: getattr(step_module, name) for name in PARTS}
+    for name, call in plain.items():
+        setattr(step_module, name, timed(PARTS[name], call))
     bench.pictures.pair_batch = timed("pictures", bench.pictures.pair_batch)
     for optimizer in [*step.optimizers.of_generator(), step.optimizers.appearance]:
-        optimizer.step = timed("optimisers", optimizer.step)
+        optimizer.step = timed("optimizers", optimizer.step)
     whole = iterations * bench.seconds(step, iterations)
     del bench.pictures.pair_batch
+    for name, call in plain.items():
+        setattr(step_module, name, call)
     spent["backward and the rest"] = whole - sum(spent.values())
     return {name: 1000 * seconds / iterations for name, seconds in spent.items()}
+
+
+def profile(bench: Bench, config: JointConfig) -> str:
+    """The kernels of one merged step in bf16, those that take longest first."""
+    step = bench.ours(config, autocast=torch.bfloat16)
+    bench.iterate(step, 0)
+    with torch.profiler.profile() as profiler:
+        bench.iterate(step, 1)
+    order = "self_cuda_time_total" if bench.device.type == "cuda" else "self_cpu_time_total"
+    averages = profiler.key_averages()
+    return f"{len(averages)} kinds of operations\n{averages.table(sort_by=order, row_limit=40)}\n"
 
 
 def write_pictures(folder: Path, height: int, width: int) -> Path:
@@ -180,6 +204,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--iterations", type=int, default=3, help="of one turn")
     parser.add_argument("--rounds", type=int, default=3, help="turns of every variant")
+    parser.add_argument("--compile", action="store_true", help="compiled variants, too")
+    parser.add_argument("--profile", type=Path, help="where to write what a step consists of")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
     device = choose_device(options.device)
@@ -204,6 +230,15 @@ def main() -> None:
             name="step, merged batches, bf16", step=bench.ours(merged, autocast=torch.bfloat16)
         ),
     ]
+    if options.compile:
+        half = torch.bfloat16
+        variants += [
+            Variant(name="step, compiled", step=bench.ours(compiled=True)),
+            Variant(
+                name="step, merged batches, bf16, compiled",
+                step=bench.ours(merged, autocast=half, compiled=True),
+            ),
+        ]
     for variant in variants:
         bench.seconds(variant.step, 1)
     fastest = {variant.name: float("inf") for variant in variants}
@@ -222,6 +257,8 @@ def main() -> None:
     print("\n| Part of a step | ms |\n|---|---|")
     for part, milliseconds in parts.items():
         print(f"| {part} | {milliseconds:.1f} |")
+    if options.profile:
+        options.profile.write_text(profile(bench, merged))
     if options.json:
         report = {
             "command": " ".join(sys.argv),

@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dgnet.generation.output.folder import SIZES
+import PIL
+import torch
+
+from dgnet.generation.output.folder import MADE_BY, SIZES
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Checkpoint
+from dgnet.model.devices import kind_of
 from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor, PredictorError
 
@@ -99,6 +103,11 @@ def networks_identity(checkpoint: Checkpoint, predictor: Predictor, batch: int) 
     return {
         "checkpoint_sha256": checkpoint.metadata.sha256,
         "device": predictor.device.type,
-        "precision": str(predictor.autocast or "float32").removeprefix("torch."),
+        "precision": predictor.precision,
         "batch": batch,
+        MADE_BY: {
+            "device": kind_of(predictor.device),
+            "torch": str(torch.__version__),
+            "pillow": PIL.__version__,
+        },
     }

@@ -74,7 +74,7 @@ class SwapResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedResult:
-    """L2-normalised float32 embeddings (B, D); a dot product of two is their similarity."""
+    """L2-normalized float32 embeddings (B, D); a dot product of two is their similarity."""
 
     embeddings: Floats
     model_version: str

@@ -1,8 +1,8 @@
-"""Building blocks shared by the networks: padded convolutions, residual blocks, normalisations.
+"""Building blocks shared by the networks: padded convolutions, residual blocks, normalizations.
 
 Legend: B batch, C channels, H x W pixels. All tensors are (B, C, H, W) unless a comment says else.
 Padding is by reflection and the activation LeakyReLU 0.2 everywhere (paper, appendix: network
-architectures); normalisation statistics are computed in float32 at least, whatever the autocast
+architectures); normalization statistics are computed in float32 at least, whatever the autocast
 precision.
 """
 
@@ -18,6 +18,7 @@ NEGATIVE_SLOPE = 0.2
 EPSILON = 1e-5
 
 Normalization = Literal["none", "instance", "layer"]
+Padding = Literal["reflect", "replicate"]
 
 
 def instance_normalize(maps: Tensor) -> Tensor:
@@ -28,7 +29,7 @@ def instance_normalize(maps: Tensor) -> Tensor:
 
 
 def adaptive_instance_normalize(maps: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """AdaIN (paper, section 3.1): instance normalisation, then a scale and a shift of its own per
+    """AdaIN (paper, section 3.1): instance normalization, then a scale and a shift of its own per
     row.
 
     `scale` and `shift` are (B, C) values, one row for each picture: nothing is stored on a module,
@@ -73,6 +74,30 @@ class LayerNormalization(nn.Module):
         return torch.addcmul(offset.to(maps.dtype), maps, slope.to(maps.dtype))
 
 
+def padded(maps: Tensor, padding: int, mode: Padding = "reflect") -> Tensor:
+    """(B, C, H, W) to (B, C, H + 2 padding, W + 2 padding), in the memory layout of `maps`."""
+    if not maps.is_cuda:
+        return functional.pad(maps, (padding,) * 4, mode=mode)
+    return padded_by_copies(maps, padding, mode)
+
+
+def padded_by_copies(maps: Tensor, padding: int, mode: Padding) -> Tensor:
+    """The same values. torch's CUDA kernels give back contiguous maps, which the next convolution
+    has to turn round again, and add up gradients in no fixed order; copies do neither.
+    """
+    for dimension in (2, 3):
+        last = maps.shape[dimension] - 1
+        if mode == "reflect":
+            before = maps.narrow(dimension, 1, padding).flip(dimension)
+            after = maps.narrow(dimension, last - padding, padding).flip(dimension)
+        else:
+            repeats = [padding if place == dimension else -1 for place in range(4)]
+            before = maps.narrow(dimension, 0, 1).expand(repeats)
+            after = maps.narrow(dimension, last, 1).expand(repeats)
+        maps = torch.cat([before, maps, after], dim=dimension)
+    return maps
+
+
 class PaddedConvolution(nn.Module):
     """Convolution with reflection padding that keeps the size (before the stride)."""
 
@@ -85,12 +110,12 @@ class PaddedConvolution(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.padding:
-            maps = functional.pad(maps, (self.padding,) * 4, mode="reflect")
+            maps = padded(maps, self.padding)
         return self.convolution(maps)
 
 
 class ConvolutionBlock(nn.Module):
-    """Padded convolution, normalisation, LeakyReLU: each part but the first may be absent."""
+    """Padded convolution, normalization, LeakyReLU: each part but the first may be absent."""
 
     def __init__(
         self,

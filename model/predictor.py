@@ -137,7 +137,7 @@ class Predictor:
         self.scene: Scene = "keep" if self.keeps_scene else "generate"
         self.scene = self.chosen_scene(scene)
         self.in_turn: InTurn = at_once
-        self._networks = inference_copy(checkpoint.networks, self.device)
+        self._networks = inference_copy(checkpoint.networks, self.device, self.autocast)
 
     @classmethod
     def load(
@@ -187,6 +187,18 @@ class Predictor:
         return str(self.device)
 
     @property
+    def precision(self) -> str:
+        """`float32` or `bfloat16`."""
+        return str(self.autocast or torch.float32).removeprefix("torch.")
+
+    def free_memory(self) -> None:
+        """Gives back what torch keeps of the device for later calls, as after one that did not
+        fit.
+        """
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @property
     def keeps_scene(self) -> bool:
         """Whether the networks tell what a swap changes, so that the rest can be kept."""
         return self.metadata.config.keep_scene
@@ -203,9 +215,10 @@ class Predictor:
         )
 
     def structure_codes(self, images: Pixels) -> StructureCode:
-        """What the decoder takes of pictures that give pose, body and scene, on the device."""
-        code = self.in_turn(lambda: self._coded(self._networks.structure, images))
-        return code.each(Tensor.float)
+        """What the decoder takes of pictures that give pose, body and scene, on the device, in the
+        arithmetic that makes it.
+        """
+        return self.in_turn(lambda: self._coded(self._networks.structure, images))
 
     def compose(
         self,
@@ -245,7 +258,7 @@ class Predictor:
         """`compose`, and how much of its structure picture each composite passes on."""
         pictures = self.compose(appearances, structures, scene=scene)
         shares = np.zeros(len(pictures), np.float32)
-        kept = self._keep_scene(scene, len(structures)).nonzero().flatten().tolist()
+        kept = np.flatnonzero(self._keep_scene(scene, len(structures))).tolist()
         if kept:
             own = denormalize(structures.picture[kept]).cpu().numpy()
             shares[kept] = (pictures[kept] == own).all(axis=3).mean(axis=(1, 2))
@@ -286,14 +299,14 @@ class Predictor:
             )
         return scene or self.scene
 
-    def _keep_scene(self, scene: Scenes, rows: int) -> Tensor:
-        """Of each row (B,), on the CPU."""
+    def _keep_scene(self, scene: Scenes, rows: int) -> list[bool]:
+        """Of each row."""
         scenes: list[Scene | None] = scene if isinstance(scene, list) else [scene] * rows
         if len(scenes) != rows:
             raise PredictorError(
                 f"{len(scenes)} scenes of {rows} structure codes; expected one of each, or of all"
             )
-        return torch.tensor([self.chosen_scene(each) == "keep" for each in scenes])
+        return [self.chosen_scene(each) == "keep" for each in scenes]
 
     def swap(
         self,
@@ -310,14 +323,14 @@ class Predictor:
         )
 
     def embed(self, images: Pixels) -> Floats:
-        """Retrieval embeddings (B, D), L2-normalised.
+        """Retrieval embeddings (B, D), L2-normalized.
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
         return self.numbers("embedding", self.map_pictures(self.embed_images, images))
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
+        """`embed` for normalized images (B, 3, H, W) on the device, in their precision."""
         return retrieval_embeddings(self._networks.appearance_encoder, images)
 
     @property
@@ -343,7 +356,7 @@ class Predictor:
     def map_pictures(self, network: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
         """What any network on this device says of pictures, row by row; float32, on the device.
 
-        `network` takes normalised images (B, 3, H, W), at most `max_batch` at once.
+        `network` takes normalized images (B, 3, H, W), at most `max_batch` at once.
         """
         checked = self._checked(images)
         return self.in_turn(lambda: self._rows(network, checked))
@@ -384,12 +397,12 @@ class Predictor:
         return images
 
     def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
-        """Apply a network to normalised pictures, `max_batch` rows at a time."""
+        """Apply a network to normalized pictures, `max_batch` rows at a time."""
         with self._inference():
             return torch.cat([function(batch).float() for batch in self._batches(images)])
 
     def _batches(self, images: Pixels) -> Iterator[Tensor]:
-        """Normalised pictures on the device, `max_batch` rows at a time."""
+        """Normalized pictures on the device, `max_batch` rows at a time."""
         for start in range(0, len(images), self.max_batch):
             rows = np.ascontiguousarray(images[start : start + self.max_batch])
             pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
@@ -434,7 +447,7 @@ def _require_finite(what: str, finite: Tensor) -> None:
 
 
 def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:
-    """Embeddings (B, D) of normalised images (B, 3, H, W); each adds up a picture and its mirror
+    """Embeddings (B, D) of normalized images (B, 3, H, W); each adds up a picture and its mirror
     image.
     """
     views = [encoder.identify(view) for view in (images, images.flip(3))]

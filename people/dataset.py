@@ -21,18 +21,18 @@ from dgnet.people.randomness import Purpose, stream
 from dgnet.people.recipes import DEFAULT_RECIPE, recipe_of
 from dgnet.people.world import SizeName, World, shared_world
 
-PEOPLE_A_CIRCLE = 6
+PEOPLE_A_GROUP = 6
 """Triples come from all pairs of so many people: fewer figures to dress."""
-TRUTHS_A_CIRCLE = PEOPLE_A_CIRCLE * (PEOPLE_A_CIRCLE - 1)
+TRUTHS_A_GROUP = PEOPLE_A_GROUP * (PEOPLE_A_GROUP - 1)
 
 
-def pair_of_circle(random: np.random.Generator, people: range, place: int) -> tuple[int, int]:
-    """The pair of this number, from 0, of a circle that is drawn from these people.
+def pair_of_group(random: np.random.Generator, people: range, place: int) -> tuple[int, int]:
+    """The pair of this number, from 0, of a group that is drawn from these people.
 
-    Where they are too few for a circle, all of them make one, and pairs come again.
+    Where they are too few for a group, all of them make one, and pairs come again.
     """
-    circle = random.choice(people, min(PEOPLE_A_CIRCLE, len(people)), replace=False)
-    pairs = list(itertools.permutations(circle.tolist(), 2))
+    group = random.choice(people, min(PEOPLE_A_GROUP, len(people)), replace=False)
+    pairs = list(itertools.permutations(group.tolist(), 2))
     return pairs[int(random.permutation(len(pairs))[place % len(pairs)])]
 
 
@@ -124,18 +124,18 @@ class RenderedTruths(_Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.people < PEOPLE_A_CIRCLE:
-            raise ValueError(f"{self.people} people, true composites need {PEOPLE_A_CIRCLE}")
+        if self.people < PEOPLE_A_GROUP:
+            raise ValueError(f"{self.people} people, true composites need {PEOPLE_A_GROUP}")
 
     def __len__(self) -> int:
         return self.triples
 
     def people_of(self, number: int) -> tuple[int, int]:
         """Who gives appearance and structure of a triple."""
-        block, place = divmod(number, TRUTHS_A_CIRCLE)
+        block, place = divmod(number, TRUTHS_A_GROUP)
         random = stream(self.seed, Purpose.ORDER, self.epoch, block)
         people = range(self.first_person, self.first_person + self.people)
-        return pair_of_circle(random, people, place)
+        return pair_of_group(random, people, place)
 
     def __getitem__(self, number: int) -> tuple[Pixels, ...]:
         if not 0 <= number < len(self):

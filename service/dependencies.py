@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -23,6 +23,7 @@ from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings
 from dgnet.service.dataset_store import DatasetStore
+from dgnet.service.event_stream import EventTexts
 from dgnet.service.metrics import Metrics
 from dgnet.service.picture_pool import PicturePool
 from dgnet.service.settings import ServiceSettings
@@ -61,13 +62,17 @@ class GenerationJobStore(Protocol):
         self, *, limit: int = 100, before: float | None = None, before_id: str = ""
     ) -> list[GenerationJob]: ...
 
+    async def unfinished(self) -> list[GenerationJob]: ...
+
     async def cancel(self, job_id: str) -> GenerationJob: ...
 
     async def resume(self, job_id: str) -> GenerationJob: ...
 
     async def delete(self, job_id: str) -> None: ...
 
-    def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]: ...
+    def events(
+        self, job_id: str, *, after: str | None = None
+    ) -> AsyncIterator[Sequence[JobEvent]]: ...
 
     async def expire_finished(self) -> int: ...
 
@@ -84,6 +89,7 @@ class Bulk:
     upload_slots: asyncio.Semaphore
     max_followers: int
     followers: set[object] = field(default_factory=set[object])
+    event_texts: EventTexts = field(default_factory=EventTexts)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the app is about to stop: followers are let go, to come back elsewhere."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,7 +60,7 @@ class ModelView(BaseModel):
     ready_workers: int
     live_workers: int
     card: dict[str, Any] = Field(
-        description="Checkpoint metadata: sha256, preset, training data and licence, metrics"
+        description="Checkpoint metadata: sha256, preset, training data and license, metrics"
     )
 
 
@@ -86,7 +86,10 @@ class EmbeddingsRequest(BaseModel):
         }
     )
 
-    input: str | list[str] = Field(description="Base64 data URIs; no URL is ever fetched")
+    # Of millions of wrong ones the first is named, the others cost nothing.
+    input: str | Annotated[list[str], Field(fail_fast=True)] = Field(
+        description="Base64 data URIs; no URL is ever fetched"
+    )
     model: str | None = Field(default=None, description="Id or version; the served one if absent")
     encoding_format: Literal["float", "base64"] = "float"
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.s3_server import S3Server
+
+# Commands of tests, and processes that they start, compute in float32 unless a test says else:
+# what `auto` chooses hangs on the processor.
+os.environ["DGNET_PRECISION"] = "fp32"
 
 
 @pytest.fixture

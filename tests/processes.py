@@ -21,9 +21,11 @@ STOP_SECONDS = 90.0
 def command(
     *arguments: str, module: str = "dgnet", settings: Mapping[str, str] | None = None
 ) -> Generator[subprocess.Popen[str]]:
-    """`python -m module arguments`, with these DGNET_... settings and nobody else's."""
+    """`python -m module arguments`, with these DGNET_... settings and nobody else's; in
+    float32, for what `auto` chooses hangs on the processor.
+    """
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("DGNET_")}
-    environment |= settings or {}
+    environment |= {"DGNET_PRECISION": "fp32", **(settings or {})}
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,

@@ -65,6 +65,7 @@ class MicroBatcher:
 
     `probe` must succeed on a healthy device. It is asked before an item that fails alone is blamed:
     if it fails too, the item gets DeviceBroken, for then the job may well succeed elsewhere.
+    `free_memory` gives back, on the device's thread, what a failed batch left behind.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class MicroBatcher:
         device: DeviceThread,
         probe: Callable[[], None],
         is_out_of_memory: Callable[[BaseException], bool],
+        free_memory: Callable[[], None] = lambda: None,
         max_batch: int,
         small_batch_seconds: float,
     ) -> None:
@@ -81,6 +83,7 @@ class MicroBatcher:
         self._device = device
         self._probe = probe
         self._is_out_of_memory = is_out_of_memory
+        self._free_memory = free_memory
         self._max_batch = max_batch
         self._small_batch_seconds = small_batch_seconds
         self._task: asyncio.Task[None] | None = None
@@ -137,6 +140,7 @@ class MicroBatcher:
     async def _serve_batch(self, kind: str, items: list[_Item]) -> None:
         state = self._kinds[kind]
         payloads = [item.payload for item in items]
+        half = len(items) // 2
         started = time.monotonic()
         try:
             outputs = await self._device.run(lambda: state.call(payloads))
@@ -147,10 +151,12 @@ class MicroBatcher:
             if len(items) == 1:
                 await self._blame(items[0], error)
                 return
-            half = len(items) // 2
             if self._is_out_of_memory(error):
                 state.limit = max(1, min(state.limit, half))
                 state.limited_until = time.monotonic() + self._small_batch_seconds
+            outputs = None
+        if outputs is None:  # out of the `except` block: the error holds what the batch held
+            await self._device.run(self._free_memory)
             await self._serve_batch(kind, items[:half])
             await self._serve_batch(kind, items[half:])
             return

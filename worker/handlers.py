@@ -62,6 +62,10 @@ class ServedModel(Protocol):
         """Embeddings (B, D) of uint8 RGB pictures (B, H, W, 3)."""
         ...
 
+    def free_memory(self) -> None:
+        """Gives back what the device keeps for later calls."""
+        ...
+
 
 class CanaryFailed(Exception):
     """The device does not do what every job needs of it."""
@@ -131,6 +135,7 @@ class JobHandler:
             device=device,
             probe=lambda: run_canary(predictor),
             is_out_of_memory=out_of_memory,
+            free_memory=predictor.free_memory,
             max_batch=max_batch,
             small_batch_seconds=small_batch_seconds,
         )

@@ -20,7 +20,7 @@ from dgnet.generation.job import Job, networks_identity
 from dgnet.generation.local_run import is_complete, require_libraries
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import StageClock
-from dgnet.generation.output.folder import take_folder
+from dgnet.generation.output.folder import MADE_BY, take_folder
 from dgnet.generation.output.publication import locked
 from dgnet.generation.output.shards import open_shards
 from dgnet.jobs.generation.errors import GenerationError
@@ -135,7 +135,8 @@ class OpenJobs:
         folder = self._folder(task)
         begun_with = _networks_of(folder)
         judge = self._judge.version if self._judge and spec.needs_judge else None
-        if begun_with is not None and begun_with != {**self._networks, "judge": judge}:
+        here = {**self._networks, "judge": judge}
+        if begun_with is not None and begun_with != {name: here[name] for name in begun_with}:
             raise OtherNetworks(_recipe(begun_with))
         local = located(spec, self._storage)
         assert local.source.folder is not None
@@ -177,16 +178,23 @@ def _networks_of(folder: Path) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise GenerationError(f"{JOB_FILE} of the job is damaged; delete the job") from error
-    return {
-        name: identity.get(name)
-        for name in ("checkpoint_sha256", "device", "precision", "batch", "judge")
-    }
+    names = ("checkpoint_sha256", "device", "precision", "batch", "judge")
+    made_by = {MADE_BY: identity[MADE_BY]} if MADE_BY in identity else {}
+    return {**{name: identity.get(name) for name in names}, **made_by}
 
 
 def _recipe(networks: dict[str, Any]) -> str:
-    """Such as `checkpoint 0123456789ab, cpu, float32, batch 4`, and `, judge 0123456789ab`."""
-    judge = f", judge {networks['judge']}" if networks["judge"] else ""
-    return (
-        f"checkpoint {str(networks['checkpoint_sha256'])[:12]}, {networks['device']}, "
-        f"{networks['precision']}, batch {networks['batch']}{judge}"
-    )
+    """Such as `checkpoint 0123456789ab, cpu, float32, batch 4, CPU AVX512, torch 2.15.0, Pillow
+    13.0.0`, and `, judge 0123456789ab`.
+    """
+    made_by = networks.get(MADE_BY)
+    words = [
+        f"checkpoint {str(networks['checkpoint_sha256'])[:12]}",
+        *(str(networks[name]) for name in ("device", "precision")),
+        f"batch {networks['batch']}",
+    ]
+    if made_by:
+        words += [made_by["device"], f"torch {made_by['torch']}", f"Pillow {made_by['pillow']}"]
+    if networks["judge"]:
+        words.append(f"judge {networks['judge']}")
+    return ", ".join(words)

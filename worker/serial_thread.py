@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -74,7 +75,14 @@ class SerialThread:
 def bearable(error: BaseException) -> Exception:
     """The error as a future can carry it: futures refuse StopIteration and would never be done,
     and an interpreter's exit that a library asks for must end the call, not the event loop.
+
+    Without what the frames of the call held: whoever keeps the error would keep the tensors of a
+    batch that did not fit, and the smaller one that is tried next would not fit either.
     """
+    reason: BaseException | None = error
+    while reason is not None:
+        traceback.clear_frames(reason.__traceback__)
+        reason = reason.__cause__ or reason.__context__
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     wrapped = RuntimeError(f"the call ended by {error!r}")

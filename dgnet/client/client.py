@@ -15,7 +15,7 @@ from dgnet.client.connection import Connection
 from dgnet.client.datasets import Datasets
 from dgnet.client.jobs import Jobs
 from dgnet.jobs.contract import Scene
-from dgnet.jobs.media_types import NPY_MEDIA_TYPE
+from dgnet.jobs.media_types import NPY
 
 PictureFormat = Literal["png", "jpeg", "webp"]
 
@@ -85,7 +85,7 @@ class DGNetClient:
         response = self._connection.request(
             "POST",
             "/v1/embeddings",
-            headers={"Accept": NPY_MEDIA_TYPE},
+            headers={"Accept": NPY},
             files=[("files", (str(index), data)) for index, data in enumerate(pictures)],
         )
         return np.load(io.BytesIO(response.content), allow_pickle=False)

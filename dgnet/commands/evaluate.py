@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +29,8 @@ from dgnet.commands.options import (
     SceneOption,
 )
 from dgnet.commands.outputs import write_bytes
+from dgnet.files import write_json
+from dgnet.pictures.encoding import encode_picture
 
 app = typer.Typer(no_args_is_help=True, help="Measure a checkpoint.")
 
@@ -124,14 +124,13 @@ def evaluate_composites(
             "scene": predictor.scene,
             **figures,
         }
-        write_bytes(json_file, (json.dumps(card, indent=2) + "\n").encode())
+        write_json(json_file, card, make_parents=True)
     if sheet is not None and picture is not None:
-        file = io.BytesIO()
-        picture.save(file, "PNG")
-        write_bytes(sheet, file.getvalue())
+        write_bytes(sheet, encode_picture(picture, "PNG"))
     if update_card:
         folder = DEFAULT_CHECKPOINT if checkpoint is None else checkpoint
-        conditions = {"scene": predictor.scene, **_conditions(people, truth, precision)}
+        used = local.arithmetic(predictor)
+        conditions = {"scene": predictor.scene, **_conditions(people, truth, used)}
         update_metrics(folder, {"composites": {**figures, **conditions}})
         typer.echo(f"wrote the figures into {folder}")
 

@@ -130,7 +130,8 @@ def evaluate_generation(
         figures = report.to_json()
         if found.generated is None:
             figures["scene"] = predictor.scene
-        write_figures(json_file, figures, predictor.model_version, precision)
+        used = local.arithmetic(predictor)
+        write_figures(json_file, figures, predictor.model_version, used)
 
 
 def _optional_measures(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import Precision
 from dgnet.jobs.contract import Scene
@@ -24,6 +26,11 @@ def load_predictor(
     return load_networks(checkpoint, device=device, precision=precision, scene=scene)[1]
 
 
+def arithmetic(predictor: Predictor) -> Precision:
+    """What `auto` came to, for what is noted of figures."""
+    return "fp32" if predictor.autocast is None else "bf16"
+
+
 def load_networks(
     checkpoint: Path | None,
     *,
@@ -32,14 +39,16 @@ def load_networks(
     max_batch: int | None = None,
     scene: Scene | None = None,
 ) -> tuple[Checkpoint, Predictor]:
-    """The checkpoint, which alone has the teacher, and its predictor."""
+    """The checkpoint, which alone has the teacher, and its predictor; says what it computes on."""
     with needs_extra("worker"):
         from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
         from dgnet.model.predictor import Predictor
     try:
         loaded = load_checkpoint(DEFAULT_CHECKPOINT if checkpoint is None else checkpoint)
-        return loaded, Predictor(
+        predictor = Predictor(
             loaded, device=device, precision=precision, max_batch=max_batch, scene=scene
         )
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
+    typer.echo(f"dgnet: computes on {predictor.device_name} in {predictor.precision}", err=True)
+    return loaded, predictor

@@ -61,7 +61,7 @@ def require_imagenet(start: str, backbone: BackboneName) -> None:
 def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
     """Joins the other processes where torchrun started some, and reads the pictures."""
     from dgnet.model.data.pairs import TrainingPictures
-    from dgnet.model.devices import autocast_dtype, choose_device
+    from dgnet.model.devices import autocast_dtype, choose_device, kind_of
     from dgnet.model.training.execution import Execution
     from dgnet.model.training.training_run import TrainingRun
     from dgnet.model.training.validation import Validation
@@ -76,6 +76,9 @@ def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
     if device.type == "cpu":
         flush_small_numbers()
     autocast = autocast_dtype(shared.precision, device)
+    if execution.workers.is_first:
+        arithmetic = "float32" if autocast is None else "bf16"
+        typer.echo(f"dgnet: trains on {kind_of(device)} in {arithmetic}", err=True)
     dataset = read_pictures(shared, shared.data)
     pictures = TrainingPictures(
         dataset.split("train"),

@@ -1,9 +1,24 @@
-"""`dgnet worker`: takes jobs from Redis and runs them in batches on one device."""
+"""`dgnet worker`: takes jobs from Redis and runs them in batches on one device, or with a process
+for each of several.
+"""
 
 from __future__ import annotations
 
-from dgnet.commands.failures import InputError
-from dgnet.commands.options import CheckpointOption, DeviceOption, PrecisionOption, RedisUrlOption
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dgnet.commands.failures import InputError, needs_extra
+from dgnet.commands.options import (
+    CheckpointOption,
+    DeviceOption,
+    Precision,
+    PrecisionOption,
+    RedisUrlOption,
+)
 from dgnet.commands.processes import (
     exit_cleanly_while_starting,
     read_settings,
@@ -17,6 +32,15 @@ def worker(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DGNET_DEVICES",
+            metavar="NAMES",
+            help="Instead of --device: a worker process for each of all visible cards (all), or "
+            "of cpu and cuda:N, separated by commas.",
+        ),
+    ] = None,
 ) -> None:
     """Take jobs from Redis until SIGTERM, then finish what is in flight."""
     import uvloop
@@ -38,7 +62,30 @@ def worker(
     settings = read_settings(QueueSettings).model_copy(update={"redis_url": redis_url})
     worker_settings = read_settings(WorkerSettings)
     start_logging()
+    if devices:
+        _on_all(devices, redis_url, checkpoint, precision, worker_settings.shutdown_seconds)
+        return
     networks, predictor = load_networks(checkpoint, device=device, precision=precision)
     thread = DeviceThread()
     bulk = bulk_work(networks, predictor, thread, settings)
     uvloop.run(run_worker(predictor, settings, worker_settings, device=thread, bulk_work=bulk))
+
+
+def _on_all(
+    devices: str,
+    redis_url: str,
+    checkpoint: Path | None,
+    precision: Precision,
+    finish_seconds: float,
+) -> None:
+    """A process for each device, until a signal."""
+    from dgnet.commands.worker_processes import places, supervise, visible_cards, worker_processes
+
+    with needs_extra("worker"):
+        chosen = places(devices, visible_cards())
+    # The queue's URL may hold a password: other users of the machine see command lines.
+    own = {**os.environ, "DGNET_REDIS_URL": redis_url}
+    own.pop("DGNET_DEVICES", None)
+    weights = [] if checkpoint is None else ["--checkpoint", str(checkpoint)]
+    processes = worker_processes(chosen, ["--precision", precision, *weights], own)
+    asyncio.run(supervise(processes, finish_seconds=finish_seconds))

@@ -38,7 +38,7 @@ from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
-from dgnet.model.predictor import NonFiniteError, Predictor
+from dgnet.model.predictor import NonFiniteError, Predictor, Scene
 
 STYLES_BYTES = 256 * 2**20
 """Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
@@ -94,7 +94,7 @@ class Engine:
         self._spec = spec
         self._listing = listing
         self._predictor = predictor
-        self._scene = predictor.chosen_scene(spec.scene)
+        self._scene: Scene = predictor.chosen_scene(spec.scene)
         self._judging = judging
         self._clock = clock
         self._batch = batch

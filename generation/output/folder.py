@@ -16,7 +16,11 @@ from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import JOB_FILE
 
 SIZES = "sizes_sha256"
-"""Field that jobs of older releases lack: they are carried on without it."""
+MADE_BY = "made_by"
+"""Kind of card or processor and versions of libraries: others round differently."""
+
+LATER_FIELDS = (SIZES, MADE_BY)
+"""That jobs of older releases lack: they are carried on without them."""
 
 
 def job_file(identity: dict[str, Any]) -> bytes:
@@ -61,8 +65,8 @@ def remove_leftovers(directory: Path) -> None:
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between the job that was begun and this one, in words."""
-    if SIZES not in before:
-        now = {name: value for name, value in now.items() if name != SIZES}
+    lacking = [name for name in LATER_FIELDS if name not in before]
+    now = {name: value for name, value in now.items() if name not in lacking}
     lines = _differences(before, now)
     if before.get("listing_sha256") != now.get("listing_sha256"):
         lines.append("the source: pictures came or went")

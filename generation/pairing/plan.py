@@ -5,7 +5,7 @@ memory than ten. Promises (docs/generation.md, tests): no pair twice, no picture
 appearances of any two persons differ in count by at most one until a person has no pair left; a
 longer plan contains the shorter one; the same on every machine and however it is cut.
 
-Positions go person by person, a person's structures being neighbors on their circle: a range of
+Positions go person by person, a person's structures being neighbors on their cycle: a range of
 positions needs few pictures, so that codes are computed about once.
 """
 
@@ -60,7 +60,7 @@ class Plan:
     @property
     def structure_order(self) -> Integers:
         """All pictures, those near each other that a range of positions needs as structures."""
-        order = self._round_robin.circles.astype(np.int64)
+        order = self._round_robin.cycles.astype(np.int64)
         _, first = np.unique(order, return_index=True)
         return order[np.sort(first)]
 

@@ -1,8 +1,8 @@
 """Which structures a person's appearances may meet, laid out so that every visit is arithmetic.
 
-A *group* is the pictures that one person has of one class; a *circle* holds the structure pictures
+A *group* is the pictures that one person has of one class; a *cycle* holds the structure pictures
 that a class may meet, in keyed order. What a class is, the pairing decides: the camera, or one for
-all. A group's visits go round its circle from a starting point of its own, the starting points
+all. A group's visits go round its cycle from a starting point of its own, the starting points
 being spread evenly: thus structures are used evenly by all groups together. Pictures that the group
 may not meet are skipped. Each round takes, for a structure, the next of the group's appearances, so
 that after as many rounds as there are appearances each pair has been met exactly once.
@@ -23,7 +23,7 @@ from dgnet.jobs.generation.spec import Pairing
 
 @dataclass(frozen=True, kw_only=True)
 class RoundRobin:
-    """Groups and circles of one listing; arrays with one value a group unless said otherwise."""
+    """Groups and cycles of one listing; arrays with one value a group unless said otherwise."""
 
     slots: Integers
     """Position of the group's person in the keyed order of persons; never falling."""
@@ -34,13 +34,13 @@ class RoundRobin:
     starts: Integers
     """Where a group's appearances begin in `appearances`."""
     sizes: Integers
-    circles: NDArray[np.int32]
-    """Picture numbers, circle after circle."""
-    circle_starts: Integers
+    cycles: NDArray[np.int32]
+    """Picture numbers, cycle after cycle."""
+    cycle_starts: Integers
     lengths: Integers
-    """Of the group's circle."""
+    """Of the group's cycle."""
     offsets: Integers
-    """Where on its circle a group begins."""
+    """Where on its cycle a group begins."""
     periods: Integers
     """Visits after which the skipped ranks repeat."""
     per_period: Integers
@@ -60,7 +60,7 @@ class RoundRobin:
         rounds = rounds * (self.periods[groups] // lengths) + ranks // lengths
         ranks %= lengths
         places = (self.offsets[groups] + ranks) % lengths
-        structures = self.circles[self.circle_starts[groups] + places].astype(np.int64)
+        structures = self.cycles[self.cycle_starts[groups] + places].astype(np.int64)
         turns = (ranks + rounds) % self.sizes[groups]
         return self.appearances[self.starts[groups] + turns], structures
 
@@ -82,32 +82,32 @@ def build_round_robin(
     group_slots, group_classes = np.divmod(group_keys, count)
     person_ends = np.cumsum(np.bincount(slots))
 
-    circles: list[NDArray[np.int32]] = []
+    cycles: list[NDArray[np.int32]] = []
     lengths, offsets, periods = (np.zeros_like(starts) for _ in range(3))
     skips: list[Integers] = [np.empty(0, np.int64)] * len(group_keys)
     for label in range(count):
-        circle = order[_may_meet(pairing, classes[order], label)]
-        circles.append(circle.astype(np.int32))
+        cycle = order[_may_meet(pairing, classes[order], label)]
+        cycles.append(cycle.astype(np.int32))
         places[:] = -1
-        places[circle] = np.arange(len(circle))
+        places[cycle] = np.arange(len(cycle))
         groups = np.flatnonzero(group_classes == label)
-        lengths[groups] = periods[groups] = len(circle)
-        offsets[groups] = np.arange(len(groups)) * len(circle) // len(groups)
+        lengths[groups] = periods[groups] = len(cycle)
+        offsets[groups] = np.arange(len(groups)) * len(cycle) // len(groups)
         for group in groups.tolist():
             slot = int(group_slots[group])
             own = appearances[person_ends[slot - 1] if slot else 0 : person_ends[slot]]
             found = places[own][places[own] >= 0]
-            if not len(circle) or not len(found):
+            if not len(cycle) or not len(found):
                 continue
-            ranks = (found - offsets[group]) % len(circle)
+            ranks = (found - offsets[group]) % len(cycle)
             if pairing == "full_grid":
-                ranks = _ranks_with_itself(ranks, len(circle))
-                periods[group] = len(circle) * sizes[group]
+                ranks = _ranks_with_itself(ranks, len(cycle))
+                periods[group] = len(cycle) * sizes[group]
             skips[group] = np.sort(ranks) - np.arange(len(ranks))
 
     skipped = np.array([len(skip) for skip in skips], dtype=np.int64)
     stride = int(periods.max()) + 1
-    circle_lengths = np.array([len(circle) for circle in circles], dtype=np.int64)
+    cycle_lengths = np.array([len(cycle) for cycle in cycles], dtype=np.int64)
     per_period = periods - skipped
     rounds = np.where(periods == lengths, sizes, 1)
     return RoundRobin(
@@ -116,8 +116,8 @@ def build_round_robin(
         appearances=appearances,
         starts=starts,
         sizes=sizes,
-        circles=np.concatenate(circles),
-        circle_starts=(np.cumsum(circle_lengths) - circle_lengths)[group_classes],
+        cycles=np.concatenate(cycles),
+        cycle_starts=(np.cumsum(cycle_lengths) - cycle_lengths)[group_classes],
         lengths=lengths,
         offsets=offsets,
         periods=periods,
@@ -129,7 +129,7 @@ def build_round_robin(
 
 
 def _may_meet(pairing: Pairing, classes: Integers, label: int) -> Bools:
-    """Which pictures, given their classes, lie on the circle of class `label`."""
+    """Which pictures, given their classes, lie on the cycle of class `label`."""
     if pairing == "same_camera":
         return classes == label
     if pairing == "cross_camera":
@@ -138,7 +138,7 @@ def _may_meet(pairing: Pairing, classes: Integers, label: int) -> Bools:
 
 
 def _ranks_with_itself(ranks: Integers, length: int) -> Integers:
-    """Where picture u of a group, whose rank on the circle is `ranks[u]`, would meet itself.
+    """Where picture u of a group, whose rank on the cycle is `ranks[u]`, would meet itself.
 
     It is picture (rank + round) mod n's turn: u's at round (u - rank) mod n.
     """

@@ -33,6 +33,9 @@ LabelName = Literal["appearance", "structure", "uniform", "two_labels"]
 OutputLayout = Literal["market1501", "imagefolder", "webdataset", "parquet"]
 PictureFormat = Literal["jpg", "png", "webp"]
 
+MOST_PROBLEMS = 50
+"""That are told of one spec."""
+
 TOP_K_PREFIX = "teacher_top_k="
 
 
@@ -310,9 +313,11 @@ def _read_yaml(text: str) -> object:
 
 
 def _problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
-    """Name and message of each field that is wrong; the name is empty for the whole spec."""
+    """Name and message of each field that is wrong, of many the first ones; the name is empty for
+    the whole spec.
+    """
     problems: list[tuple[str, str]] = []
-    for problem in error.errors(include_url=False, include_context=False):
+    for problem in error.errors(include_url=False, include_context=False)[:MOST_PROBLEMS]:
         # Members of unions appear as names of types: only what the user wrote is said.
         path = [str(part) for part in problem["loc"] if str(part) not in _UNION_MEMBERS]
         message = problem["msg"].removeprefix("Value error, ")
@@ -321,6 +326,8 @@ def _problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
         if isinstance(arrived, str | int | float | bool) and path[-1:] != ["destination"]:
             message += f" (got {arrived!r})"
         problems.append((".".join(path), message))
+    if (more := error.error_count() - MOST_PROBLEMS) > 0:
+        problems.append(("", f"and {more} more"))
     return tuple(problems)
 
 

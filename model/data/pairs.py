@@ -26,6 +26,17 @@ from dgnet.model.data.transforms import crop_padding
 # The 12,936 training pictures of Market-1501 at 256x128 take 1.3 GB.
 DEFAULT_MEMORY_LIMIT_BYTES = 4 * 2**30
 
+CARD_SHARE = 0.25
+"""Of a card's free memory that pictures may take: the rest is the training step's."""
+
+
+def room_for_pictures(device: torch.device) -> int:
+    """Bytes that decoded pictures may take on the device."""
+    if device.type != "cuda":
+        return DEFAULT_MEMORY_LIMIT_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(DEFAULT_MEMORY_LIMIT_BYTES, int(CARD_SHARE * free))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairBatch:
@@ -52,7 +63,7 @@ class PictureBatch:
 
 
 class TrainingPictures:
-    """Labelled training pictures, decoded once into memory where they fit.
+    """Labeled training pictures, decoded once into memory where they fit.
 
     Junk and distractors are left out. `device` is where decoded pictures live and batches are made;
     on a GPU augmentation costs the CPU nothing.
@@ -65,10 +76,12 @@ class TrainingPictures:
         height: int,
         width: int,
         device: torch.device | str = "cpu",
-        memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
+        memory_limit_bytes: int | None = None,
         names: Mapping[int, str] | None = None,
     ) -> None:
-        """`names` is what the data set calls its persons, where that is not the id."""
+        """`names` is what the data set calls its persons, where that is not the id; without a limit
+        pictures are kept where they leave the step its room.
+        """
         self.height = height
         self.width = width
         self.persons = PersonIndex.of(pictures)
@@ -89,6 +102,8 @@ class TrainingPictures:
         self._names = dict(names or {})
         self._device = torch.device(device)
         self._padding = crop_padding(height)
+        if memory_limit_bytes is None:
+            memory_limit_bytes = room_for_pictures(self._device)
         fits = len(self.pictures) * height * width * 3 <= memory_limit_bytes
         everything = np.arange(len(self.pictures))
         self._decoded = self._decode(everything).to(self._device) if fits else None
@@ -103,7 +118,7 @@ class TrainingPictures:
         layout: LayoutName | None = None,
         pattern: str | None = None,
         device: torch.device | str = "cpu",
-        memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
+        memory_limit_bytes: int | None = None,
     ) -> "TrainingPictures":
         """Reads the training split of a data set, or a folder of training pictures alone."""
         dataset = read_dataset(directory, layout, pattern)

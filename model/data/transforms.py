@@ -8,6 +8,7 @@ B batch, C = 3 channels in RGB order, H x W pixels. *Pixels* are uint8 (B, H, W,
 *images* are float32 (B, 3, H, W) normalized with the ImageNet mean and standard deviation.
 """
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -98,9 +99,10 @@ def random_erasing(
         uniform = torch.rand(
             (everybody, _ERASING_ATTEMPTS), generator=generator, device=generator.device
         )[own.to(generator.device)]
-        return (low + (high - low) * uniform).to(images.device)
+        return low + (high - low) * uniform
 
-    # Every attempt of every picture is drawn, so that the generator always advances by as much.
+    # Rectangles are made where they are drawn, and go to the images in one copy. Every attempt of
+    # every picture is drawn, so that the generator always advances by as much.
     chosen = draw(0, 1)[:, 0] < probability  # (B,)
     target = draw(*area) * (height * width)  # (B, attempts), pixels
     ratio = draw(*aspect)
@@ -116,16 +118,22 @@ def random_erasing(
     rectangle_height, rectangle_width = pick(heights), pick(widths)  # (B, 1)
     top = (pick(down) * (height - rectangle_height + 1)).floor()
     left = (pick(right) * (width - rectangle_width + 1)).floor()
+    erased = (chosen & fits.any(dim=1))[:, None]
+    # Of those that stay as they are, no row is inside.
+    ends = (top, torch.where(erased, top + rectangle_height, top), left, left + rectangle_width)
+    top, bottom, left, right = torch.stack(ends).to(images.device, non_blocking=True)  # (B, 1) each
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    in_rows = (rows >= top) & (rows < top + rectangle_height)  # (B, H)
-    in_columns = (columns >= left) & (columns < left + rectangle_width)  # (B, W)
-    erased = chosen & fits.any(dim=1)
-    mask = in_rows[:, :, None] & in_columns[:, None, :] & erased[:, None, None]  # (B, H, W)
+    in_rows = (rows >= top) & (rows < bottom)  # (B, H)
+    in_columns = (columns >= left) & (columns < right)  # (B, W)
+    mask = in_rows[:, :, None] & in_columns[:, None, :]  # (B, H, W)
     return images.masked_fill(mask[:, None], value)
 
 
+@cache
 def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+    """Once for each device: a copy from the host at each call would make the device wait."""
+    with torch.inference_mode(False):  # training may ask after inference did
+        mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
+        std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
     return mean, std

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dgnet.model.blocks import padded
+
 KERNEL = 5
 
 # PHASE_TAPS[phase, t, k] is 1 where tap k of the 5-tap kernel meets low-resolution neighbor t - 1.
@@ -57,8 +59,8 @@ class EnlargingConvolution(nn.Module):
         self.register_buffer("edge_columns", torch.stack([weight[..., 0], weight[..., -1]]))
 
     def forward(self, maps: Tensor) -> Tensor:
-        padded = functional.pad(maps, (1, 1, 1, 1), mode="replicate")
-        large = self._interleave(functional.conv2d(padded, self.phase_kernel, self.phase_bias))
+        around = padded(maps, 1, "replicate")
+        large = self._interleave(functional.conv2d(around, self.phase_kernel, self.phase_bias))
         rows, columns = self.edge_rows, self.edge_columns
         # Rows take the true horizontal border, columns the replicated vertical one: together they
         # make up the whole difference, corners included, once.

@@ -25,7 +25,7 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.model.judge.augmentation import augmented
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
-from dgnet.model.training.run import RunOptions, run_iterations
+from dgnet.model.training.run import Iterations, RunOptions, run_iterations
 from dgnet.model.training.state import TrainingState
 
 
@@ -79,10 +79,10 @@ def train_judge(
     def step(iteration: int) -> dict[str, Tensor]:
         images, labels = people.batch(iteration)
         with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
-            judgement = judge(images.contiguous(memory_format=torch.channels_last))
-        logits = judgement.logits.float()
+            judgment = judge(images.contiguous(memory_format=torch.channels_last))
+        logits = judgment.logits.float()
         identity = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        triplet = hardest_triplets(judgement.feature.float(), labels)
+        triplet = hardest_triplets(judgment.feature.float(), labels)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, iteration)
         optimizer.zero_grad()
@@ -94,11 +94,12 @@ def train_judge(
     run_iterations(
         options,
         state,
-        iterations=config.iterations,
-        seed=config.seed,
-        step=step,
-        scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
-        show=lambda _: None,
+        Iterations(
+            count=config.iterations,
+            seed=config.seed,
+            step=step,
+            scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
+        ),
     )
     judge.classifier = None
     return judge.eval()

@@ -61,12 +61,17 @@ def forward_pass(parts: StepParts, batch: PairBatch, weights: LossWeights, draws
         shown.append(1)
         still.append(0)
     rows = len(real)
+
+    def of_each_row(values: list[int]) -> Tensor:
+        """Made where they are used: a copy from the host would make the device wait."""
+        return torch.cat([real.new_full((rows,), value) for value in values])
+
     structures = StructureCode.cat(structures)
     decoded = networks.compose(
         AppearanceCode.cat(wanted),
         structures,
-        shown=real.new_tensor(shown).repeat_interleave(rows),
-        still=real.new_tensor(still).repeat_interleave(rows),
+        shown=of_each_row(shown),
+        still=of_each_row(still),
     )
     composites = decoded.generated
     if decoded.has_mask:

@@ -103,9 +103,10 @@ def _cycled(
 ) -> Tensor:
     """[x_a, x_b] again: appearances of [x_b^a, x_a^b], structures of [x_a^b, x_b^a]."""
     networks, still = parts.networks, parts.twins.still_appearance
+    swapped = exchanged(generated)
     decoded = networks.compose(
         networks.appearance(generated, codes=appearance_codes, encoder=still),
-        networks.structure(exchanged(generated), maps=structure_codes, encoder=still),
+        networks.structure(swapped, maps=structure_codes, encoder=still),
         shown=generated.new_zeros(len(generated)),
     )
     return decoded.generated

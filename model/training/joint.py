@@ -233,7 +233,7 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
         appearances = networks.appearance(images).each(
             lambda part: part.repeat_interleave(rows, dim=0)
         )
-        keep_scene = torch.ones(len(structures), dtype=torch.bool)
+        keep_scene = [True] * len(structures)
         composites = networks.compose(appearances, structures).composites(
             structures, keep_scene=keep_scene
         )

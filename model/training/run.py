@@ -68,23 +68,32 @@ class RunOptions:
         return local_path(self.directory)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Iterations:
+    """What a run repeats; iterations are numbered from 0."""
+
+    count: int
+    seed: int
+    step: Callable[[int], Mapping[str, Tensor]]
+    """Learns from an iteration; returns its losses."""
+    scalars: Callable[[int], Mapping[str, float]]
+    """The schedule of an iteration, for TensorBoard."""
+    show: Callable[[int], None] = lambda _: None
+    """Draws a grid after so many iterations."""
+
+
 def run_iterations(
     options: RunOptions,
     state: TrainingState,
+    iterations: Iterations,
     *,
-    iterations: int,
-    seed: int,
-    step: Callable[[int], Mapping[str, Tensor]],
-    scalars: Callable[[int], Mapping[str, float]],
-    show: Callable[[int], None],
     workers: Workers | None = None,
     best: BestCheckpoint | None = None,
 ) -> None:
-    """Run `step(iteration)` until `iterations` are done, from the saved state when resuming.
+    """Run all iterations, from the saved state when resuming; `best` measures at every saved state.
 
-    `scalars` adds schedule state to TensorBoard; `show` draws a grid; `best` measures at every
-    saved state. Dropout and everything else that draws from torch's global generator is seeded
-    anew for each iteration, in each of the workers.
+    Dropout and everything else that draws from torch's global generator is seeded anew for each
+    iteration, in each of the workers.
     """
     workers = workers or Workers()
     if not options.resume and saved_iterations(options.folder):
@@ -94,16 +103,18 @@ def run_iterations(
     done = state.restore() if options.resume else 0
     workers.wait()  # until everybody has read what the first one tidies up and writes anew
     workers.start_alike(*state.networks.values())
-    recorder = _Recorder(options, state, done, iterations, best) if workers.is_first else None
+    count = iterations.count
+    recorder = _Recorder(options, state, done, count, best) if workers.is_first else None
     try:
-        for iteration in range(done, iterations):
-            _seed_dropout(iteration_seed(seed, iteration) + workers.rank * _WORKER_SEEDS)
-            losses = step(iteration)
+        for iteration in range(done, count):
+            seed = iteration_seed(iterations.seed, iteration) + workers.rank * _WORKER_SEEDS
+            _seed_dropout(seed)
+            losses = iterations.step(iteration)
             number = iteration + 1
             if recorder:
                 recorder.bar.update()
             logs, draws, saves = (
-                number % every == 0 or number == iterations
+                number % every == 0 or number == count
                 for every in (options.log_every, options.grid_every, options.checkpoint_every)
             )
             if logs or saves:
@@ -112,13 +123,13 @@ def run_iterations(
                 if saves:
                     _guard_weights(state, iteration)
                 if recorder:
-                    schedule = scalars(iteration)
+                    schedule = iterations.scalars(iteration)
                     if logs:
                         recorder.log(number, values, schedule)
                     if saves:
                         recorder.save(number, values, schedule)
             if draws and recorder:
-                show(number)
+                iterations.show(number)
             if saves or draws:
                 workers.wait()
     finally:

@@ -23,7 +23,7 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.config import JointConfig, TeacherConfig
 from dgnet.model.training.execution import Execution
-from dgnet.model.training.run import RunOptions, run_iterations
+from dgnet.model.training.run import Iterations, RunOptions, run_iterations
 from dgnet.model.training.state import TrainingState
 from dgnet.model.training.validation import Validation
 from dgnet.model.training.whose import sources_of
@@ -108,11 +108,13 @@ class TrainingRun:
             run_iterations(
                 options,
                 state,
-                iterations=learner.config.iterations,
-                seed=learner.config.seed,
-                step=learner.step,
-                scalars=learner.scalars,
-                show=learner.show,
+                Iterations(
+                    count=learner.config.iterations,
+                    seed=learner.config.seed,
+                    step=learner.step,
+                    scalars=learner.scalars,
+                    show=learner.show,
+                ),
                 workers=self.workers,
                 best=best,
             )

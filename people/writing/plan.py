@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from dgnet.people.dataset import TRUTHS_A_CIRCLE, pair_of_circle
+from dgnet.people.dataset import TRUTHS_A_GROUP, pair_of_group
 from dgnet.people.randomness import Purpose, stream
 from dgnet.people.recipes import DEFAULT_RECIPE, RECIPES
 from dgnet.people.world import SIZES, SizeName, World
@@ -197,17 +197,17 @@ def pictures_of(plan: RenderPlan, world: World, person: int) -> Iterator[Planned
 
 
 def world_of_truth(plan: RenderPlan, number: int) -> int:
-    """The world, from 0, of the triple of this number; worlds take turns by circles."""
-    return number // TRUTHS_A_CIRCLE % plan.worlds
+    """The world, from 0, of the triple of this number; worlds take turns by groups."""
+    return number // TRUTHS_A_GROUP % plan.worlds
 
 
 def truth(plan: RenderPlan, number: int) -> PlannedTruth:
-    """The triple of this number, from 0: two persons of a circle, each before some camera."""
-    circle, place = divmod(number, TRUTHS_A_CIRCLE)
+    """The triple of this number, from 0: two persons of a group, each before some camera."""
+    group, place = divmod(number, TRUTHS_A_GROUP)
     world = world_of_truth(plan, number)
-    random = stream(plan.seed, Purpose.TRUTH, circle)
-    first, second = pair_of_circle(random, plan.truth_people(world), place)
-    random = stream(plan.seed, Purpose.TRUTH, circle, place)
+    random = stream(plan.seed, Purpose.TRUTH, group)
+    first, second = pair_of_group(random, plan.truth_people(world), place)
+    random = stream(plan.seed, Purpose.TRUTH, group, place)
     cameras = random.integers(plan.cameras, size=2)
     indices = FIRST_TRUTH_INDEX + random.integers(TRUTH_INDICES, size=2)
     return PlannedTruth(

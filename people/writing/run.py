@@ -25,7 +25,7 @@ from typing import cast
 
 from dgnet.files import PART, write_file
 from dgnet.paths import local_path
-from dgnet.people.dataset import TRUTHS_A_CIRCLE
+from dgnet.people.dataset import TRUTHS_A_GROUP
 from dgnet.people.writing.attributes import Row, encode_rows
 from dgnet.people.writing.card import data_card
 from dgnet.people.writing.plan import RenderPlan, world_of_truth
@@ -49,7 +49,7 @@ class ProcessLostError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One piece of work: a person, or the triples of a circle from a first number on."""
+    """One piece of work: a person, or the triples of a group from a first number on."""
 
     kind: str  # "person" or "truths"
     first: int
@@ -68,9 +68,9 @@ def units_of(plan: RenderPlan) -> list[Unit]:
         for person in sorted(range(1, plan.people + 1), key=plan.world_of)
     ]
     truths = [
-        Unit(kind="truths", first=first, pictures=3 * min(TRUTHS_A_CIRCLE, plan.truths - first))
+        Unit(kind="truths", first=first, pictures=3 * min(TRUTHS_A_GROUP, plan.truths - first))
         for first in sorted(
-            range(0, plan.truths, TRUTHS_A_CIRCLE), key=lambda first: world_of_truth(plan, first)
+            range(0, plan.truths, TRUTHS_A_GROUP), key=lambda first: world_of_truth(plan, first)
         )
     ]
     return people + truths

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from dgnet.jobs.contract import Scene, SwapJob, SwapResult
 from dgnet.jobs.errors import JobFailed, WaitTimeout
-from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
+from dgnet.jobs.media_types import COMPOSITES, FORM, WEBP
 from dgnet.service.answers import composite_response, job_accepted, job_path
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.forms import FormPart, parse_form
@@ -82,7 +82,7 @@ ROLES = ("appearance", "structure")
     },
     openapi_extra={
         "parameters": [
-            request_header("Accept", "Format of the composite; image/png if absent", "image/webp"),
+            request_header("Accept", "Format of the composite; image/png if absent", WEBP),
             request_header(
                 "Prefer",
                 "`respond-async` answers 202 at once; `wait=N` answers 202 after N seconds "
@@ -93,7 +93,7 @@ ROLES = ("appearance", "structure")
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": {
+                FORM: {
                     "schema": {
                         "type": "object",
                         "required": list(ROLES),
@@ -125,7 +125,7 @@ async def create_swap(
     ] = None,
 ) -> Response:
     """Two pictures in, one composite out."""
-    media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
+    media_type = negotiate(request.headers.get("accept"), COMPOSITES)
     preference = parse_prefer(request.headers.getlist("prefer"))
     model = await dependencies.serving_model()
     if objection := model.objection_to(scene):

@@ -15,6 +15,7 @@ from dgnet.generation import local_run
 from dgnet.generation.local_run import conclude
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import StageClock
+from dgnet.generation.output.folder import take_folder
 from dgnet.generation.output.shards import ShardRange, open_shards, read_index, shard_folder
 from dgnet.generation.upload.uploading import take_destination
 from dgnet.jobs.generation.errors import GenerationError
@@ -159,11 +160,11 @@ def test_pictures_of_other_sizes_are_another_source_and_of_other_times_the_same(
 def test_a_job_begun_by_an_older_release_is_carried_on(
     people: Path, networks: Networks, tmp_path: Path, memory: str
 ) -> None:
-    """Its job.json knows no sizes, its shards no sources."""
+    """Its job.json knows neither sizes nor what made it, its shards no sources."""
     made, out = job_of(people, networks), tmp_path / "out"
     run(made, tmp_path / "new")
     older = made.identity()
-    del older["sizes_sha256"]
+    del older["sizes_sha256"], older["made_by"]
     out.mkdir()
     (out / "job.json").write_text(json.dumps(older, indent=2) + "\n")
     open_shards(out)
@@ -180,6 +181,24 @@ def test_a_job_begun_by_an_older_release_is_carried_on(
     assert {name for name in new if new[name] != old[name]} == {"job.json"}
     assert not take_destination(memory, older, resume=False)
     assert not take_destination(memory, made.identity(), resume=True)
+
+
+def test_a_job_is_not_carried_on_by_what_rounds_differently(
+    people: Path, networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, out = job_of(people, networks), tmp_path / "out"
+    out.mkdir()
+    take_folder(out, made.identity(), resume=False)
+    take_folder(out, made.identity(), resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("dgnet.generation.job.kind_of", lambda device: "NVIDIA T4")
+        with pytest.raises(
+            GenerationError, match=r'made_by.device \("CPU .*" then, "NVIDIA T4" now'
+        ):
+            take_folder(out, made.identity(), resume=True)
+    monkeypatch.setattr("torch.__version__", "2.11.0")
+    with pytest.raises(GenerationError, match=r'made_by.torch \(".*" then, "2.11.0" now\)'):
+        take_folder(out, made.identity(), resume=True)
 
 
 def test_a_writer_that_comes_after_the_end_is_refused_before_its_first_file(

@@ -256,7 +256,10 @@ def test_a_filter_without_its_network_is_an_error(
     bare = replace(checkpoint, metadata=replace(checkpoint.metadata, networks=carried))
     keep = {"minimum_realism_percentile": 10}
     with pytest.raises(GenerationError, match="needs a discriminator"):
-        run(job_of(people, (bare, Predictor(bare, device="cpu")), keep=keep), tmp_path / "out")
+        run(
+            job_of(people, (bare, Predictor(bare, device="cpu", precision="fp32")), keep=keep),
+            tmp_path / "out",
+        )
 
 
 def test_labels_of_other_persons_than_the_teachers_are_an_error(

@@ -99,7 +99,7 @@ def prepare(folder: Path, page: str) -> None:
     """The data sets and folders that pages name."""
     for name in {"DATA", "DIR", "HELD_OUT", "market1501"} - OWN_NAMES.get(page, set()):
         (folder / name).symlink_to(SAMPLES)
-    for name in ("dgnet", "model"):
+    for name in ("dgnet", "model", "constraints.txt"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "docs" / "people").mkdir(parents=True)
     pictures = sorted((SAMPLES / "query").iterdir())

@@ -114,6 +114,13 @@ def test_the_worker_reserves_a_gpu_and_the_cpu_override_takes_it_back() -> None:
     assert override == {"environment": {"DGNET_DEVICE": "cpu"}, "deploy": "RESET"}
 
 
+def test_worker_image_and_compose_ask_for_a_card_by_name() -> None:
+    worker = compose("docker-compose.yml")["services"]["worker"]
+    assert worker["environment"]["DGNET_DEVICE"] == "cuda"
+    (variables,) = [line for line in stages()["worker"] if line.startswith("ENV ")]
+    assert "DGNET_DEVICE=cuda" in variables.split()
+
+
 @pytest.mark.parametrize("name", ["service", "worker"])
 def test_processes_get_longer_to_stop_than_they_take(name: str) -> None:
     grace = compose("docker-compose.yml")["services"][name]["stop_grace_period"]

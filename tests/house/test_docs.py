@@ -11,14 +11,12 @@ import pytest
 import typer
 
 from dgnet.commands.cli import app
+from tests.house.rooms import sources
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-FOLDERS = sorted(
-    {room.resolve() for room in ROOT.glob("dgnet/*/")} | {ROOT / "benchmarks", ROOT / "tests"}
-)
-SOURCES = [(path, path.read_text()) for folder in FOLDERS for path in folder.rglob("*.py")]
+SOURCES = [(path, path.read_text()) for path in sources(".py")]
 FILE_NAMES = {path.name for path, _ in SOURCES} | {"model.py"}
 """`model.py` stands for a user's own."""
 

@@ -104,7 +104,7 @@ def test_a_composite_with_a_mask_of_half_is_the_mean_of_both_pictures() -> None:
     generated, kept = torch.full((1, 3, 4, 4), 3.0), torch.full((1, 3, 4, 4), 1.0)
     decoded = Decoded(generated, torch.zeros(1, 1, 4, 4), torch.empty(1, 0))
     structure = StructureCode(kept, nothing(kept), nothing(kept), kept)
-    keep, generate = torch.tensor([True]), torch.tensor([False])
+    keep, generate = [True], [False]
     made = decoded.composites(structure, keep_scene=keep)
     assert torch.equal(made, torch.full_like(kept, 2.0))
     assert torch.equal(decoded.composites(structure, keep_scene=generate), generated)
@@ -116,7 +116,7 @@ def test_a_row_keeps_what_its_mask_leaves_and_another_row_nothing() -> None:
     logits[:, :, :3] = -6.0  # a share of 1/404 of G's picture in three rows of four
     decoded = Decoded(generated, logits, torch.empty(2, 0))
     structure = StructureCode(pictures, nothing(pictures), nothing(pictures), pictures)
-    made = decoded.composites(structure, keep_scene=torch.tensor([True, False]))
+    made = decoded.composites(structure, keep_scene=[True, False])
     assert torch.equal(made[0, :, :3], pictures[0, :, :3])
     assert not torch.isclose(made[0, :, 3], pictures[0, :, 3]).any()
     assert torch.equal(made[1], generated[1])
@@ -230,8 +230,8 @@ def test_attention_that_is_sharp_hands_over_the_pixels_of_the_matching_cell() ->
     cells = functional.pixel_unshuffle(clothes.pixels, CELL).flatten(2)
     expected = functional.pixel_unshuffle(images, CELL).flatten(2)[:, :, order]
     assert torch.allclose(cells, expected, atol=1e-3)
-    colours = functional.avg_pool2d(clothes.pixels, CELL)
-    assert torch.allclose(clothes.colours, colours)
+    colors = functional.avg_pool2d(clothes.pixels, CELL)
+    assert torch.allclose(clothes.colors, colors)
 
 
 def test_what_nothing_corresponds_to_is_answered_by_the_empty_cell() -> None:
@@ -244,11 +244,11 @@ def test_what_nothing_corresponds_to_is_answered_by_the_empty_cell() -> None:
     with torch.no_grad():
         tones = torch.zeros(1, 32), torch.zeros(1, 32)
         clothes = lookup(queries, keys, values, tones, SIZE)
-    assert torch.allclose(clothes.colours, torch.zeros_like(clothes.colours), atol=1e-4)
+    assert torch.allclose(clothes.colors, torch.zeros_like(clothes.colors), atol=1e-4)
 
 
-@pytest.mark.parametrize("part", ["generated", "mask_logits", "colours"])
-def test_a_row_does_not_depend_on_its_neighbours(networks: DGNet, part: str) -> None:
+@pytest.mark.parametrize("part", ["generated", "mask_logits", "colors"])
+def test_a_row_does_not_depend_on_its_neighbors(networks: DGNet, part: str) -> None:
     appearance, structure = codes(networks)
     with torch.no_grad():
         together = getattr(networks.compose(appearance, structure), part)
@@ -322,7 +322,7 @@ def test_a_mask_grows_by_two_pixels_in_128_rows_and_four_in_256() -> None:
 def test_rows_are_cut_and_joined_together(networks: DGNet) -> None:
     appearance, _ = codes(networks)
     for changed in (
-        AppearanceCode.cat(appearance.split(1)),
+        AppearanceCode.cat([appearance[:1], appearance[1:]]),
         AppearanceCode.cat(appearance.chunk(2)),
         appearance[[0, 1]],
     ):

@@ -48,6 +48,8 @@ class FakePredictor:
         if open_gate:
             self.gate.set()
         self.broken = False
+        self.freed = 0
+        """How often memory was given back."""
         self._seconds_per_batch = seconds_per_batch
         self._fits_in_memory = fits_in_memory
 
@@ -63,6 +65,9 @@ class FakePredictor:
         self._run("embed", images)
         means = images.mean(axis=(1, 2, 3), dtype=np.float32)
         return np.repeat(means[:, None], EMBEDDING_SIZE, axis=1)
+
+    def free_memory(self) -> None:
+        self.freed += 1
 
     def sizes(self, kind: str) -> list[int]:
         """Sizes of the batches of one kind since the canary."""

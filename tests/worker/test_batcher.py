@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,6 +73,37 @@ async def test_failing_batch_is_bisected_until_the_culprit_stands_alone() -> Non
     assert [answers[0], answers[1], answers[3]] == [2, 4, 8]
     assert isinstance(answers[2], ValueError)
     assert device.sizes == [4, 2, 2, 1, 1]
+
+
+class Activations:
+    """What a batch takes on the device."""
+
+
+async def test_what_did_not_fit_is_given_back_before_less_is_tried() -> None:
+    thread, alive = DeviceThread(), list[weakref.ref[Activations]]()
+    events: list[str] = []
+
+    def call(numbers: Sequence[Any]) -> Sequence[Any]:
+        held = sum(reference() is not None for reference in alive)
+        events.append(f"{len(numbers)} beside {held}")
+        activations = Activations()
+        alive.append(weakref.ref(activations))
+        if len(numbers) > 2:
+            raise OutOfMemoryError(f"{len(numbers)} do not fit") from ValueError("of torch's own")
+        return numbers
+
+    batcher = MicroBatcher(
+        {"double": call}, device=thread, probe=lambda: None, is_out_of_memory=is_out_of_memory,
+        free_memory=lambda: events.append(f"freed in {threading.current_thread().name}"),
+        max_batch=8, small_batch_seconds=600.0,
+    )  # fmt: skip
+    gc.disable()  # an error that refers to itself would free what it holds only now and then
+    try:
+        assert await serve_all(batcher, range(4)) == [0, 1, 2, 3]
+    finally:
+        gc.enable()
+        thread.close()
+    assert events == ["4 beside 0", "freed in device", "2 beside 0", "2 beside 0"]
 
 
 async def test_out_of_memory_halves_and_remembers() -> None:

@@ -45,6 +45,7 @@ from tests.worker.harness import queue_settings, ready_workers, running_worker, 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning"),
 ]
 
 LEASE_SECONDS = 1.0
@@ -86,6 +87,8 @@ ELSEWHERE = {
     "MicroBatcher._serve_batch:self._serve_batch": "a batch that fails, in test_batcher",
     "Combiner._send:self._send": "a refused trip, below",
 }
+SHARED = ("dgnet.jobs.combining", "dgnet.worker.device", "dgnet.worker.serial_thread")
+"""Passed before the first job, too."""
 LONG = ("Attempts.keep_leases:self._queue", "LeasedQueue.renew")
 """Passed only if a job takes longer than a third of a lease."""
 
@@ -165,8 +168,8 @@ async def _served_after(
     settings: QueueSettings,
 ) -> None:
     slow = 0.5 if f"{place.function}:{place.text}".startswith(LONG) else 0.0
-    # The client has trips, too, and the canary is the device's first call.
-    is_shared = place.module in ("dgnet.jobs.combining", "dgnet.worker.device")
+    # The client has trips, too, and the canary is the first call of the device and of its thread.
+    is_shared = place.module in SHARED
     predictor = FakePredictor(seconds_per_batch=slow, open_gate=not is_shared)
 
     async with client_of(server, settings) as (client, redis):
@@ -246,16 +249,19 @@ async def test_a_result_that_cannot_be_packed_is_tried_elsewhere_and_given_up(
         await until(lambda: _nothing_is_left(client, redis))
 
 
-@pytest.mark.parametrize("name", ["heartbeat", "leases", "claims of the small lane", "batcher"])
+@pytest.mark.parametrize(
+    "name", ["heartbeat", "leases", "claims of the small lane", "batcher", "attempt "]
+)
 async def test_a_background_task_that_is_killed_is_begun_anew(
     server: RedisServer, name: str
 ) -> None:
+    """An attempt that is killed comes again once its lease has run out."""
     predictor = FakePredictor(open_gate=False)
     async with client_of(server) as (client, redis), running_worker(redis, predictor, SETTINGS):
         await until(lambda: _ready(client))
         job_id = await client.submit(swap_job())
         await until(lambda: len(predictor.batches) == 3)  # it is on the device
-        [task] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        [task] = [task for task in asyncio.all_tasks() if task.get_name().startswith(name)]
         task.cancel()
         await until(task.done)
         predictor.gate.set()

@@ -66,4 +66,4 @@ stage c recipe3 teacher3 "$work/runs/b/checkpoint" 3000 --set milestones=2400,28
 
 dgnet checkpoint pack "$work/runs/c/checkpoint" --half -o "$work/detail"
 dgnet evaluate composites --people "$work/held" --truth "$work/held/truths" \
-    --checkpoint "$work/detail" --update-card --sheet "$work/composites.png"
+    --checkpoint "$work/detail" --precision fp32 --update-card --sheet "$work/composites.png"

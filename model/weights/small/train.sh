@@ -29,7 +29,7 @@ train() {
 render held --people 200 --pictures 16 --seed 9001 --test-people 200 --truth 500
 render train --people 2400 --pictures 8 --worlds 6 --seed 2026 --splits train --truth 15000
 
-train teacher --preset small --iterations 1600 --batch-size 32 \
+train teacher --preset small --precision fp32 --iterations 1600 --batch-size 32 \
     --set last_stride=1 --set warmup_iterations=66 --set milestone=1200
 
 train joint --teacher "$work/runs/teacher/checkpoint" --start teacher --truth "$work/train/truths" \
@@ -46,4 +46,4 @@ train joint --teacher "$work/runs/teacher/checkpoint" --start teacher --truth "$
 
 dgnet checkpoint pack "$work/runs/joint/checkpoint" --half -o "$work/small"
 dgnet evaluate composites --people "$work/held" --truth "$work/held/truths" \
-    --checkpoint "$work/small" --update-card --sheet "$work/composites.png"
+    --checkpoint "$work/small" --precision fp32 --update-card --sheet "$work/composites.png"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dgnet.model.backbones import build_backbone
-from dgnet.model.blocks import PaddedConvolution
-from dgnet.model.config import BackboneName
+from dgnet.model.blocks import PaddedConvolution, Padding, padded_by_copies
+from dgnet.model.config import BackboneName, NetworkConfig
 from dgnet.model.dgnet import DGNet
 from dgnet.model.inference.batch_normalization import fold_batch_normalization
 from dgnet.model.inference.enlarging import EnlargingConvolution
 from dgnet.model.inference.prepare import inference_copy
-from tests.model.tiny import HEIGHT, WIDTH, tiny_network
+from dgnet.model.predictor import retrieval_embeddings
+from tests.model.tiny import HEIGHT, WIDTH, tiny_detail, tiny_network
 
 EXACT = 1e-10
 
@@ -94,3 +97,37 @@ def test_the_copy_equals_the_networks_and_leaves_them_as_they_are() -> None:
     assert networks.training
     assert set(networks.state_dict()) == names
     assert all(parameter.requires_grad for parameter in networks.parameters())
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+@pytest.mark.parametrize("padding", [1, 2, 4])
+def test_padding_by_copies_is_padding(mode: Padding, padding: int) -> None:
+    maps = torch.rand(2, 3, 7, 5).to(memory_format=torch.channels_last).requires_grad_()
+    expected = functional.pad(maps, (padding,) * 4, mode=mode)
+    ours = padded_by_copies(maps, padding, mode)
+    assert torch.equal(ours, expected)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    weight = torch.rand_like(expected)
+    gradients = [torch.autograd.grad((made * weight).sum(), maps)[0] for made in (ours, expected)]
+    assert torch.allclose(*gradients)
+
+
+@pytest.mark.parametrize("network", [tiny_network, tiny_detail])
+def test_weights_stored_in_bf16_give_the_bits_of_weights_cast_at_each_call(
+    network: Callable[[], NetworkConfig],
+) -> None:
+    networks, cpu = DGNet(network()), torch.device("cpu")
+    images = torch.rand(2, 3, HEIGHT, WIDTH)
+    made: list[list[Tensor]] = []
+    for stored in (None, torch.bfloat16):
+        ours = inference_copy(networks, cpu, stored)
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            appearance, structure = ours.appearance(images), ours.structure(images)
+            decoded = ours.compose(appearance, structure)
+            embedding = retrieval_embeddings(ours.appearance_encoder, images)
+        made.append([*appearance.tensors(), *structure.tensors(), *decoded.tensors(), embedding])
+    for cast, kept in zip(*made, strict=True):
+        assert cast.dtype == kept.dtype
+        assert torch.equal(cast, kept)
+    kinds = {weight.dtype for weight in ours.decoder.parameters() if weight.ndim == 4}
+    assert kinds == {torch.bfloat16}

@@ -39,6 +39,44 @@ def test_a_convolution_steps_like_the_matrix_of_its_windows(layout: torch.memory
     assert (layer.weight.detach() - matrix.detach().reshape(before.shape)).abs().max() < moved / 20
 
 
+def test_where_bf16_is_emulated_steps_are_made_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_by_torch(gradient: torch.Tensor) -> torch.Tensor:
+        matrix = nn.Parameter(torch.zeros(5, 54))
+        optimizer = Muon([matrix], lr=RATE, weight_decay=0.1, adjust_lr_fn=STEP_OF_ADAM)
+        matrix.grad = gradient.reshape(5, -1)
+        optimizer.step()  # pyright: ignore[reportUnknownMemberType]
+        return matrix.detach()
+
+    monkeypatch.setattr("dgnet.model.training.muon.has_native_bf16", lambda device: False)
+    weight = nn.Parameter(torch.zeros(5, 6, 3, 3))
+    optimizer = ConvolutionMuon([{"params": [weight], "lr": RATE}], weight_decay=0.1)
+    weight.grad = _gradient(0)
+    optimizer.step()
+    ours, coarse = weight.detach().reshape(5, -1), as_by_torch(_gradient(0))
+    assert (ours - coarse).norm() < 0.02 * coarse.norm()  # bf16 has 8 bits
+    assert not torch.equal(ours, coarse)
+    # The quintic polynomial of Newton-Schulz, on the singular values alone.
+    u, values, v = torch.linalg.svd(_gradient(0).reshape(5, -1).double(), full_matrices=False)
+    values = values / values.norm()  # the first step's momentum only scales the gradient
+    a, b, c = optimizer.param_groups[0]["ns_coefficients"]
+    for _ in range(optimizer.param_groups[0]["ns_steps"]):
+        values = a * values + b * values**3 + c * values**5
+    expected = -RATE * 0.2 * 54**0.5 * (u * values) @ v
+    assert (ours - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_a_run_goes_on_where_the_arithmetic_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = _layer(torch.channels_last)
+    optimizer = ConvolutionMuon([{"params": [layer.weight], "lr": RATE}], weight_decay=0.1)
+    layer.weight.grad = _gradient(0)
+    optimizer.step()
+    momentum = next(iter(optimizer.state.values()))["momentum_buffer"].clone()
+    monkeypatch.setattr("dgnet.model.training.muon.has_native_bf16", lambda device: False)
+    optimizer.step()
+    again = next(iter(optimizer.state.values()))["momentum_buffer"]
+    assert torch.allclose(again, momentum * 0.95 + momentum)  # the same gradient twice
+
+
 def test_weights_without_gradient_stand_still_and_gradients_are_forgotten() -> None:
     layer = _layer(torch.channels_last)
     optimizer = ConvolutionMuon([{"params": [layer.weight], "lr": RATE}], weight_decay=0.0)

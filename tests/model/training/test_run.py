@@ -11,6 +11,7 @@ from torch import nn
 
 from dgnet.model.checkpoints import CheckpointError
 from dgnet.model.training.run import (
+    Iterations,
     RunOptions,
     TrainingDiverged,
     run_iterations,
@@ -46,11 +47,7 @@ def run(
             resume=resume,
         ),
         state,
-        iterations=iterations,
-        seed=0,
-        step=step,
-        scalars=lambda iteration: {"rate": 0.5},
-        show=lambda number: None,
+        Iterations(count=iterations, seed=0, step=step, scalars=lambda iteration: {"rate": 0.5}),
     )
 
 
