@@ -44,5 +44,8 @@ class FullSizeStructure(nn.Module):
         pictures = pictures.float()
         kept = (1 - mask) * pictures
         inside = shown * mask * to_gray(pictures)
-        seen = torch.cat([kept, inside, mask], dim=1).to(maps.dtype)
+        # Joined with the channels last: one channel alone has no layout, and where one of them is
+        # taken for contiguous, everything after it is, at half the speed.
+        parts = [part.permute(0, 2, 3, 1) for part in (kept, inside, mask)]
+        seen = torch.cat(parts, dim=3).permute(0, 3, 1, 2).to(maps.dtype)
         return maps + self.layers(torch.cat([maps, seen, clothes.to(maps.dtype)], dim=1))
