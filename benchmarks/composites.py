@@ -81,7 +81,9 @@ def variants(predictor: Predictor, networks: DGNet, pictures: Pixels) -> list[Va
     @torch.no_grad()
     def compose_plainly() -> Pixels:
         decoded = plain.compose(styles, structure_codes)
-        return denormalize(decoded.composites(structure_codes, keep_scene=True)).cpu().numpy()
+        keep_scene = [True] * len(structure_codes)
+        made = decoded.composites(structure_codes, keep_scene=keep_scene)
+        return denormalize(made).cpu().numpy()
 
     def compose(rows: int) -> Callable[[], Pixels]:
         return lambda: predictor.compose(styles[:rows], structure_codes[:rows])

@@ -13,6 +13,7 @@ import numpy as np
 import uvloop
 
 from dgnet.arrays import Floats, Pixels
+from dgnet.jobs.contract import Scene
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
 
@@ -22,12 +23,15 @@ class NullPredictor:
 
     embedding_size = 1024
     model_id, model_version, device_name = "null", "000000000000", "none"
+    keeps_scene = False
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width
         self.card: dict[str, Any] = {}
 
-    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
+    def swap(
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
         return structure_images
 
     def embed(self, images: Pixels) -> Floats:

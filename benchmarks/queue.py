@@ -35,7 +35,7 @@ from dgnet.arrays import Floats, Pixels
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import encode_worker
 from dgnet.jobs.connection import connect
-from dgnet.jobs.contract import ModelInfo, SwapJob, WorkerInfo
+from dgnet.jobs.contract import ModelInfo, Scene, SwapJob, WorkerInfo
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.worker.main import run_worker
@@ -57,13 +57,16 @@ class IdlePredictor:
 
     height, width, embedding_size = HEIGHT, WIDTH, 8
     model_id, model_version, device_name = "none", "000000000000", "cpu"
+    keeps_scene = False
 
     def __init__(self, seconds_per_batch: float) -> None:
         self.card: dict[str, object] = {}
         self._seconds_per_batch = seconds_per_batch
         self._canary_passed = False
 
-    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
+    def swap(
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
         if self._canary_passed:
             time.sleep(self._seconds_per_batch)
         self._canary_passed = True

@@ -23,7 +23,7 @@ from dgnet.files import write_json
 from dgnet.markdown import aligned_table
 from dgnet.model.data.layouts import DataSet, read_dataset
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
+from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labeled
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet, unit_rows
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
 
@@ -50,7 +50,7 @@ def held_out_scores(embedder: Embedder, data: Path) -> Scores:
     embedded = [embed_pictures(embedder, pictures) for pictures in (query, gallery)]
     return {
         name: _scores(
-            labelled(query, _part(embedded[0], name)), labelled(gallery, _part(embedded[1], name))
+            labeled(query, _part(embedded[0], name)), labeled(gallery, _part(embedded[1], name))
         )
         for name in HALVES
     }
@@ -61,8 +61,8 @@ def retrieval_scores(
 ) -> dict[str, float]:
     """rank_1 and mAP of whole embeddings (torchreid's convention)."""
     return _scores(
-        labelled(query, embed_pictures(embedder, query)),
-        labelled(gallery, embed_pictures(embedder, gallery)),
+        labeled(query, embed_pictures(embedder, query)),
+        labeled(gallery, embed_pictures(embedder, gallery)),
     )
 
 

@@ -166,7 +166,7 @@ def breakdown(bench: Bench, iterations: int) -> dict[str, float]:
         setattr(step_module, name, timed(PARTS[name], call))
     bench.pictures.pair_batch = timed("pictures", bench.pictures.pair_batch)
     for optimizer in [*step.optimizers.of_generator(), step.optimizers.appearance]:
-        optimizer.step = timed("optimisers", optimizer.step)
+        optimizer.step = timed("optimizers", optimizer.step)
     whole = iterations * bench.seconds(step, iterations)
     del bench.pictures.pair_batch
     for name, call in plain.items():

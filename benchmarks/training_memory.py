@@ -2,7 +2,7 @@
 
 What a step keeps is a matter of shapes, so it can be counted without a GPU and without the memory:
 on fake tensors, which have shapes and no values, every operation of a whole step (both updates,
-every loss on) is followed, and what is alive at once is added up: weights, gradients, optimisers,
+every loss on) is followed, and what is alive at once is added up: weights, gradients, optimizers,
 activations. (torch's own MemTracker does not take networks that a step calls twice.) The work space
 of single convolutions, what the allocator cannot use of its blocks and the CUDA context (half a GB)
 come on top.
@@ -94,7 +94,7 @@ class AliveBytes(TorchDispatchMode):
 
 
 def peak_bytes(network: NetworkConfig, variant: Variant, batch_size: int) -> int:
-    """At most alive in the second step, when the optimisers have their values."""
+    """At most alive in the second step, when the optimizers have their values."""
     device = torch.device("cpu")  # a GPU's autograd wants the GPU, fake tensors or not
     with FakeTensorMode():
         networks, teacher = DGNet(network), Teacher(network)

@@ -32,9 +32,9 @@ def write_file(
         part.write_bytes(data)
 
 
-def write_json(path: Path, values: object) -> None:
-    """Readable JSON with a final newline."""
-    write_file(path, (json.dumps(values, indent=2) + "\n").encode())
+def write_json(path: Path, values: object, *, make_parents: bool = False) -> None:
+    """Readable JSON with a final newline; as `write_file`."""
+    write_file(path, (json.dumps(values, indent=2) + "\n").encode(), make_parents=make_parents)
 
 
 @contextmanager

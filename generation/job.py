@@ -14,11 +14,12 @@ import torch
 from dgnet.generation.output.folder import MADE_BY, SIZES
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
+from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.devices import kind_of
 from dgnet.model.judge.judge import Judge
-from dgnet.model.predictor import Predictor
+from dgnet.model.predictor import Predictor, PredictorError
 
 FORMAT = 1
 
@@ -50,7 +51,15 @@ class Job:
         batch: int | None = None,
         judge: Judge | None = None,
     ) -> Job:
-        """Read the listing and lay out the plan; by default as many rows as the predictor takes."""
+        """Read the listing and lay out the plan; by default as many rows as the predictor takes.
+
+        Raises GenerationError for pictures that give no such job, and for a scene that these
+        networks cannot keep.
+        """
+        try:
+            predictor.chosen_scene(spec.scene)
+        except PredictorError as error:
+            raise GenerationError(f"scene: {error}") from error
         listing = Listing.read(spec.source)
         plan = Plan(listing, spec.pairing, spec.seed)
         return cls(

@@ -45,7 +45,7 @@ from dgnet.jobs.errors import (
 )
 from dgnet.jobs.keys import GROUP, LANES, Keys
 from dgnet.jobs.live_workers import read_workers
-from dgnet.jobs.outages import REDIS_ERRORS, answered_within, unavailable
+from dgnet.jobs.outages import REDIS_ERRORS, Backoff, answered_within, unavailable
 from dgnet.jobs.rate import RateMeter
 from dgnet.jobs.scripts import COLLECT, PULSE, SUBMIT
 from dgnet.jobs.settings import QueueSettings
@@ -61,7 +61,6 @@ _MAX_FETCH_BATCH = 256
 _MAX_UNANSWERED = 16_384
 # Replies that came before anybody waited; beyond this, too, a wait costs one extra read.
 _MAX_EARLY = 64
-_LONGEST_BACKOFF_SECONDS = 1.0
 _SILENCE_SECONDS = 5.0  # after this a subscription is asked whether it lives
 _PULSE_TTL_MILLISECONDS = 60_000
 
@@ -281,17 +280,17 @@ class JobClient:
                 self._mark_down(error, since=asked_at)
             else:
                 self._mark_up()
-            await asyncio.sleep(min(1.0, seconds))
+            await asyncio.sleep(min(1.0, seconds) / (4 if self._is_down() else 1))
 
     async def _listen(self) -> None:
         """Subscribes to the replies, for ever."""
-        backoff = 0.0
+        backoff = Backoff()
         while True:
             try:
                 async with self._subscription() as subscription:
                     await subscription.subscribe(self._reply_channel)
                     async for kind, data in _heard(subscription):
-                        backoff = 0.0
+                        backoff.reset()
                         self._mark_up()
                         if kind == "message":
                             self._take_reply(data)
@@ -299,8 +298,7 @@ class JobClient:
                             self._miss_nothing()
             except REDIS_ERRORS as error:
                 self._mark_down(error)
-                backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2 or 0.05)
-                await asyncio.sleep(backoff)
+                await backoff.pause()
 
     def _subscription(self) -> PubSub:
         return self._redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
@@ -421,6 +419,7 @@ class JobClient:
         if self._down_since is not None:
             _log.info("the queue answers again")
             self._down_since = None
+            self._workers_read_at = float("-inf")  # they were gone with it
 
     def _is_down(self) -> bool:
         """Whether Redis has been silent for so long that requests should be told."""

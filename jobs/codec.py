@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgnet.jobs.contract import (
+    SCENES,
     DatasetCheckJob,
     DatasetCheckResult,
     EmbedJob,
@@ -26,6 +27,7 @@ from dgnet.jobs.contract import (
     JobTimings,
     ModelInfo,
     Result,
+    Scene,
     SwapJob,
     SwapResult,
     WorkerInfo,
@@ -33,7 +35,11 @@ from dgnet.jobs.contract import (
 from dgnet.jobs.errors import ERRORS_BY_CODE, BadJob, JobError, JobFailed, NewerMessage
 from dgnet.jobs.text import utf8, utf8_throughout
 
-VERSION = 1
+VERSION = 2
+"""The newest that is read. A message that the first release would understand is written in version
+1; one that would mean something else to it, such as a swap that says what becomes of the scene, in
+the version that brought this.
+"""
 Kind = JobKind
 KINDS: tuple[Kind, ...] = get_args(JobKind)
 Message = dict[str, Any]
@@ -79,6 +85,7 @@ def encode_job(job: Job) -> bytes:
                 kind="swap",
                 appearance=_array_out(job.appearance_image, "u1"),
                 structure=_array_out(job.structure_image, "u1"),
+                **({} if job.scene is None else {"v": 2, "scene": job.scene}),
             )
         case EmbedJob():
             return _pack(kind="embed", images=_array_out(job.images, "u1"))
@@ -101,6 +108,7 @@ def decode_job(data: bytes) -> Job:
             return SwapJob(
                 appearance_image=_array_in(message, "appearance", "u1", dimensions=3),
                 structure_image=_array_in(message, "structure", "u1", dimensions=3),
+                scene=_optional_scene(message),
             )
         case "embed":
             return EmbedJob(images=_array_in(message, "images", "u1", dimensions=4))
@@ -194,6 +202,7 @@ def encode_worker(worker: WorkerInfo) -> bytes:
         width=model.width,
         embedding_size=model.embedding_size,
         card=model.card,
+        scenes=model.scenes,
     )
 
 
@@ -213,12 +222,13 @@ def decode_worker(data: bytes) -> WorkerInfo:
             width=_field(message, "width", int),
             embedding_size=_field(message, "embedding_size", int),
             card=cast("dict[str, Any]", _field(message, "card", dict)),
+            scenes=tuple(x for x in SCENES if x in (_optional_texts(message, "scenes") or ())),
         ),
     )
 
 
 def _pack(**fields: Any) -> bytes:
-    return _packb({"v": VERSION, **fields})
+    return _packb({"v": 1, **fields})
 
 
 def _unpack(data: bytes) -> Message:
@@ -232,10 +242,10 @@ def _unpack(data: bytes) -> Message:
         raise BadJob(f"a msgpack {type(message).__name__} arrived where a map was expected")
     fields = cast("Message", message)
     version = fields.get("v")
-    if version != VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         is_newer = isinstance(version, int) and version > VERSION
         raise (NewerMessage if is_newer else BadJob)(
-            f"a message of version {version!r} arrived, version {VERSION} was expected; "
+            f"a message of version {version!r} arrived, at most version {VERSION} was expected; "
             "run the same release of front end and workers"
         )
     return fields
@@ -259,6 +269,16 @@ def _optional_texts(message: Message, name: str) -> tuple[str, ...] | None:
     if not all(isinstance(text, str) for text in texts):
         raise BadJob(f"{name!r} holds what is no text")
     return tuple(cast("list[str]", texts))
+
+
+def _optional_scene(message: Message) -> Scene | None:
+    given = message.get("scene")
+    for scene in SCENES:
+        if scene == given:
+            return scene
+    if given is not None:
+        raise BadJob(f"scene is {given!r}, expected one of {', '.join(SCENES)}")
+    return None
 
 
 def _array_out(array: NDArray[Any], dtype: str) -> Message:

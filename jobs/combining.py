@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from redis.exceptions import ConnectionError
+
 from dgnet.jobs.outages import is_outage
 
 ItemT = TypeVar("ItemT")
@@ -60,7 +62,7 @@ class Combiner(Generic[ItemT, AnswerT]):
                 try:
                     await self._send(wanted)
                 finally:  # whatever ended the trip: nobody may wait for ever
-                    self._fail(wanted, RuntimeError("the trip was ended before its answer"))
+                    self._fail(wanted, ConnectionError("the trip was ended before its answer"))
 
     async def _send(self, wanted: list[tuple[ItemT, asyncio.Future[AnswerT]]]) -> None:
         try:

@@ -10,11 +10,15 @@ Legend: B batch, H x W pixels, D embedding values.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dgnet.arrays import Floats, Pixels
 
 Lane = Literal["small", "bulk"]
+Scene = Literal["keep", "generate"]
+"""`Scene` of `dgnet.model.predictor`, which jobs may not import; a test compares them."""
+
+SCENES: tuple[Scene, ...] = get_args(Scene)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,7 @@ class SwapJob:
 
     appearance_image: Pixels
     structure_image: Pixels
+    scene: Scene | None = None  # kept where the networks can, if absent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +74,7 @@ class SwapResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedResult:
-    """L2-normalised float32 embeddings (B, D); a dot product of two is their similarity."""
+    """L2-normalized float32 embeddings (B, D); a dot product of two is their similarity."""
 
     embeddings: Floats
     model_version: str
@@ -97,6 +102,21 @@ class ModelInfo:
     width: int  # pixels
     embedding_size: int
     card: dict[str, Any] = field(default_factory=dict[str, Any])  # checkpoint metadata, JSON-safe
+    scenes: tuple[Scene, ...] = ()  # that may be asked for; empty: a release that knows none yet
+
+    def objection_to(self, scene: Scene | None) -> str | None:
+        """Why this model does not do with the scene what is asked of it, safe to show."""
+        if scene is None or scene in self.scenes:
+            return None
+        if not self.scenes:
+            return (
+                f"scene is {scene!r}, and the workers of model {self.model_id} run a release that "
+                "is asked for none: leave scene out, or update them"
+            )
+        return (
+            f"scene is {scene!r}, and model {self.model_id} ({self.model_version}) has no mask of "
+            "what a swap changes: generate the scene, or serve a checkpoint of the preset detail"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -51,6 +51,38 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, ResponseError):
         return isinstance(error, _REFUSES_ALL) or bool(_REFUSALS_OF_ALL.search(str(error)))
     return isinstance(error, (ConnectionError, InvalidResponse, TimeoutError, OSError))
+
+
+class Backoff:
+    """Pauses between tries: 0.05 s, then each twice as long as the one before."""
+
+    def __init__(self, longest_seconds: float = 1.0) -> None:
+        self._longest_seconds = longest_seconds
+        self._seconds = 0.0
+
+    def reset(self) -> None:
+        """A try succeeded."""
+        self._seconds = 0.0
+
+    async def pause(self) -> None:
+        self._seconds = min(self._longest_seconds, self._seconds * 2 or 0.05)
+        await asyncio.sleep(self._seconds)
+
+
+async def until_taken(call: Callable[[], Awaitable[T]], tell: Callable[[BaseException], None]) -> T:
+    """What `call` returns once Redis takes it: the work is done, an outage should not undo it.
+
+    `tell` hears of each try that an outage ended; any other refusal is raised.
+    """
+    backoff = Backoff()
+    while True:
+        try:
+            return await call()
+        except REDIS_ERRORS as error:
+            if not is_outage(error):
+                raise
+            tell(error)
+            await backoff.pause()
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class AppearanceOutput(NamedTuple):
 
 
 class IdentityHead(nn.Module):
-    """Linear, batch normalisation, dropout, classifier: (B, C) to features and logits."""
+    """Linear, batch normalization, dropout, classifier: (B, C) to features and logits."""
 
     def __init__(self, inputs: int, hidden: int, identities: int, *, dropout: float) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class IdentityHead(nn.Module):
 
 
 class AppearanceEncoder(nn.Module):
-    """(B, 3, H, W) normalised RGB to appearance codes, primary and fine identification."""
+    """(B, 3, H, W) normalized RGB to appearance codes, primary and fine identification."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Feature extractors with one face: (B, 3, H, W) normalised RGB to (B, `channels`, H / s, W / s).
+"""Feature extractors with one face: (B, 3, H, W) normalized RGB to (B, `channels`, H / s, W / s).
 
 The networks themselves are torchvision's and timm's. The appearance encoder wants the last stage
 without its stride (spec: s = 16), the teacher keeps it (s = 32). Starting weights come from a file

@@ -1,8 +1,8 @@
-"""Building blocks shared by the networks: padded convolutions, residual blocks, normalisations.
+"""Building blocks shared by the networks: padded convolutions, residual blocks, normalizations.
 
 Legend: B batch, C channels, H x W pixels. All tensors are (B, C, H, W) unless a comment says else.
 Padding is by reflection and the activation LeakyReLU 0.2 everywhere (paper, appendix: network
-architectures); normalisation statistics are computed in float32 at least, whatever the autocast
+architectures); normalization statistics are computed in float32 at least, whatever the autocast
 precision.
 """
 
@@ -29,7 +29,7 @@ def instance_normalize(maps: Tensor) -> Tensor:
 
 
 def adaptive_instance_normalize(maps: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """AdaIN (paper, section 3.1): instance normalisation, then a scale and a shift of its own per
+    """AdaIN (paper, section 3.1): instance normalization, then a scale and a shift of its own per
     row.
 
     `scale` and `shift` are (B, C) values, one row for each picture: nothing is stored on a module,
@@ -114,7 +114,7 @@ class PaddedConvolution(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """Padded convolution, normalisation, LeakyReLU: each part but the first may be absent."""
+    """Padded convolution, normalization, LeakyReLU: each part but the first may be absent."""
 
     def __init__(
         self,

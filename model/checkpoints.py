@@ -1,7 +1,7 @@
 """Checkpoints: a folder with one safetensors file and one JSON file; nothing is ever unpickled.
 
 `model.safetensors` holds the tensors of every network it carries, prefixed with the network's name;
-`model.json` says what they are: sizes, training data and its licence, metrics, code version,
+`model.json` says what they are: sizes, training data and its license, metrics, code version,
 sha256. A folder is written beside its place and renamed, so a reader sees all of it or nothing.
 Weights may be stored in half precision; running statistics always stay float32.
 """
@@ -51,7 +51,7 @@ class Metadata:
     training: dict[str, Any] = field(default_factory=dict[str, Any])
     """Schedule, seeds, hardware: whatever the run wants remembered."""
     data: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Name, size and licence of the training data."""
+    """Name, size and license of the training data."""
     metrics: dict[str, Any] = field(default_factory=dict[str, Any])
     """Measured figures, as `dgnet evaluate` reports them."""
     fingerprint: dict[str, Any] = field(default_factory=dict[str, Any])

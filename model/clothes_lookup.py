@@ -8,7 +8,7 @@ very pixels of a cell. Where the structure shows what the appearance does not (a
 learned empty cell answers.
 
 The truth is lit by the structure's light and seen by its camera, the looked-up pixels by the
-appearance's; a map from colour to colour, predicted from both pictures' tones, brings them over.
+appearance's; a map from color to color, predicted from both pictures' tones, brings them over.
 
 Legend: B batch, C decoder channels, N = h w cells of 4 x 4 pixels, D values of a key.
 """
@@ -73,8 +73,8 @@ class Clothes(Rows):
 
     maps: Tensor
     """(B, C, h, w), to be added to the decoder's maps."""
-    colours: Tensor
-    """(B, 3, h, w), the mean colour of each cell, float32."""
+    colors: Tensor
+    """(B, 3, h, w), the mean color of each cell, float32."""
     pixels: Tensor
     """(B, 3, H, W), float32: the cells' pixels side by side."""
 
@@ -115,7 +115,7 @@ class ClothesLookup(nn.Module):
     def of_appearance(
         self, images: Tensor, maps: Tensor, taps: list[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Keys (B, N, D), values (B, N, V) and tones (B, T) of normalised images, from their own
+        """Keys (B, N, D), values (B, N, V) and tones (B, T) of normalized images, from their own
         structure code and the backbone's taps.
         """
         cells = self.cells(images)
@@ -155,12 +155,12 @@ class ClothesLookup(nn.Module):
         unfound = _as_maps(unfound.to(values.dtype), size)  # (B, 1, h, w)
         features = features + unfound * self.empty_value.to(unfound.dtype)[None, :, None, None]
         pixels = functional.pixel_shuffle(pixels, CELL)
-        pixels = self._recoloured(pixels, torch.cat(tones, dim=1))
-        colours = functional.avg_pool2d(pixels, CELL)
-        maps = self.into_maps(torch.cat([features, colours.to(features.dtype), unfound], dim=1))
-        return Clothes(maps=maps, colours=colours, pixels=pixels)
+        pixels = self._recolored(pixels, torch.cat(tones, dim=1))
+        colors = functional.avg_pool2d(pixels, CELL)
+        maps = self.into_maps(torch.cat([features, colors.to(features.dtype), unfound], dim=1))
+        return Clothes(maps=maps, colors=colors, pixels=pixels)
 
-    def _recoloured(self, pixels: Tensor, tones: Tensor) -> Tensor:
+    def _recolored(self, pixels: Tensor, tones: Tensor) -> Tensor:
         """Pixels (B, 3, H, W) in the structure's light, float32: x + A x + b."""
         change = self.recolour(tones)
         with torch.autocast(pixels.device.type, enabled=False):

@@ -8,6 +8,7 @@ D values of a key, V of what a cell hands over, T of a tone, H x W pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,7 +45,7 @@ class StructureCode(Rows):
     tone: Tensor
     """(B, T): light and camera of the picture."""
     picture: Tensor
-    """The picture itself, normalised (B, 3, H, W)."""
+    """The picture itself, normalized (B, 3, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class Decoded(Rows):
     """What decoding gives, before anything is kept of the structure picture."""
 
     generated: Tensor
-    """G's picture (B, 3, H, W), normalised, not bounded."""
+    """G's picture (B, 3, H, W), normalized, not bounded."""
     mask_logits: Tensor
     """(B, 1, H, W), float32: of the share of G's picture in the composite."""
-    colours: Tensor
-    """Looked-up colours of the cells (B, 3, H / 4, W / 4), normalised, float32."""
+    colors: Tensor
+    """Looked-up colors of the cells (B, 3, H / 4, W / 4), normalized, float32."""
 
     @property
     def has_mask(self) -> bool:
@@ -71,9 +72,15 @@ class Decoded(Rows):
         """m G + (1 - m) x_s, in float32."""
         return torch.lerp(pictures.float(), self.generated.float(), mask)
 
-    def composites(self, structure: StructureCode, *, keep_scene: bool) -> Tensor:
-        """Composites (B, 3, H, W): with the scene kept, where there is a mask, or all G's."""
-        if not (keep_scene and self.has_mask):
+    def composites(self, structure: StructureCode, *, keep_scene: Sequence[bool]) -> Tensor:
+        """Composites (B, 3, H, W): with the scene kept where `keep_scene` (B,) says so and there is
+        a mask; all G's elsewhere.
+        """
+        if not (self.has_mask and any(keep_scene)):
             return self.generated
         mask, pictures = self.mask(), structure.picture.float()
-        return torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))
+        kept = torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))
+        if all(keep_scene):
+            return kept
+        rows = torch.tensor(keep_scene, device=kept.device)
+        return torch.where(rows[:, None, None, None], kept, self.generated.float())

@@ -97,7 +97,7 @@ class StyledResidualBlock(nn.Module):
 class Decoder(Recomputing):
     """Structure code (B, C, H/4, W/4) and style (B, K, 2, 2, C) to a picture (B, 3, H, W).
 
-    The output lives in the normalised space of the input pictures and is not bounded.
+    The output lives in the normalized space of the input pictures and is not bounded.
     """
 
     def __init__(self, config: NetworkConfig) -> None:

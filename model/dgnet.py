@@ -61,7 +61,7 @@ class DGNet(nn.Module):
         return {name: parts[name] for name in names if name in parts}
 
     def decode(self, appearance_codes: Tensor, structure_codes: Tensor) -> Tensor:
-        """G(a, s) of the paper: codes (B, code) and (B, C, H/4, W/4) to normalised pictures
+        """G(a, s) of the paper: codes (B, code) and (B, C, H/4, W/4) to normalized pictures
         (B, 3, H, W).
         """
         return self.decoder(structure_codes, self.style_mlps(appearance_codes))
@@ -74,7 +74,7 @@ class DGNet(nn.Module):
         maps: Tensor | None = None,
         encoder: AppearanceEncoder | None = None,
     ) -> AppearanceCode:
-        """Codes of normalised images in the role of the appearance.
+        """Codes of normalized images in the role of the appearance.
 
         The paper's appearance `codes` and structure codes (`maps`) need not be computed where they
         are known. The look-up reads the backbone of `encoder`, E_a's if absent, and never bends it.
@@ -99,7 +99,7 @@ class DGNet(nn.Module):
         maps: Tensor | None = None,
         encoder: AppearanceEncoder | None = None,
     ) -> StructureCode:
-        """Codes of normalised images in the role of the structure; see `appearance`."""
+        """Codes of normalized images in the role of the structure; see `appearance`."""
         if maps is None:
             maps = cast(Tensor, self.structure_encoder(images))
         queries = tone = nothing(maps)
@@ -159,7 +159,7 @@ class DGNet(nn.Module):
         if clothes is not None:
             maps = maps + clothes.maps
         maps = decoder.enlarged(decoder.styled(maps, style, slice(1, None)))
-        logits = colours = nothing(maps)
+        logits = colors = nothing(maps)
         if self.scene_mask is not None:
             logits = self.scene_mask(maps, structure.picture)
         if self.full_size_structure is not None:
@@ -173,8 +173,8 @@ class DGNet(nn.Module):
                 pixels if clothes is None else clothes.pixels,
             )
         if clothes is not None:
-            colours = clothes.colours
-        return Decoded(decoder.painted(maps), logits, colours)
+            colors = clothes.colors
+        return Decoded(decoder.painted(maps), logits, colors)
 
     def _found(
         self, appearance: AppearanceCode, structure: StructureCode, still: Tensor | None

@@ -1,6 +1,6 @@
 """The discriminator D: one patch network on the picture at several scales (paper, appendix; LSGAN).
 
-Fully convolutional, no normalisation: its gradient with respect to the picture, which the gradient
+Fully convolutional, no normalization: its gradient with respect to the picture, which the gradient
 penalty needs, depends on one picture only.
 """
 
@@ -37,7 +37,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Normalised pictures (B, 3, H, W) to patch scores at scales 1, 1/2, 1/4, ... (a list, finest
+    """Normalized pictures (B, 3, H, W) to patch scores at scales 1, 1/2, 1/4, ... (a list, finest
     first).
     """
 

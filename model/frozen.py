@@ -19,7 +19,7 @@ def frozen_twin(network: Network, *, batch_statistics: bool) -> Network:
     """A twin of `network` in evaluation mode, valid until the original moves to another device or
     dtype.
 
-    With `batch_statistics` its batch normalisation uses the statistics of the batch (the spec's
+    With `batch_statistics` its batch normalization uses the statistics of the batch (the spec's
     `train_bn`) without touching the original's running ones; otherwise it shares the running ones.
     """
     # deepcopy keeps what it finds in its memo: here parameters around the same storage.
@@ -37,7 +37,7 @@ def frozen_twin(network: Network, *, batch_statistics: bool) -> Network:
 
 
 def _use_batch_statistics(network: nn.Module) -> None:
-    """Let the batch normalisation inside an evaluating network use each batch's own statistics."""
+    """Let the batch normalization inside an evaluating network use each batch's own statistics."""
     for layer in network.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):  # pyright: ignore[reportPrivateUsage]
             layer.train()

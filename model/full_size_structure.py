@@ -3,7 +3,7 @@ the paper).
 
 The structure code is a quarter as large as the picture: what lies between its cells must be
 invented. Here the last maps see the picture itself, outside of the mask: x_s enters as (1 - m) x_s,
-and its grey inside the mask, where it shows folds and light, only where the target is another
+and its gray inside the mask, where it shows folds and light, only where the target is another
 picture than x_s (copying would be no task).
 """
 
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from dgnet.model.blocks import ConvolutionBlock, PaddedConvolution, initialize_kaiming
-from dgnet.model.structure_encoder import to_grey
+from dgnet.model.structure_encoder import to_gray
 
 CHANNELS = 24
 PICTURE_CHANNELS = 3 + 1 + 1
-"""The kept picture, its grey inside the mask, the mask."""
+"""The kept picture, its gray inside the mask, the mask."""
 
 
 class FullSizeStructure(nn.Module):
@@ -38,11 +38,11 @@ class FullSizeStructure(nn.Module):
     def forward(
         self, maps: Tensor, pictures: Tensor, mask: Tensor, shown: Tensor, clothes: Tensor
     ) -> Tensor:
-        """`mask` (B, 1, H, W) carries no gradient; `shown` (B, 1, 1, 1) is 1 where the grey inside
+        """`mask` (B, 1, H, W) carries no gradient; `shown` (B, 1, 1, 1) is 1 where the gray inside
         may be seen, `clothes` (B, clothes_channels, H, W) what was looked up.
         """
         pictures = pictures.float()
         kept = (1 - mask) * pictures
-        inside = shown * mask * to_grey(pictures)
+        inside = shown * mask * to_gray(pictures)
         seen = torch.cat([kept, inside, mask], dim=1).to(maps.dtype)
         return maps + self.layers(torch.cat([maps, seen, clothes.to(maps.dtype)], dim=1))

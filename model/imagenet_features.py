@@ -25,7 +25,7 @@ _SHORTEST = 1e-10
 
 
 class ImageNetFeatures(nn.Module):
-    """Normalised pictures (B, 3, H, W) to one map (B, C, H / s, W / s) for each of the first
+    """Normalized pictures (B, 3, H, W) to one map (B, C, H / s, W / s) for each of the first
     `strides` of STRIDES. Learns nothing; gradients reach the pictures.
     """
 

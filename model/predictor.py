@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -36,6 +37,8 @@ Coded = TypeVar("Coded", bound=Rows)
 Scene = Literal["keep", "generate"]
 """What becomes of everything that a swap does not change: the structure picture's own pixels, or
 the decoder's (for those who must not pass on pixels of the structure picture)."""
+Scenes = Scene | list[Scene | None] | None
+"""Of all pictures of a call, or of each; what a predictor does if not said, where it is None."""
 
 CUDA_MAX_BATCH = 64
 
@@ -48,6 +51,16 @@ gives back to the system after every layer, take up to 30 times as long to fill.
 
 FINE_WEIGHT = 0.5
 """Weight of the fine half in the dot product of two embeddings (the authors' beta)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """Composites, and what they keep."""
+
+    pictures: Pixels
+    kept_shares: Floats
+    """(B,): share of the pixels that equal the structure picture's; 0 where the scene is generated,
+    whatever the decoder hit upon."""
 
 
 class PredictorError(ValueError):
@@ -104,8 +117,13 @@ class Predictor:
         device: str = "auto",
         precision: Precision = "auto",
         max_batch: int | None = None,
+        scene: Scene | None = None,
     ) -> None:
-        """`max_batch` bounds the rows on the device at once; the default suits the device."""
+        """`max_batch` bounds the rows on the device at once; the default suits the device.
+
+        `scene` is what becomes of it where a call does not say; kept if absent, where the networks
+        can. PredictorError where it cannot be kept.
+        """
         self.metadata = checkpoint.metadata
         config = self.metadata.config
         self.height = config.height
@@ -116,6 +134,8 @@ class Predictor:
         if self.max_batch < 1:
             raise PredictorError(f"max_batch is {max_batch}; expected at least 1")
         self.autocast = autocast_dtype(precision, self.device)
+        self.scene: Scene = "keep" if self.keeps_scene else "generate"
+        self.scene = self.chosen_scene(scene)
         self.in_turn: InTurn = at_once
         self._networks = inference_copy(checkpoint.networks, self.device, self.autocast)
 
@@ -127,10 +147,15 @@ class Predictor:
         device: str = "auto",
         precision: Precision = "auto",
         max_batch: int | None = None,
+        scene: Scene | None = None,
     ) -> Predictor:
         """Read a checkpoint folder; `device` is auto, cpu, cuda or cuda:N."""
         return cls(
-            load_checkpoint(checkpoint), device=device, precision=precision, max_batch=max_batch
+            load_checkpoint(checkpoint),
+            device=device,
+            precision=precision,
+            max_batch=max_batch,
+            scene=scene,
         )
 
     def taking_turns(self, in_turn: InTurn) -> Predictor:
@@ -200,11 +225,11 @@ class Predictor:
         appearances: AppearanceCode,
         structures: StructureCode,
         *,
-        scene: Scene | None = None,
+        scene: Scenes = None,
     ) -> Pixels:
         """Composites (B, H, W, 3): row i wears appearance i in pose and scene of structure i.
 
-        The scene is kept to the pixel or generated; kept where the networks can, if not said.
+        The scene is kept to the pixel or generated, of all rows alike or of each as told.
         Raises PredictorError for rows that do not match and for a scene that cannot be kept.
         """
         if len(appearances) != len(structures):
@@ -214,14 +239,30 @@ class Predictor:
             )
         if not len(appearances):
             raise PredictorError("no code given; expected at least one")
-        keep_scene = self.chosen_scene(scene) == "keep"
+        keep_scene = self._keep_scene(scene, len(structures))
 
         def decode(rows: slice) -> Tensor:
             structure = structures[rows]
             decoded = self._networks.compose(appearances[rows], structure)
-            return decoded.composites(structure, keep_scene=keep_scene)
+            return decoded.composites(structure, keep_scene=keep_scene[rows])
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
+
+    def composed(
+        self,
+        appearances: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scenes = None,
+    ) -> Composed:
+        """`compose`, and how much of its structure picture each composite passes on."""
+        pictures = self.compose(appearances, structures, scene=scene)
+        shares = np.zeros(len(pictures), np.float32)
+        kept = np.flatnonzero(self._keep_scene(scene, len(structures))).tolist()
+        if kept:
+            own = denormalize(structures.picture[kept]).cpu().numpy()
+            shares[kept] = (pictures[kept] == own).all(axis=3).mean(axis=(1, 2))
+        return Composed(pictures=pictures, kept_shares=shares)
 
     def interpolate(
         self,
@@ -230,13 +271,13 @@ class Predictor:
         shares: Sequence[float],
         structures: StructureCode,
         *,
-        scene: Scene | None = None,
+        scene: Scenes = None,
     ) -> Pixels:
         """Composites as `compose` makes them, between two appearances in each row.
 
         `shares` (B,) are those of the second, 0 to 1.
         """
-        keep_scene = self.chosen_scene(scene) == "keep"
+        keep_scene = self._keep_scene(scene, len(structures))
         of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
 
         def decode(rows: slice) -> Tensor:
@@ -244,26 +285,35 @@ class Predictor:
             decoded = self._networks.interpolate(
                 first[rows], second[rows], of_second[rows], structure
             )
-            return decoded.composites(structure, keep_scene=keep_scene)
+            return decoded.composites(structure, keep_scene=keep_scene[rows])
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
 
     def chosen_scene(self, scene: Scene | None) -> Scene:
-        """What is done about the scene: as asked for, or what these networks do best."""
+        """What is done about the scene: as asked for, or this predictor's own way."""
         if scene == "keep" and not self.keeps_scene:
             raise PredictorError(
                 f"the scene is to be kept, but the checkpoint ({self.model_id} "
                 f"{self.model_version}) has no mask of what a swap changes: generate the scene, or "
                 "use a checkpoint of the preset detail"
             )
-        return scene or ("keep" if self.keeps_scene else "generate")
+        return scene or self.scene
+
+    def _keep_scene(self, scene: Scenes, rows: int) -> list[bool]:
+        """Of each row."""
+        scenes: list[Scene | None] = scene if isinstance(scene, list) else [scene] * rows
+        if len(scenes) != rows:
+            raise PredictorError(
+                f"{len(scenes)} scenes of {rows} structure codes; expected one of each, or of all"
+            )
+        return [self.chosen_scene(each) == "keep" for each in scenes]
 
     def swap(
         self,
         appearance_images: Pixels,
         structure_images: Pixels,
         *,
-        scene: Scene | None = None,
+        scene: Scenes = None,
     ) -> Pixels:
         """Composites of pairs of pictures, row by row."""
         return self.compose(
@@ -273,14 +323,14 @@ class Predictor:
         )
 
     def embed(self, images: Pixels) -> Floats:
-        """Retrieval embeddings (B, D), L2-normalised.
+        """Retrieval embeddings (B, D), L2-normalized.
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
         """
         return self.numbers("embedding", self.map_pictures(self.embed_images, images))
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """`embed` for normalised images (B, 3, H, W) on the device, in their precision."""
+        """`embed` for normalized images (B, 3, H, W) on the device, in their precision."""
         return retrieval_embeddings(self._networks.appearance_encoder, images)
 
     @property
@@ -306,7 +356,7 @@ class Predictor:
     def map_pictures(self, network: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
         """What any network on this device says of pictures, row by row; float32, on the device.
 
-        `network` takes normalised images (B, 3, H, W), at most `max_batch` at once.
+        `network` takes normalized images (B, 3, H, W), at most `max_batch` at once.
         """
         checked = self._checked(images)
         return self.in_turn(lambda: self._rows(network, checked))
@@ -347,12 +397,12 @@ class Predictor:
         return images
 
     def _rows(self, function: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
-        """Apply a network to normalised pictures, `max_batch` rows at a time."""
+        """Apply a network to normalized pictures, `max_batch` rows at a time."""
         with self._inference():
             return torch.cat([function(batch).float() for batch in self._batches(images)])
 
     def _batches(self, images: Pixels) -> Iterator[Tensor]:
-        """Normalised pictures on the device, `max_batch` rows at a time."""
+        """Normalized pictures on the device, `max_batch` rows at a time."""
         for start in range(0, len(images), self.max_batch):
             rows = np.ascontiguousarray(images[start : start + self.max_batch])
             pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
@@ -397,7 +447,7 @@ def _require_finite(what: str, finite: Tensor) -> None:
 
 
 def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:
-    """Embeddings (B, D) of normalised images (B, 3, H, W); each adds up a picture and its mirror
+    """Embeddings (B, D) of normalized images (B, 3, H, W); each adds up a picture and its mirror
     image.
     """
     views = [encoder.identify(view) for view in (images, images.flip(3))]

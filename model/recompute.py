@@ -48,7 +48,7 @@ def set_recompute(network: nn.Module, recompute: bool) -> None:
 
 @contextmanager
 def _still_statistics(parts: Sequence[nn.Module]) -> Generator[None]:
-    """Batch normalisation takes each batch's statistics as before, and adds them to a copy of the
+    """Batch normalization takes each batch's statistics as before, and adds them to a copy of the
     running ones that is thrown away.
 
     Without running statistics at all it would save other tensors than in its first run.

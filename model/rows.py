@@ -31,10 +31,6 @@ class Rows:
     def __getitem__(self, rows: slice | list[int] | Tensor) -> Self:
         return self.each(lambda part: part[rows])
 
-    def split(self, rows: int) -> list[Self]:
-        """Pieces of at most so many rows."""
-        return [self[start : start + rows] for start in range(0, len(self), rows)]
-
     def chunk(self, parts: int) -> list[Self]:
         """Equal pieces, in their order."""
         pieces = [part.tensor_split(parts) for part in self.tensors()]

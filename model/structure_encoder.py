@@ -1,7 +1,7 @@
-"""The structure encoder E_s (paper, section 3.1 and appendix): a grey picture to a spatial code.
+"""The structure encoder E_s (paper, section 3.1 and appendix): a gray picture to a spatial code.
 
-Pose, hair, carried things, position and background survive; colour cannot, because the input is
-grey. Instance normalisation without running statistics makes every picture's code its own, whatever
+Pose, hair, carried things, position and background survive; color cannot, because the input is
+gray. Instance normalization without running statistics makes every picture's code its own, whatever
 the batch.
 """
 
@@ -18,8 +18,8 @@ RESIDUAL_BLOCKS = 4
 DILATIONS = (3, 6, 9)
 
 
-def to_grey(images: Tensor) -> Tensor:
-    """(B, 3, H, W) normalised RGB to (B, 1, H, W): the mean over the normalised channels."""
+def to_gray(images: Tensor) -> Tensor:
+    """(B, 3, H, W) normalized RGB to (B, 1, H, W): the mean over the normalized channels."""
     return images.mean(dim=1, keepdim=True)
 
 
@@ -49,7 +49,7 @@ class AtrousPyramid(nn.Module):
 
 
 class StructureEncoder(Recomputing):
-    """(B, 3, H, W) normalised RGB to the structure code (B, decoder_channels, H / 4, W / 4)."""
+    """(B, 3, H, W) normalized RGB to the structure code (B, decoder_channels, H / 4, W / 4)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class StructureEncoder(Recomputing):
         initialize_kaiming(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = to_grey(images)
+        maps = to_gray(images)
         for layer in self.layers:
             maps = self.part([layer], maps)
         return maps

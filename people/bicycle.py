@@ -13,7 +13,7 @@ from dgnet.people.materials import Part
 from dgnet.people.piece import Piece, loose
 
 SADDLE_HEIGHT = 9.2
-"""Decimetres from the ground; hips of a rider are a little above."""
+"""Decimeters from the ground; hips of a rider are a little above."""
 REACH = 2.4
 """How far the saddle is behind the middle between the wheels."""
 WHEEL_RADIUS, HALF_WHEELBASE = 3.3, 5.2
@@ -28,28 +28,28 @@ TUBES = [
 
 
 def bicycle_pieces() -> list[Piece]:
-    """Tyres with saddle, and the frame; they follow no bone."""
+    """Tires with saddle, and the frame; they follow no bone."""
     saddle = rounded_box((0, SADDLE_HEIGHT, -2.6), (0.7, 0.22, 1.2), 0.7, 7, 10)
-    tyres = joined(_ring(REAR), _ring(FRONT), saddle)
+    tires = joined(_ring(REAR), _ring(FRONT), saddle)
     frame = joined(*(_tube(np.array(start), np.array(end)) for start, end in TUBES))
     shift = np.array([0, 0, REACH], np.float32)
     return [
-        loose(Part.TYRES, tyres[0] + shift, tyres[1], {0: 1.0}),
+        loose(Part.TIRES, tires[0] + shift, tires[1], {0: 1.0}),
         loose(Part.FRAME, frame[0] + shift, frame[1], {0: 1.0}),
     ]
 
 
-def _ring(centre: tuple[float, float, float]) -> tuple[Floats, Ints]:
-    """A tyre around an axle along x."""
+def _ring(center: tuple[float, float, float]) -> tuple[Floats, Ints]:
+    """A tire around an axle along x."""
     around, along = np.meshgrid(
         np.linspace(-np.pi, np.pi, 7), np.linspace(-np.pi, np.pi, 33), indexing="ij"
     )
     radius = WHEEL_RADIUS - 0.2 + 0.2 * np.cos(around)
     points = np.stack(
         [
-            centre[0] + 0.2 * np.sin(around),
-            centre[1] + radius * np.cos(along),
-            centre[2] + radius * np.sin(along),
+            center[0] + 0.2 * np.sin(around),
+            center[1] + radius * np.cos(along),
+            center[2] + radius * np.sin(along),
         ],
         axis=-1,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from dgnet.people.arrays import Bools, Doubles, Floats, Ints, Pixels
 from dgnet.people.compiled import compiled
 from dgnet.people.materials import HAIR, INNER, SKIN, TOP, Part
+from dgnet.people.raster import corner_shares
 from dgnet.people.render import Rendering
 from dgnet.people.shading.figure import NO_STRAP, STRAPS_TO, from_strap
 
@@ -87,13 +88,7 @@ def _find_straps(
             a = triangles[ids[i, j], 0]
             b = triangles[ids[i, j], 1]
             c = triangles[ids[i, j], 2]
-            l0 = weights[i, j, 0] * inverse_depth[a]
-            l1 = weights[i, j, 1] * inverse_depth[b]
-            l2 = (1 - weights[i, j, 0] - weights[i, j, 1]) * inverse_depth[c]
-            q = 1.0 / (l0 + l1 + l2)
-            l0 *= q
-            l1 *= q
-            l2 *= q
+            l0, l1, l2 = corner_shares(weights, inverse_depth, a, b, c, i, j)
             x = l0 * surface[a, 0] + l1 * surface[b, 0] + l2 * surface[c, 0]
             y = l0 * surface[a, 1] + l1 * surface[b, 1] + l2 * surface[c, 1]
             z = l0 * surface[a, 2] + l1 * surface[b, 2] + l2 * surface[c, 2]

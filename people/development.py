@@ -5,7 +5,6 @@ A camera's habits are fixed (`Sensor`); every picture varies them a little.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 from dgnet.people.arrays import Floats, Pixels
 from dgnet.people.images import blurred, resized, streaked
 from dgnet.pictures import open_picture
+from dgnet.pictures.jpeg import jpeg
 
 KNEE = 0.7
 """Linear light above which highlights are compressed."""
@@ -82,15 +82,13 @@ def _toned(image: Floats, sensor: Sensor) -> Floats:
     tone = np.clip(np.where(light < 0.0031, dark, bright), 0, 1)
     tone = np.power(tone, sensor.gamma)
     tone = (tone - 0.45) * sensor.contrast + 0.45 + sensor.black
-    grey = (0.3 * tone[:, :, 0] + 0.59 * tone[:, :, 1] + 0.11 * tone[:, :, 2])[:, :, None]
-    return (grey + (tone - grey) * sensor.saturation).astype(np.float32)
+    gray = (0.3 * tone[:, :, 0] + 0.59 * tone[:, :, 1] + 0.11 * tone[:, :, 2])[:, :, None]
+    return (gray + (tone - gray) * sensor.saturation).astype(np.float32)
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
     """RGB pixels (H, W, 3) as JPEG with halved color planes, as cameras write it."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    return file.getvalue()
+    return jpeg(Image.fromarray(pixels), quality=quality, subsampling="4:2:0")
 
 
 def decode_jpeg(data: bytes) -> Pixels:

@@ -19,16 +19,16 @@ from dgnet.people.body.skeleton import about_y
 from dgnet.people.body.template import template
 from dgnet.people.clothes.dressing import clothes_pieces
 from dgnet.people.clothes.outfit import Appearance
-from dgnet.people.hair import HEAD_CENTRE, hair_pieces, head_fit
+from dgnet.people.hair import HEAD_CENTER, hair_pieces, head_fit
 from dgnet.people.luggage import bag_pieces, hat_pieces, held_piece
 from dgnet.people.materials import Part
 from dgnet.people.piece import Piece
 from dgnet.people.structure import Bicycle, Structure
 
 HIPS_OF_RIDER = SADDLE_HEIGHT + 0.9
-CROWN = HEAD_CENTRE + np.array([0, 1.1, 0])
+CROWN = HEAD_CENTER + np.array([0, 1.1, 0])
 FOLD_HEIGHT = 0.15
-"""Decimetres that cloth folds rise."""
+"""Decimeters that cloth folds rise."""
 
 KEYPOINTS: dict[str, str] = {
     "neck": "neck_01",

@@ -14,7 +14,7 @@ from dgnet.people.scene import Occluder
 from dgnet.people.shading.light import Light
 
 ADULT = 18.5
-"""Decimetres that the picture of an adult stranger shows."""
+"""Decimeters that the picture of an adult stranger shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Sprite:
     """A stranger before a camera, ready to be pasted."""
 
     color: Floats  # (256, 128, 4) premultiplied linear RGB, coverage
-    decimetres: float  # that its rows show
+    decimeters: float  # that its rows show
 
 
 def occluder_layer(
@@ -36,7 +36,7 @@ def occluder_layer(
         case "person":
             column, row = occluder.x * width, occluder.y * height
             sprite = sprites(occluder.sprite)
-            size = occluder.size * height * sprite.decimetres / ADULT
+            size = occluder.size * height * sprite.decimeters / ADULT
             paste(layer, sprite.color, column, row, size)
         case "pole":
             half = max(1, int(occluder.size * width))

@@ -16,7 +16,7 @@ from dgnet.people.materials import Part
 from dgnet.people.piece import Piece, loose
 from dgnet.people.structure import Hair, HairCut
 
-HEAD_CENTRE = np.array([0, 7.45, 0.5])
+HEAD_CENTER = np.array([0, 7.45, 0.5])
 COLUMNS, ROWS = 97, 46  # azimuth from -pi to pi, elevation
 
 # Hairline: canonical y below which there is none, by azimuth in degrees from the nose.
@@ -48,7 +48,7 @@ def head_map() -> tuple[Doubles, Doubles, Doubles]:
     points = skin.canonical[skin.head > 0.6].astype(np.float64)
     x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
     ears = (x > 0.7) & (y > 6.7) & (y < 7.7) & (z < 0.75) & (z > -0.5)
-    offset = points[~ears] - HEAD_CENTRE
+    offset = points[~ears] - HEAD_CENTER
     distance = np.linalg.norm(offset, axis=1)
     elevation, azimuth = np.meshgrid(
         np.linspace(-1.25, np.pi / 2, ROWS), np.linspace(-np.pi, np.pi, COLUMNS), indexing="ij"
@@ -128,7 +128,7 @@ def _cap(
 ) -> Piece:
     azimuth, elevation, radius = (grid.ravel() for grid in head_map())
     directions = directions_of(azimuth, elevation)
-    scalp = HEAD_CENTRE + directions * radius[:, None]
+    scalp = HEAD_CENTER + directions * radius[:, None]
     degrees, heights = HAIRLINES[hair.cut]
     brow = np.exp(-((azimuth / 0.7) ** 2))
     line = np.interp(np.abs(np.degrees(azimuth)), degrees, heights)
@@ -152,7 +152,7 @@ def _cap(
     temple = np.clip((7.95 - scalp[:, 1]) / 0.5, 0, 1)
     texture *= 1 - (1 - hair.sides) * temple
     thickness = hair.thickness * (0.55 + 0.6 * crown) * texture * edge
-    points = HEAD_CENTRE + directions * (radius + 0.03 + thickness)[:, None]
+    points = HEAD_CENTER + directions * (radius + 0.03 + thickness)[:, None]
     ragged = 0.045 * np.sin(9 * azimuth + phase[0]) + 0.035 * np.sin(17 * azimuth + phase[10])
     ragged += 0.02 * np.sin(31 * azimuth + phase[11])
     return loose(
@@ -188,10 +188,10 @@ def _curtain(
     at_neck = 1 - 0.1 * np.clip(y - 5.8, 0, 1) * np.clip(7 - y, 0, 1)
     x = (0.86 + thickness) * wider * np.sin(azimuth) * at_neck
     half_depth = 0.95 + thickness
-    centre_z = float(HEAD_CENTRE[2])
-    z = centre_z + half_depth * np.cos(azimuth) * 0.98
+    center_z = float(HEAD_CENTER[2])
+    z = center_z + half_depth * np.cos(azimuth) * 0.98
     back = np.interp(y, [2.5, 4.2, 5.2, 6.0, 6.6, 7.7], [-0.85, -0.85, -0.85, -0.62, -0.55, -0.5])
-    outwards = (back - thickness - centre_z + half_depth) * np.clip(-np.cos(azimuth), 0, 1)
+    outwards = (back - thickness - center_z + half_depth) * np.clip(-np.cos(azimuth), 0, 1)
     z = np.where(np.cos(azimuth) < -0.1, np.minimum(z, z + outwards), z)
     locks = np.sin(19 * azimuth + phase[0] + y) + 0.6 * np.sin(37 * azimuth + phase[3] + 2.1 * y)
     z = z + 0.035 * locks

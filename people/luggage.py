@@ -8,7 +8,7 @@ from dgnet.people.arrays import Floats, Ints
 from dgnet.people.body.grids import grid_triangles, joined, rounded_box
 from dgnet.people.body.template import Template
 from dgnet.people.clothes.outfit import Top
-from dgnet.people.hair import COLUMNS, HEAD_CENTRE, ROWS, directions_of, head_fit, head_map
+from dgnet.people.hair import COLUMNS, HEAD_CENTER, ROWS, directions_of, head_fit, head_map
 from dgnet.people.materials import Part
 from dgnet.people.piece import Piece, loose
 from dgnet.people.structure import HELD, Bag, Hat
@@ -21,8 +21,8 @@ def hat_pieces(body: Template, vertices: Floats, hat: Hat, hair_thickness: float
     """Crown and brim of a hat that sits on the hair."""
     azimuth, elevation, radius = (grid.ravel() for grid in head_map())
     directions = directions_of(azimuth, elevation)
-    scalp = HEAD_CENTRE + directions * radius[:, None]
-    crown = HEAD_CENTRE + directions * (radius + 0.5 * hair_thickness + 0.17)[:, None]
+    scalp = HEAD_CENTER + directions * radius[:, None]
+    crown = HEAD_CENTER + directions * (radius + 0.5 * hair_thickness + 0.17)[:, None]
     scale, offset = head_fit(body, vertices)
     head = body.skeleton.index["head"]
     pieces = [
@@ -46,7 +46,7 @@ def hat_pieces(body: Template, vertices: Floats, hat: Hat, hair_thickness: float
         y = 7.92 - 0.1 * (reach - 0.8) - 0.25 * np.sin(angle) ** 2
     else:  # a brim all around
         y = 7.9 - 0.25 * (reach - 0.9)
-    x, z = 0.93 * reach * np.sin(angle), HEAD_CENTRE[2] + reach * np.cos(angle)
+    x, z = 0.93 * reach * np.sin(angle), HEAD_CENTER[2] + reach * np.cos(angle)
     brim = np.stack([x, y, z], axis=-1).reshape(-1, 3)
     pieces.append(
         loose(

@@ -32,7 +32,7 @@ class Part(IntEnum):
     EYES = 9
     SOCKS = 10
     FRAME = 11
-    TYRES = 12
+    TIRES = 12
 
 
 # Plain integers beside the enumeration: the compiled code compares against them.
@@ -63,7 +63,7 @@ PRINT_PIXELS = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Motif:
-    """A picture printed on the chest or the back; decimetres on the unmorphed body."""
+    """A picture printed on the chest or the back; decimeters on the unmorphed body."""
 
     bitmap: Floats  # (PRINT_PIXELS, PRINT_PIXELS), third paint in [0, 1], from there on second
     x: float
@@ -85,7 +85,7 @@ class Fabric:
     second: Paint
     third: Paint
     pattern: PatternName = "plain"
-    frequency: float = 1.0  # repeats a decimetre
+    frequency: float = 1.0  # repeats a decimeter
     duty: float = 0.5  # share of the period that `second` takes
     phase: float = 0.0
     angle: float = 0.0  # of lines: 0 run around, pi / 2 along

@@ -1,4 +1,4 @@
-"""A z-buffer rasteriser.
+"""A z-buffer rasterizer.
 
 N vertices, T triangles, H x W samples. Depth buffers hold 1/depth: 0 is empty, larger is nearer.
 """
@@ -12,7 +12,7 @@ from dgnet.people.compiled import compiled
 
 
 @compiled
-def rasterise(
+def rasterize(
     points: Floats,
     triangles: Ints,
     inside: Floats,
@@ -80,7 +80,22 @@ def rasterise(
 
 
 @compiled
-def rasterise_heights(points: Floats, triangles: Ints, inside: Floats, heights: Floats) -> None:
+def corner_shares(
+    weights: Floats, inverse_depth: Floats, a: int, b: int, c: int, i: int, j: int
+) -> tuple[float, float, float]:
+    """Shares, on the surface, that the corners a, b and c of its triangle have in sample (i, j).
+
+    `weights` are those on the screen, as `rasterize` tells them, `inverse_depth` (N,) the corners'.
+    """
+    l0 = weights[i, j, 0] * inverse_depth[a]
+    l1 = weights[i, j, 1] * inverse_depth[b]
+    l2 = (1 - weights[i, j, 0] - weights[i, j, 1]) * inverse_depth[c]
+    q = 1.0 / (l0 + l1 + l2)
+    return l0 * q, l1 * q, l2 * q
+
+
+@compiled
+def rasterize_heights(points: Floats, triangles: Ints, inside: Floats, heights: Floats) -> None:
     """The largest third coordinate at each sample of `heights` (H, W): a shadow map."""
     rows, columns = heights.shape
     for f in range(triangles.shape[0]):

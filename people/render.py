@@ -19,7 +19,7 @@ from dgnet.people.figure import Figure, Posed, build_figure, posed
 from dgnet.people.foreground import Sprite, occluder_layer
 from dgnet.people.images import blurred, eroded, paste, resized
 from dgnet.people.materials import Fabric, Part, material_table
-from dgnet.people.raster import rasterise
+from dgnet.people.raster import rasterize
 from dgnet.people.scene import Bystander, Scene
 from dgnet.people.shading.backdrop import shade_backdrop
 from dgnet.people.shading.figure import (
@@ -62,7 +62,7 @@ class Dressed:
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """What the rasteriser found at each of S x S samples a pixel."""
+    """What the rasterizer found at each of S x S samples a pixel."""
 
     ids: Ints  # (H S, W S) triangle, -1 none
     weights: Floats  # (H S, W S, 2) shares of its first two corners on the screen
@@ -115,7 +115,7 @@ def dress(appearance: Appearance, structure: Structure) -> Dressed:
         fabrics[Part.BAG], fabrics[Part.BAG_POCKET] = bag.fabric, bag.pocket
     if structure.bicycle is not None:
         fabrics[Part.FRAME] = structure.bicycle.frame
-        fabrics[Part.TYRES] = Fabric.plain(Paint("black", (0.015, 0.015, 0.016)))
+        fabrics[Part.TIRES] = Fabric.plain(Paint("black", (0.015, 0.015, 0.016)))
     materials, motifs = material_table(fabrics)
     face = structure.face
     return Dressed(
@@ -158,7 +158,7 @@ def render_person(
     depth = np.zeros((rows, columns), np.float32)
     ids: Ints = np.full((rows, columns), -1, np.int32)
     weights = np.zeros((rows, columns, 2), np.float32)
-    rasterise(points, figure.triangles, figure.inside, figure.closed, depth, ids, weights)
+    rasterize(points, figure.triangles, figure.inside, figure.closed, depth, ids, weights)
     heights, shadow = shadow_map(body.vertices, figure.triangles, figure.inside, camera.light)
     color = np.zeros((rows, columns, 4), np.float32)
     color[:, :, 3] = ids >= 0
@@ -276,7 +276,7 @@ def _paste_behind(
     place = np.array([[stranger.x, 0.0, -behind]])
     column, row, inverse = view.samples(place, height, width)[0]
     sprite = sprites(stranger.sprite)
-    size = sprite.decimetres * height / view.height * inverse
+    size = sprite.decimeters * height / view.height * inverse
     _shade_feet(backdrop, column, row, size)
     paste(backdrop, sprite.color, column, row, size)
 

@@ -24,7 +24,7 @@ class Camera:
 
     number: int  # from 0
     pitch_degrees: float  # downwards
-    distance: float  # decimetres to people, typically
+    distance: float  # decimeters to people, typically
     facing: float | None  # yaw that people mostly have; None any
     light: Light
     ground: Records  # one record of dtype GROUND
@@ -43,7 +43,7 @@ class Bystander:
 
     sprite: int  # which of the camera's strangers
     x: float
-    z: float  # decimetres behind the person (positive), for those behind
+    z: float  # decimeters behind the person (positive), for those behind
 
 
 @dataclass(frozen=True, kw_only=True)

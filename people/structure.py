@@ -24,7 +24,7 @@ HELD: tuple[BagKind, ...] = ("handbag", "shopping bag", "umbrella")
 
 @dataclass(frozen=True, kw_only=True)
 class Hair:
-    """Decimetres; `seed` draws the strands."""
+    """Decimeters; `seed` draws the strands."""
 
     cut: HairCut
     thickness: float = 0.15
@@ -67,7 +67,7 @@ class Strap:
 
 @dataclass(frozen=True, kw_only=True)
 class Bag:
-    """On the back, at the hip or in a hand; half sizes in decimetres."""
+    """On the back, at the hip or in a hand; half sizes in decimeters."""
 
     kind: BagKind
     fabric: Fabric

@@ -13,12 +13,12 @@ import numpy as np
 from dgnet.people.arrays import Doubles, Floats, Records
 
 TARGET_HEIGHT = 8.5
-"""Height in decimetres of the point that the camera looks at."""
+"""Height in decimeters of the point that the camera looks at."""
 
 VIEW = np.dtype(
     [
         ("scale_x", "f8"), ("scale_y", "f8"),  # samples for one unit at depth 1
-        ("centre_x", "f8"), ("centre_y", "f8"), ("sine", "f8"), ("cosine", "f8"),
+        ("center_x", "f8"), ("center_y", "f8"), ("sine", "f8"), ("cosine", "f8"),
         ("distance", "f8"), ("target", "f8"),
     ]
 )  # fmt: skip
@@ -39,7 +39,7 @@ class View:
     """One camera position with one crop, for any number of samples."""
 
     pitch: float  # radians downwards
-    distance: float  # decimetres to the person
+    distance: float  # decimeters to the person
     left: float  # the crop, on the plane at depth 1
     top: float
     width: float
@@ -50,7 +50,7 @@ class View:
         view = np.zeros(1, VIEW)
         scale_x, scale_y = columns / self.width, rows / self.height
         view["scale_x"], view["scale_y"] = scale_x, scale_y
-        view["centre_x"], view["centre_y"] = -scale_x * self.left, scale_y * self.top
+        view["center_x"], view["center_y"] = -scale_x * self.left, scale_y * self.top
         view["sine"], view["cosine"] = np.sin(self.pitch), np.cos(self.pitch)
         view["distance"], view["target"] = self.distance, TARGET_HEIGHT
         return view
@@ -82,11 +82,11 @@ def crop(joints: Doubles, pitch: float, distance: float, margins: Margins) -> Vi
     top, bottom = top + (top - bottom) * margins.top, bottom - (top - bottom) * margins.bottom
     height = top - bottom
     width = max(height * margins.aspect, (right - left) * 0.92)
-    centre = (left + right) / 2 + width * margins.shift
+    center = (left + right) / 2 + width * margins.shift
     return View(
         pitch=pitch,
         distance=distance,
-        left=centre - width / 2,
+        left=center - width / 2,
         top=top,
         width=width,
         height=height,

@@ -203,7 +203,7 @@ class World:
         margins = Margins(top=0.06, bottom=0.04, shift=0, aspect=0.5)
         scene = replace(scene, margins=margins)
         layer = render_person(stranger, scene, 256, 128, 1)
-        return Sprite(color=layer.color, decimetres=layer.view.height * scene.distance)
+        return Sprite(color=layer.color, decimeters=layer.view.height * scene.distance)
 
 
 def _developed(made: Rendering, scene: Scene) -> DevelopedPicture:

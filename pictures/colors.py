@@ -1,6 +1,6 @@
 """From whatever a file stores to upright 8-bit RGB on white.
 
-Plain RGB stays as it is, to the last bit. Samples of 16 bits keep their high byte, in grey as in
+Plain RGB stays as it is, to the last bit. Samples of 16 bits keep their high byte, in gray as in
 color: clipping them, as Pillow's own conversion does, makes an infrared picture white. What is
 transparent shows white, whatever color hides there. Color profiles are ignored.
 
@@ -61,12 +61,12 @@ def to_rgb(image: Image.Image, *, png_bits: int | None = None) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16"):
-        return _deep_grey(image)
+        return _deep_gray(image)
     if image.mode in ("I", "F", "LAB"):
         raise PictureRefused(
             "not-a-picture",
             f"has samples of which nobody can tell which value is white (Pillow's mode "
-            f"{image.mode}); expected 8 or 16 bits of grey or RGB. Save it so.",
+            f"{image.mode}); expected 8 or 16 bits of gray or RGB. Save it so.",
         )
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         _scale_transparent_sample(image, png_bits)
@@ -74,18 +74,18 @@ def to_rgb(image: Image.Image, *, png_bits: int | None = None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits; Pillow's own conversion would clip at 255."""
+def _deep_gray(image: Image.Image) -> Image.Image:
+    """Gray of more than 8 bits; Pillow's own conversion would clip at 255."""
     samples = np.asarray(image).astype(np.uint16)
     tags: Any = getattr(image, "tag_v2", {})
     bits: int = tags.get(_BITS_PER_SAMPLE, (16,))[0]
-    grey = (samples >> (bits - 8)).astype(np.uint8)
+    gray = (samples >> (bits - 8)).astype(np.uint8)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        grey = 255 - grey
+        gray = 255 - gray
     transparent: Any = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey[samples == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")
+        gray[samples == transparent] = 255
+    return Image.fromarray(gray).convert("RGB")
 
 
 def _scale_transparent_sample(image: Image.Image, png_bits: int | None) -> None:

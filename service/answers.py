@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from dgnet.jobs.contract import JobTimings, SwapResult
+from dgnet.jobs.media_types import JSON
 from dgnet.service.dependencies import Dependencies
 from dgnet.service.schemas import JobView
 
@@ -67,7 +68,7 @@ def job_accepted(job_id: str, size: tuple[int, int] | None, *, applied: str) -> 
     return Response(
         view.model_dump_json(),
         status_code=202,
-        media_type="application/json",
+        media_type=JSON,
         headers={
             "Location": job_path(job_id, size),
             "Preference-Applied": applied,

@@ -128,6 +128,7 @@ def create_app(
         # The interactive documentation pages load scripts from elsewhere; the document suffices.
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # `serve_complete` has the whole document
     )
     app.state.dependencies = dependencies
     bulk_nouns = (datasets, generation, results) if bulk is not None else ()

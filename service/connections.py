@@ -5,6 +5,8 @@ h11 alone), answers pipelined requests without back pressure, and has a clock fo
 but none for bodies. So its protocol is taken and narrowed:
 
 - The head (first line and headers) has a size and a time; so have chunk headers and trailers.
+- A head that asks for another protocol is one of a usual request. The parser would stop there: the
+  body of `curl --http2`, and every later request of Java's client, would be lost.
 - Whatever arrives behind a request that waits for its turn is kept unread, and reading stops.
 - A body that is sent to us, or an answer that is fetched from us, must go on: at least so many
   bytes in any stretch of the idle time, counted while the other side is the one who is waited for.
@@ -50,6 +52,7 @@ LIMITS_KEY: Final = "connection_limits"
 """Of the lifespan's state, which uvicorn hands to every connection."""
 
 MOST_HEADERS: Final = 128
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
 _HEAD_PIECE: Final = 4096  # bytes parsed at once: as many small requests come out at most
 _BODY_PIECE: Final = 16_384
 _STEPS: Final = 8  # looks at a body in one idle time
@@ -156,6 +159,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._between_bytes = 0  # of chunk headers or trailers since the body last went on
         self._next_look: asyncio.TimerHandle | None = None
+        self._framing = b""  # headers that say how long the body is, where the parser stops before
+        self._replays_head = False
 
     # What the transport calls
 
@@ -193,19 +198,32 @@ class BoundedProtocol(HttpToolsProtocol):
     # What the parser calls
 
     def on_message_begin(self) -> None:
+        if self._replays_head:
+            return
         super().on_message_begin()
         self._head_begun = True
         self._too_many_headers = False
 
+    def on_url(self, url: bytes) -> None:
+        if not self._replays_head:
+            super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
-            return  # trailers, which nobody asks for
+            return  # trailers, which nobody asks for, or a head that is known
         if len(self.headers) >= MOST_HEADERS:
             self._too_many_headers = True
             return
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._replays_head:
+            return
+        self._framing = b""
+        if self.parser.should_upgrade():
+            self._framing = b"".join(
+                b"%s: %s\r\n" % header for header in self.headers if header[0] in _FRAMING
+            )
         self._in_body, self._head_begun = True, False
         self._head_bytes = self._body_bytes = self._between_bytes = 0
         self._head_since = None
@@ -223,6 +241,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._framing and not self._replays_head and self.parser.should_upgrade():
+            return  # so the parser says, before the body
         self._in_body = False
         self._messages += 1
         if self._current() is not None and not self.transport.is_closing():
@@ -245,8 +265,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self._unsupported_upgrade_warning()
+        except httptools.HttpParserUpgrade as stopped:
+            self._read_on(piece[stopped.args[0] :])
+            return
         except httptools.HttpParserError:
             self._refuse(Problem(BAD_REQUEST, "What arrived is no HTTP request."))
             return
@@ -264,6 +285,16 @@ class BoundedProtocol(HttpToolsProtocol):
                 )
         else:
             self._count_head(len(piece), is_new=self._messages != messages)
+
+    def _read_on(self, rest: memoryview) -> None:
+        """With a new parser, which is given the head again if the body is still to come."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        if self._framing:
+            self._replays_head = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + self._framing + b"\r\n")
+            self._replays_head = False
+        self._parse_piece(rest)
 
     def _count_head(self, size: int, *, is_new: bool) -> None:
         if is_new:

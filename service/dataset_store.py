@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -25,6 +26,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dgnet.files import write_file
 from dgnet.jobs.storage import dataset_folder, is_folder, resolve_source
 from dgnet.service.archives import Unpacked
+
+_log = logging.getLogger(__name__)
 
 DatasetState = Literal["unchecked", "checking", "ready", "unusable"]
 ID_PREFIX = "ds_"
@@ -91,12 +94,17 @@ class DatasetStore:
             ) from error
 
     def all(self) -> list[DatasetRecord]:
-        """Newest first."""
+        """Newest first; one whose record is damaged must not hide the others."""
         records: list[DatasetRecord] = []
         for path in self._folder.glob(f"{ID_PREFIX}*.json"):
-            if not path.name.endswith(".report.json"):
-                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                    records.append(DatasetRecord.model_validate_json(path.read_bytes()))
+            if path.name.endswith(".report.json"):
+                continue
+            try:
+                records.append(DatasetRecord.model_validate_json(path.read_bytes()))
+            except FileNotFoundError:
+                pass  # deleted meanwhile
+            except ValidationError as error:
+                _log.error("the record of %s is damaged: %s", path.stem, error)
         return sorted(records, key=lambda record: (record.created, record.id), reverse=True)
 
     def put(self, record: DatasetRecord) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -23,6 +23,7 @@ from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings
 from dgnet.service.dataset_store import DatasetStore
+from dgnet.service.event_stream import EventTexts
 from dgnet.service.metrics import Metrics
 from dgnet.service.picture_pool import PicturePool
 from dgnet.service.settings import ServiceSettings
@@ -61,13 +62,17 @@ class GenerationJobStore(Protocol):
         self, *, limit: int = 100, before: float | None = None, before_id: str = ""
     ) -> list[GenerationJob]: ...
 
+    async def unfinished(self) -> list[GenerationJob]: ...
+
     async def cancel(self, job_id: str) -> GenerationJob: ...
 
     async def resume(self, job_id: str) -> GenerationJob: ...
 
     async def delete(self, job_id: str) -> None: ...
 
-    def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]: ...
+    def events(
+        self, job_id: str, *, after: str | None = None
+    ) -> AsyncIterator[Sequence[JobEvent]]: ...
 
     async def expire_finished(self) -> int: ...
 
@@ -84,6 +89,7 @@ class Bulk:
     upload_slots: asyncio.Semaphore
     max_followers: int
     followers: set[object] = field(default_factory=set[object])
+    event_texts: EventTexts = field(default_factory=EventTexts)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the app is about to stop: followers are let go, to come back elsewhere."""
 
@@ -103,7 +109,8 @@ class Dependencies:
         """The model that most ready workers serve; raises NoWorker when there is none.
 
         Two models are live only while a fleet is being updated; the majority then decides, so
-        that a first new worker does not turn all requests away from the others.
+        that a first new worker does not turn all requests away from the others. Of one model,
+        what its oldest release takes.
         """
         workers = await self.jobs.workers()
         ready = [worker.model for worker in workers if worker.ready]
@@ -116,7 +123,12 @@ class Dependencies:
         if len(ready) == 1:
             return ready[0]
         votes = Counter(model.model_version for model in ready)
-        return max(ready, key=lambda model: (votes[model.model_version], model.model_version))
+        return max(
+            ready,
+            key=lambda model: (
+                votes[model.model_version], model.model_version, -len(model.scenes)
+            ),
+        )  # fmt: skip
 
 
 async def dependencies_of(request: Request) -> Dependencies:

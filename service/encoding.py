@@ -6,17 +6,18 @@ Shapes: composites (H, W, 3) uint8, embeddings (N, D) float32.
 from __future__ import annotations
 
 import io
-import zlib
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dgnet.arrays import Pixels
-from dgnet.jobs.media_types import NPY_MEDIA_TYPE
-from dgnet.pictures.jpeg import jpeg
+from dgnet.jobs.media_types import JPEG, NPY, PNG, WEBP
+from dgnet.pictures.encoding import FileFormat, encode_picture
 from dgnet.service.settings import ServiceSettings
+
+_FORMATS: Final[dict[str, FileFormat]] = {PNG: "PNG", JPEG: "JPEG", WEBP: "WEBP"}
 
 
 def encode_composite(
@@ -30,21 +31,14 @@ def encode_composite(
     if size is not None and size != (composite.shape[1], composite.shape[0]):
         resized = Image.fromarray(composite).resize(size, Image.Resampling.BICUBIC)
         composite = np.asarray(resized)
-    if media_type == NPY_MEDIA_TYPE:
+    if media_type == NPY:
         return encode_npy(composite)
-    image = Image.fromarray(composite)
-    file = io.BytesIO()
-    if media_type == "image/png":
-        # Run lengths only: in filtered rows of photographs the search for longer matches at zlib's
-        # fastest level costs time and finds nothing; the files are 3 to 14 % smaller without it.
-        level = settings.png_compress_level
-        strategy = zlib.Z_RLE if level == 1 else zlib.Z_DEFAULT_STRATEGY
-        image.save(file, "PNG", compress_level=level, compress_type=strategy)
-    elif media_type == "image/jpeg":
-        return jpeg(image, quality=settings.jpeg_quality)
-    else:
-        image.save(file, "WEBP", quality=settings.webp_quality)
-    return file.getvalue()
+    return encode_picture(
+        composite,
+        _FORMATS[media_type],
+        quality=settings.jpeg_quality if media_type == JPEG else settings.webp_quality,
+        png_level=settings.png_compress_level,
+    )
 
 
 def encode_npy(array: NDArray[Any]) -> bytes:

@@ -91,18 +91,18 @@ def parse_form(content_type: str | None, body: bytes, *, max_parts: int) -> list
             "with a boundary.",
         )
     collector = _Collector(max_parts)
-    parser = MultipartParser(
-        boundary,
-        {
-            "on_part_begin": collector.begin,
-            "on_header_field": collector.header_field,
-            "on_header_value": collector.header_value,
-            "on_header_end": collector.header_end,
-            "on_part_data": collector.part_data,
-            "on_part_end": collector.part_end,
-        },
-    )
     try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": collector.begin,
+                "on_header_field": collector.header_field,
+                "on_header_value": collector.header_value,
+                "on_header_end": collector.header_end,
+                "on_part_data": collector.part_data,
+                "on_part_end": collector.part_end,
+            },
+        )
         parser.write(body)
         parser.finalize()
     except FormParserError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES, NPY_MEDIA_TYPE
+from dgnet.jobs.media_types import COMPOSITES, JPEG, NPY, PNG, PROBLEM, WEBP
 from dgnet.service.problems import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
@@ -16,7 +16,6 @@ from dgnet.service.problems import (
     JOB_KINDS,
     MISDIRECTED,
     OVERLOADED,
-    PROBLEM_MEDIA_TYPE,
     STORAGE_FAILED,
     STORAGE_FULL,
     TYPE_PREFIX,
@@ -27,7 +26,7 @@ from dgnet.service.problems import (
 Responses = dict[int | str, dict[str, Any]]
 
 BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
-PICTURE_TYPES = "image/jpeg, image/png, image/webp"
+PICTURE_TYPES = ", ".join((JPEG, PNG, WEBP))
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
@@ -74,7 +73,7 @@ def problems(*kinds: ProblemKind) -> Responses:
         responses[status] = {
             "description": "; ".join(kind.title for kind in kinds_of_status),
             "content": {
-                PROBLEM_MEDIA_TYPE: {
+                PROBLEM: {
                     "schema": PROBLEM_SCHEMA,
                     "examples": {kind.code: {"value": _example(kind)} for kind in kinds_of_status},
                 }
@@ -100,12 +99,12 @@ def _example(kind: ProblemKind) -> dict[str, Any]:
 
 def composite_content() -> dict[str, Any]:
     """The media types of a composite."""
-    return {media_type: {"schema": BINARY} for media_type in COMPOSITE_MEDIA_TYPES}
+    return {media_type: {"schema": BINARY} for media_type in COMPOSITES}
 
 
 def npy_content() -> dict[str, Any]:
     """An array as a .npy file."""
-    return {NPY_MEDIA_TYPE: {"schema": BINARY}}
+    return {NPY: {"schema": BINARY}}
 
 
 def header(description: str, example: str) -> dict[str, Any]:

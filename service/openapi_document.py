@@ -7,12 +7,14 @@ not FastAPI's own errors; and who may ask is said, which FastAPI cannot know.
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from fastapi import FastAPI
+from starlette.responses import Response
 
+from dgnet.jobs.media_types import JSON, PROBLEM
 from dgnet.service.openapi import PROBLEM_SCHEMA
-from dgnet.service.problems import PROBLEM_MEDIA_TYPE
 
 Json = dict[str, Any]
 
@@ -47,7 +49,7 @@ def complete(document: Json, *, asks_for_keys: bool) -> Json:
 
 
 def serve_complete(app: FastAPI, *, asks_for_keys: bool) -> None:
-    """Have `app` answer with the whole document."""
+    """Have `app` answer with the whole document, which is written down once."""
     plain = app.openapi
     made: Json = {}
 
@@ -56,7 +58,15 @@ def serve_complete(app: FastAPI, *, asks_for_keys: bool) -> None:
             made.update(complete(plain(), asks_for_keys=asks_for_keys))
         return made
 
+    written: list[bytes] = []
+
+    async def document() -> Response:
+        if not written:
+            written.append(json.dumps(openapi(), ensure_ascii=False).encode())
+        return Response(written[0], media_type=JSON)
+
     app.openapi = openapi  # pyright: ignore[reportAttributeAccessIssue]
+    app.add_api_route("/openapi.json", document, include_in_schema=False)
 
 
 def _shared_definitions(document: Json) -> Json:
@@ -80,10 +90,7 @@ def _shared_definitions(document: Json) -> Json:
 
 def _mend_content(response: Json) -> None:
     content: Json = response.get("content", {})
-    events = content.get("text/event-stream")
-    if events is not None:  # FastAPI describes one event, in words of OpenAPI 3.2
-        content["text/event-stream"] = {"schema": {"type": "string"}}
-    shown = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    shown = content.get(JSON, {}).get("schema", {}).get("$ref", "")
     if shown.removeprefix(_SHARED) in _FASTAPI_ERRORS:
-        content.pop("application/json")
-        content[PROBLEM_MEDIA_TYPE] = {"schema": PROBLEM_SCHEMA}
+        content.pop(JSON)
+        content[PROBLEM] = {"schema": PROBLEM_SCHEMA}

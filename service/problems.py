@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from dgnet.jobs.errors import ERRORS_BY_CODE, JobError
+from dgnet.jobs.media_types import PROBLEM
 
-PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:dgnet:problem:"
 
 
@@ -201,5 +201,5 @@ def problem_response(problem: Problem, scope: Scope, *, retry_after_seconds: flo
         json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace"),
         status_code=problem.kind.status,
         headers=headers,
-        media_type=PROBLEM_MEDIA_TYPE,
+        media_type=PROBLEM,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dgnet.jobs.contract import Scene
 from dgnet.jobs.generation.jobs import GenerationState
 from dgnet.layouts import LayoutName
 
@@ -53,10 +54,13 @@ class ModelView(BaseModel):
     height: int = Field(description="Pixels")
     width: int = Field(description="Pixels")
     embedding_size: int
+    scenes: tuple[Scene, ...] = Field(
+        description="What a swap may ask of the scene; empty while workers of an older release live"
+    )
     ready_workers: int
     live_workers: int
     card: dict[str, Any] = Field(
-        description="Checkpoint metadata: sha256, preset, training data and licence, metrics"
+        description="Checkpoint metadata: sha256, preset, training data and license, metrics"
     )
 
 
@@ -82,7 +86,10 @@ class EmbeddingsRequest(BaseModel):
         }
     )
 
-    input: str | list[str] = Field(description="Base64 data URIs; no URL is ever fetched")
+    # Of millions of wrong ones the first is named, the others cost nothing.
+    input: str | Annotated[list[str], Field(fail_fast=True)] = Field(
+        description="Base64 data URIs; no URL is ever fetched"
+    )
     model: str | None = Field(default=None, description="Id or version; the served one if absent")
     encoding_format: Literal["float", "base64"] = "float"
 
@@ -120,6 +127,12 @@ class Health(BaseModel):
 
     status: Literal["ok", "ready"]
     model: str | None = None
+
+
+class Readiness(Health):
+    """What the page, which may have no key yet, needs to know of the model."""
+
+    scenes: tuple[Scene, ...]
 
 
 class DatasetView(BaseModel):

@@ -18,6 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from dgnet.jobs.media_types import ARCHIVES, FORM, media_type_of
 from dgnet.jobs.storage import is_full
 from dgnet.service.problems import (
     BAD_REQUEST,
@@ -30,23 +31,13 @@ from dgnet.service.problems import (
 from dgnet.service.settings import ServiceSettings
 
 ARCHIVE_PART: Final = "archive"
-FORM: Final = "multipart/form-data"
-ARCHIVE_MEDIA_TYPES: Final = (
-    "application/zip",
-    "application/x-zip-compressed",
-    "application/x-tar",
-    "application/gzip",
-    "application/x-gzip",
-    "application/x-gtar",
-    "application/octet-stream",
-)
 _WRITE_BYTES: Final = 1 << 20
 T = TypeVar("T")
 
 
 def is_upload(content_type: str | None) -> bool:
     """Whether a body of this type is received into a file."""
-    return _media_type(content_type) in (*ARCHIVE_MEDIA_TYPES, FORM)
+    return media_type_of(content_type) in (*ARCHIVES, FORM)
 
 
 async def receive_archive(request: Request, target: Path, settings: ServiceSettings) -> None:
@@ -58,7 +49,7 @@ async def receive_archive(request: Request, target: Path, settings: ServiceSetti
     file = _SpoolFile(target, settings.min_free_bytes)
     with file:
         async with aclosing(_chunks(request, settings.upload_idle_seconds)) as chunks:
-            if _media_type(content_type) == FORM:
+            if media_type_of(content_type) == FORM:
                 await _receive_form(chunks, content_type, file)
             else:
                 async for chunk in chunks:
@@ -92,8 +83,8 @@ async def _receive_form(
             UNSUPPORTED_CONTENT_TYPE, "Content-Type is multipart/form-data without a boundary."
         )
     form = _ArchiveForm(file)
-    parser = MultipartParser(boundary, form.callbacks)  # pyright: ignore[reportArgumentType]
     try:
+        parser = MultipartParser(boundary, form.callbacks)  # pyright: ignore[reportArgumentType]
         async for chunk in chunks:
             parser.write(chunk)
             await file.write_if_due()
@@ -226,7 +217,3 @@ async def to_the_end(work: Callable[[], T], *, stop: Callable[[], None] = lambda
         stop()
         await asyncio.wait([running])
         raise
-
-
-def _media_type(content_type: str | None) -> str:
-    return (content_type or "").partition(";")[0].strip().lower()

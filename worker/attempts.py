@@ -21,7 +21,7 @@ from dgnet.jobs.contract import Lane
 from dgnet.jobs.errors import BadJob, JobError, NewerMessage, PoisonJob
 from dgnet.jobs.generation.errors import UnreadableRecord
 from dgnet.jobs.generation.records import task_of
-from dgnet.jobs.outages import REDIS_ERRORS, is_outage
+from dgnet.jobs.outages import REDIS_ERRORS, is_outage, until_taken
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.tasks import cancel_and_wait
 from dgnet.worker import metrics
@@ -33,7 +33,6 @@ from dgnet.worker.leases import Claim, LeasedQueue
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_BACKOFF_SECONDS = 1.0
 _STEP_ASIDE_SECONDS = 1.0  # after a message was put back, so that others come by it
 _STEP_ASIDE_LEASES = 0.25  # but no longer than that: the lane goes on
 
@@ -283,19 +282,10 @@ class Attempts:
         await self._until_taken(claim, lambda: self._queue.acknowledge(claim, dead_reason=reason))
 
     async def _until_taken(self, claim: Claim, finish: Callable[[], Awaitable[None]]) -> None:
-        """Tries until Redis takes it: the work is done, an outage should not undo it."""
-        backoff = 0.05
-        while True:
-            try:
-                await finish()
-            except REDIS_ERRORS as error:
-                if not is_outage(error):
-                    raise
-                _log.warning("job %s is finished but not yet published: %r", claim.job_id, error)
-                await asyncio.sleep(backoff)
-                backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)
-            else:
-                return
+        def tell(error: BaseException) -> None:
+            _log.warning("job %s is finished but not yet published: %r", claim.job_id, error)
+
+        await until_taken(finish, tell)
 
 
 def _given_up(deliveries: int, error: Exception) -> PoisonJob:

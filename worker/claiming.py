@@ -11,7 +11,6 @@ small jobs, which would otherwise wait for a whole shard.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from dataclasses import replace
 
 from dgnet.jobs.connection import BLOCK_SECONDS
 from dgnet.jobs.contract import Lane
-from dgnet.jobs.outages import REDIS_ERRORS
+from dgnet.jobs.outages import REDIS_ERRORS, Backoff
 from dgnet.jobs.settings import QueueSettings
 from dgnet.worker import metrics
 from dgnet.worker.attempts import Attempts
@@ -29,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 _SUSPECT_DELIVERIES = 2  # lost this often, a job runs alone
 _FORGET_CONSUMERS_SECONDS = 600.0
-_LONGEST_BACKOFF_SECONDS = 1.0
+_LONGEST_BACKOFF_SECONDS = 0.5
 _LOOKED_AT = 64  # abandoned messages in one look
 
 
@@ -64,12 +63,14 @@ class LaneClaims:
 
     async def run(self) -> None:
         """Claims until the worker stops."""
-        backoff = 0.0
+        backoff = Backoff(_LONGEST_BACKOFF_SECONDS)
         since: float | None = None  # nothing is to be had
         while not self._is_stopping():
             try:
-                await self._claim_some()
-                backoff, since = 0.0, None
+                # After trouble without waiting for messages: the worker is ready again with it.
+                await self._claim_some(wait=since is None)
+                backoff.reset()
+                since = None
                 self._tell(self._lane, True)
             except REDIS_ERRORS as error:
                 # Redis is away, or came back empty and without our group.
@@ -78,10 +79,9 @@ class LaneClaims:
                 since = time.monotonic() if since is None else since
                 if time.monotonic() - since > self._lease_seconds:
                     self._tell(self._lane, False)
-                backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2 or 0.05)
-                await asyncio.sleep(backoff)
+                await backoff.pause()
 
-    async def _claim_some(self) -> None:
+    async def _claim_some(self, *, wait: bool) -> None:
         if not self._group_exists:
             await self._queue.ensure_group(self._lane)
             self._group_exists = True
@@ -97,7 +97,7 @@ class LaneClaims:
         if self._is_stopping():
             return
         free = self._capacity - self._attempts.count(self._lane)
-        seconds = min(BLOCK_SECONDS, self._take_over_seconds)
+        seconds = min(BLOCK_SECONDS, self._take_over_seconds) if wait else 0.0
         for claim in await self._queue.claim(self._lane, free, seconds):
             self._attempts.begin(claim)
 

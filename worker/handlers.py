@@ -22,6 +22,7 @@ from dgnet.jobs.contract import (
     JobTimings,
     ModelInfo,
     Result,
+    Scene,
     SwapJob,
     SwapResult,
 )
@@ -48,9 +49,13 @@ class ServedModel(Protocol):
     def card(self) -> dict[str, Any]: ...
     @property
     def device_name(self) -> str: ...
+    @property
+    def keeps_scene(self) -> bool: ...
 
-    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
-        """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3)."""
+    def swap(
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
+        """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3); a scene for each row."""
         ...
 
     def embed(self, images: Pixels) -> Floats:
@@ -75,6 +80,7 @@ def model_info(predictor: ServedModel) -> ModelInfo:
         width=predictor.width,
         embedding_size=predictor.embedding_size,
         card=predictor.card,
+        scenes=("keep", "generate") if predictor.keeps_scene else ("generate",),
     )
 
 
@@ -93,7 +99,7 @@ def run_canary(predictor: ServedModel) -> None:
     ramp = np.arange(height * width * 3, dtype=np.uint32) % 251  # any picture with structure
     image = ramp.astype(np.uint8).reshape(1, height, width, 3)
     try:
-        _swap_batch(predictor, [(image[0], image[0])])
+        _swap_batch(predictor, [SwapJob(appearance_image=image[0], structure_image=image[0])])
         embeddings = _embed_batch(predictor, [image[0]])
     except Exception as error:
         raise CanaryFailed(f"the canary failed on {predictor.device_name}: {error}") from error
@@ -118,6 +124,7 @@ class JobHandler:
         bulk: BulkWork | None = None,
     ) -> None:
         self._predictor = predictor
+        self._model = model_info(predictor)
         self._bulk = bulk
         self._picture_shape = (predictor.height, predictor.width, 3)
         self._batcher = MicroBatcher(
@@ -153,7 +160,9 @@ class JobHandler:
     async def _swap(self, job: SwapJob, submitted: float) -> SwapResult:
         self._check_shape("appearance picture", job.appearance_image.shape)
         self._check_shape("structure picture", job.structure_image.shape)
-        served = await self._served("swap", (job.appearance_image, job.structure_image))
+        if objection := self._model.objection_to(job.scene):
+            raise BadJob(objection)
+        served = await self._served("swap", job)
         return SwapResult(
             composite=served.output,
             model_version=self._predictor.model_version,
@@ -195,11 +204,13 @@ class JobHandler:
             )
 
 
-def _swap_batch(predictor: ServedModel, items: Sequence[tuple[Pixels, Pixels]]) -> Pixels:
-    appearance_images = np.stack([appearance for appearance, _ in items])
-    structure_images = np.stack([structure for _, structure in items])
-    composites = predictor.swap(appearance_images, structure_images)  # (B, H, W, 3)
-    expected = (len(items), predictor.height, predictor.width, 3)
+def _swap_batch(predictor: ServedModel, jobs: Sequence[SwapJob]) -> Pixels:
+    composites = predictor.swap(
+        np.stack([job.appearance_image for job in jobs]),
+        np.stack([job.structure_image for job in jobs]),
+        scene=[job.scene for job in jobs],
+    )  # (B, H, W, 3)
+    expected = (len(jobs), predictor.height, predictor.width, 3)
     if composites.shape != expected or composites.dtype != np.uint8:
         raise ValueError(
             f"composites are {composites.dtype} {composites.shape}, expected uint8 {expected}"

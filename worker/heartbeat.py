@@ -19,6 +19,8 @@ from dgnet.jobs.settings import QueueSettings
 
 _log = logging.getLogger(__name__)
 
+_TRY_AGAIN_SECONDS = 0.5  # after a beat that Redis did not take: it may have run out there
+
 
 class Heartbeat:
     """Renews the announcement every `heartbeat_seconds`; it expires by itself."""
@@ -45,12 +47,14 @@ class Heartbeat:
         """Beats until cancelled; an outage of Redis only delays the next beat."""
         while True:
             self._changed.clear()
+            seconds = self._settings.heartbeat_seconds
             try:
                 await self._beat()
             except REDIS_ERRORS as error:
                 _log.warning("no heartbeat: %r", error)
+                seconds = min(seconds, _TRY_AGAIN_SECONDS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.heartbeat_seconds):
+                async with asyncio.timeout(seconds):
                     await self._changed.wait()
 
     async def withdraw(self) -> None:

@@ -37,7 +37,7 @@ from dgnet.worker.requirements import dangers, shortcomings
 
 _log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_SECONDS = 1.0  # whether Redis suits by now
+_LOOK_AGAIN_SECONDS = 0.5  # whether Redis suits by now
 
 
 class Worker:

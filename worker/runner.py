@@ -46,7 +46,7 @@ from dgnet.jobs.generation.records import free_storage
 from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
 from dgnet.jobs.storage import StorageSettings
-from dgnet.jobs.tasks import cancel_and_wait
+from dgnet.jobs.tasks import Background
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.judge.judge import Judge
 from dgnet.model.predictor import Predictor
@@ -284,12 +284,13 @@ class GenerationRunner:
         if self._stopping:
             raise Halted
         self._halt = halt = Halt()
-        watching = asyncio.create_task(self._watch(task, halt, made))
+        watching = Background()
+        watching.start("watch", lambda: self._watch(task, halt, made))
         try:
             return await self._in_thread(step)
         finally:
             halt.set()  # if this wait was given up, the step must end, too
-            await cancel_and_wait([watching])
+            await watching.close()
 
     async def _watch(
         self, task: GenerationTask, halt: Halt, made: Callable[[], int] | None

@@ -7,12 +7,11 @@ Light: no torch.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
@@ -32,14 +31,14 @@ from dgnet.jobs.generation.scripts import (
 from dgnet.jobs.generation.spec import GenerationSpec, spec_from
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.live_workers import read_workers
-from dgnet.jobs.outages import REDIS_ERRORS, is_outage
+from dgnet.jobs.outages import until_taken
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.text import utf8
 from dgnet.release import RELEASE
 
-_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-_LONGEST_BACKOFF_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,14 +177,8 @@ class TaskStore:
     async def _surely(self, task: GenerationTask, script: str, *arguments: str | int) -> bool:
         return bool(await self._until_taken(lambda: self._change(task, script, *arguments)))
 
-    async def _until_taken(self, call: Any) -> Any:
-        backoff = 0.05
-        while True:
-            try:
-                return await call()
-            except REDIS_ERRORS as error:
-                if not is_outage(error):
-                    raise
-                _log.warning("a generation job's record is out of reach: %r", error)
-                await asyncio.sleep(backoff)
-                backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)
+    async def _until_taken(self, call: Callable[[], Awaitable[T]]) -> T:
+        def tell(error: BaseException) -> None:
+            _log.warning("a generation job's record is out of reach: %r", error)
+
+        return await until_taken(call, tell)

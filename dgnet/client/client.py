@@ -14,7 +14,8 @@ from dgnet.arrays import Floats
 from dgnet.client.connection import Connection
 from dgnet.client.datasets import Datasets
 from dgnet.client.jobs import Jobs
-from dgnet.jobs.media_types import NPY_MEDIA_TYPE
+from dgnet.jobs.contract import Scene
+from dgnet.jobs.media_types import NPY
 
 PictureFormat = Literal["png", "jpeg", "webp"]
 
@@ -58,12 +59,19 @@ class DGNetClient:
         *,
         picture_format: PictureFormat = "png",
         resize_to_structure: bool = False,
+        scene: Scene | None = None,
     ) -> bytes:
-        """The composite of two picture files, as a file of `picture_format`."""
+        """The composite of two picture files, as a file of `picture_format`.
+
+        `scene` is kept or generated as the server's model does, if absent.
+        """
         response = self._connection.request(
             "POST",
             "/v1/swaps",
-            params={"resize": "structure"} if resize_to_structure else {},
+            params={
+                **({"resize": "structure"} if resize_to_structure else {}),
+                **({} if scene is None else {"scene": scene}),
+            },
             headers={"Accept": f"image/{picture_format}"},
             files=[("appearance", ("appearance", appearance)), ("structure", ("s", structure))],
         )
@@ -77,7 +85,7 @@ class DGNetClient:
         response = self._connection.request(
             "POST",
             "/v1/embeddings",
-            headers={"Accept": NPY_MEDIA_TYPE},
+            headers={"Accept": NPY},
             files=[("files", (str(index), data)) for index, data in enumerate(pictures)],
         )
         return np.load(io.BytesIO(response.content), allow_pickle=False)

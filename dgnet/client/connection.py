@@ -9,6 +9,7 @@ from typing import Any, cast
 import httpx
 
 from dgnet.jobs.addresses import without_secrets
+from dgnet.jobs.media_types import PROBLEM
 
 ReportProgress = Callable[[int, int], None]
 """Is told the bytes so far, and all there are."""
@@ -129,7 +130,7 @@ class Connection:
 def error_of(response: httpx.Response) -> DGNetError:
     """The server's problem as an exception; answers of others (a proxy, say) by their status."""
     problem: dict[str, Any] = {}
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
+    if response.headers.get("content-type", "").startswith(PROBLEM):
         problem = response.json()
     retry_after = response.headers.get("retry-after", "")
     title = problem.get("title", f"{response.url.host} answered {response.status_code}")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from dgnet.client.connection import Connection, DGNetError, ReportProgress
 from dgnet.jobs.dataset_names import is_wanted
+from dgnet.jobs.media_types import ANY_BYTES
 from dgnet.jobs.tarball import file_range, files_below, tar_range, tar_size
 from dgnet.paths import local_path
 
@@ -46,7 +47,7 @@ class Datasets:
             "/v1/datasets",
             params={name: value for name, value in given.items() if value is not None},
             headers={
-                "Content-Type": "application/octet-stream",
+                "Content-Type": ANY_BYTES,
                 "Content-Length": str(size_bytes),
             },
             content=_counted(chunks, size_bytes, progress),

@@ -18,6 +18,7 @@ from httpx_sse import EventSource
 from dgnet.client.connection import Connection, DGNetError, ReportProgress
 from dgnet.files import replaced_file
 from dgnet.jobs.generation.jobs import FINAL_STATES
+from dgnet.jobs.media_types import EVENT_STREAM, JSON_LINES, PARQUET, PNG
 from dgnet.paths import local_path
 
 Job = dict[str, Any]
@@ -77,7 +78,7 @@ class Jobs:
         last: Job | None = None
         patience = _Patience(patience_seconds)
         while True:
-            headers = {"Accept": "text/event-stream"}
+            headers = {"Accept": EVENT_STREAM}
             if last_id is not None:
                 headers["Last-Event-ID"] = last_id
             retry_seconds, heard = _RETRY_SECONDS, False
@@ -119,14 +120,14 @@ class Jobs:
         """JSON lines where the name ends in .jsonl, else Parquet."""
         target = local_path(target)
         json_lines = target.suffix == ".jsonl"
-        accept = "application/x-ndjson" if json_lines else "application/vnd.apache.parquet"
+        accept = JSON_LINES if json_lines else PARQUET
         self._download(_address(job_id, "/manifest"), target, accept, progress)
 
     def download_preview(
         self, job_id: str, target: str | Path, *, progress: ReportProgress = lambda got, total: None
     ) -> None:
         """The contact sheet, a PNG."""
-        self._download(_address(job_id, "/preview"), local_path(target), "image/png", progress)
+        self._download(_address(job_id, "/preview"), local_path(target), PNG, progress)
 
     def _download(self, address: str, target: Path, accept: str, progress: ReportProgress) -> None:
         """`target` appears when it is complete; a download that breaks off goes on."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +21,16 @@ from dgnet.commands.judge_options import (
     JudgeStdOption,
     load_judge,
 )
-from dgnet.commands.options import CheckpointOption, DeviceOption, Precision, PrecisionOption
+from dgnet.commands.options import (
+    CheckpointOption,
+    DeviceOption,
+    Precision,
+    PrecisionOption,
+    SceneOption,
+)
 from dgnet.commands.outputs import write_bytes
+from dgnet.files import write_json
+from dgnet.pictures.encoding import encode_picture
 
 app = typer.Typer(no_args_is_help=True, help="Measure a checkpoint.")
 
@@ -47,6 +53,7 @@ def evaluate_composites(
         typer.Option(metavar="DIR", help="Triples with the true composite, where there are any."),
     ] = None,
     checkpoint: CheckpointOption = None,
+    scene: SceneOption = None,
     pairs: Annotated[int, typer.Option(min=1, help="Random cross-identity pairs.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Draws pairs and the sheet's pictures.")] = 0,
     json_file: Annotated[
@@ -78,7 +85,7 @@ def evaluate_composites(
         from dgnet.model.evaluation.composites.report import EvaluationConfig, evaluate_checkpoint
         from dgnet.model.evaluation.generation.weight_files import FigureLeftOut
         from dgnet.model.evaluation.sheets.composites import evaluation_sheet
-    predictor = local.load_predictor(checkpoint, device=device, precision=precision)
+    predictor = local.load_predictor(checkpoint, device=device, precision=precision, scene=scene)
     asked = load_judge(
         judge,
         device=device,
@@ -108,18 +115,22 @@ def evaluate_composites(
         raise InputError(str(error)) from error
     figures = report.to_json()
     typer.echo(report.to_table())
+    typer.echo(f"scene: {predictor.scene}")
     if report.judge is not None and (doubt := report.judge.doubt()):
         typer.echo(f"warning: {doubt}", err=True)
     if json_file is not None:
-        card = {"model_version": predictor.model_version, **figures}
-        write_bytes(json_file, (json.dumps(card, indent=2) + "\n").encode())
+        card = {
+            "model_version": predictor.model_version,
+            "scene": predictor.scene,
+            **figures,
+        }
+        write_json(json_file, card, make_parents=True)
     if sheet is not None and picture is not None:
-        file = io.BytesIO()
-        picture.save(file, "PNG")
-        write_bytes(sheet, file.getvalue())
+        write_bytes(sheet, encode_picture(picture, "PNG"))
     if update_card:
         folder = DEFAULT_CHECKPOINT if checkpoint is None else checkpoint
-        conditions = _conditions(people, truth, local.arithmetic(predictor))
+        used = local.arithmetic(predictor)
+        conditions = {"scene": predictor.scene, **_conditions(people, truth, used)}
         update_metrics(folder, {"composites": {**figures, **conditions}})
         typer.echo(f"wrote the figures into {folder}")
 

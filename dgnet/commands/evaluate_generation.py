@@ -17,6 +17,7 @@ from dgnet.commands.options import (
     LayoutOption,
     PatternOption,
     PrecisionOption,
+    SceneOption,
 )
 from dgnet.commands.outputs import write_figures
 from dgnet.commands.progress import track
@@ -51,6 +52,7 @@ def evaluate_generation(
         typer.Option(metavar="DIR", help="Triples with the true composite, where there are any."),
     ] = None,
     checkpoint: CheckpointOption = None,
+    scene: SceneOption = None,
     composites: Annotated[
         int, typer.Option(min=2, help="Random cross-identity pairs; real pictures at most double.")
     ] = 2000,
@@ -79,13 +81,18 @@ def evaluate_generation(
             "--truth compares what the checkpoint makes of its triples, --generated measures "
             "composites that are there: give one of them"
         )
+    if generated is not None and scene is not None:
+        raise InputError(
+            "--scene is about composites that are made here, --generated measures some that are "
+            "there: give one of them"
+        )
     with needs_extra("train"):
         from dgnet.model.data.layouts import read_dataset
         from dgnet.model.data.picture import DatasetError
         from dgnet.model.evaluation.generation.measuring import measure_generation
         from dgnet.model.evaluation.generation.report import GenerationConfig
         from dgnet.model.evaluation.retrieval.preflight import PreflightError
-    predictor = local.load_predictor(checkpoint, device=device, precision=precision)
+    predictor = local.load_predictor(checkpoint, device=device, precision=precision, scene=scene)
     optional = _optional_measures(
         predictor, inception_weights, alexnet_weights, download=download_weights
     )
@@ -108,7 +115,8 @@ def evaluate_generation(
     except (DatasetError, PreflightError) as error:
         raise InputError(str(error)) from error
     found = report.data
-    source = "made" if found.generated is None else f"from {found.generated}"
+    made = "made, scene kept" if predictor.scene == "keep" else "made, scene generated"
+    source = made if found.generated is None else f"from {found.generated}"
     typer.echo(
         f"{found.composites} composites {source}, {found.real} of {found.real_available} real "
         f"pictures of {found.persons} persons ({found.split})\n"
@@ -119,8 +127,11 @@ def evaluate_generation(
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if json_file is not None:
+        figures = report.to_json()
+        if found.generated is None:
+            figures["scene"] = predictor.scene
         used = local.arithmetic(predictor)
-        write_figures(json_file, report.to_json(), predictor.model_version, used)
+        write_figures(json_file, figures, predictor.model_version, used)
 
 
 def _optional_measures(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +23,7 @@ from dgnet.commands.options import (
 )
 from dgnet.commands.outputs import write_bytes, write_figures
 from dgnet.commands.progress import track
+from dgnet.pictures.encoding import encode_picture
 
 if TYPE_CHECKING:
     from dgnet.model.data.picture import Picture
@@ -50,7 +50,7 @@ def evaluate_retrieval(
         typer.Option("--multi-query", help="Search with all pictures of a query's person at once."),
     ] = False,
     rerank: Annotated[
-        bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours (20, 6, 0.3).")
+        bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbors (20, 6, 0.3).")
     ] = False,
     fine_weight: Annotated[
         float | None,
@@ -152,6 +152,4 @@ def _drawn(measured: MeasuredRetrieval, seed: int) -> bytes:
         measured.dataset.gallery,
         draw_queries(measured.rankings, seed),
     )
-    file = io.BytesIO()
-    sheet.save(file, "PNG")
-    return file.getvalue()
+    return encode_picture(sheet, "PNG")

@@ -25,6 +25,7 @@ from dgnet.commands.options import (
     LayoutOption,
     PatternOption,
     PrecisionOption,
+    SceneOption,
     ServerOption,
 )
 from dgnet.commands.progress import progress_bar
@@ -72,6 +73,7 @@ def generate(
         Pairing | None,
         typer.Option(help="Whose clothes on whom; cross_identity (other persons) if absent."),
     ] = None,
+    scene: SceneOption = None,
     seed: Annotated[int | None, typer.Option(help="Draws the pairs; 0 if absent.")] = None,
     labels: Annotated[
         list[str] | None,
@@ -183,6 +185,7 @@ def generate(
         "count": count,
         "per_identity": per_identity,
         "pairing": pairing,
+        "scene": scene,
         "seed": seed,
         "labels": labels or None,
         "keep": {

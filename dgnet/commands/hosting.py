@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from dgnet.model.predictor import Predictor
 
 
+SILENT_PROCESS_SECONDS = 60
+"""Of one front-end process among several. uvicorn's own 5 s are too short to start in on a busy
+machine: the process would be killed and begun anew for ever."""
+
+
 class Server(uvicorn.Server):
     """uvicorn that leaves signals to `run_until_signal`: its own way ends with the signal raised
     again, and so with another exit code than 0."""
@@ -83,6 +88,7 @@ def server_config(app: FastAPI | str, *, workers: int = 1) -> uvicorn.Config:
         workers=workers,
         log_config=None,
         access_log=False,
+        timeout_worker_healthcheck=SILENT_PROCESS_SECONDS,
         timeout_graceful_shutdown=round(read_settings(WorkerSettings).shutdown_seconds),
     )
 
@@ -147,4 +153,7 @@ async def host_all(listener: socket.socket, checkpoint: Checkpoint, predictor: P
         await server.run_until_signal(listener)
     finally:
         worker.stop()
-        await working
+        await asyncio.wait([working])
+        if working.cancelled():
+            raise CommandError("the worker's task was ended by somebody else; start it again")
+        working.result()

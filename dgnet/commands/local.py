@@ -9,18 +9,21 @@ import typer
 
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import Precision
+from dgnet.jobs.contract import Scene
 
 if TYPE_CHECKING:
     from dgnet.model.checkpoints import Checkpoint
     from dgnet.model.predictor import Predictor
 
 
-def load_predictor(checkpoint: Path | None, *, device: str, precision: Precision) -> Predictor:
+def load_predictor(
+    checkpoint: Path | None, *, device: str, precision: Precision, scene: Scene | None = None
+) -> Predictor:
     """The networks of a checkpoint, by default the one that ships, on a device.
 
-    Raises InputError for what cannot be loaded.
+    Raises InputError for what cannot be loaded, and for a scene that it cannot keep.
     """
-    return load_networks(checkpoint, device=device, precision=precision)[1]
+    return load_networks(checkpoint, device=device, precision=precision, scene=scene)[1]
 
 
 def arithmetic(predictor: Predictor) -> Precision:
@@ -29,7 +32,12 @@ def arithmetic(predictor: Predictor) -> Precision:
 
 
 def load_networks(
-    checkpoint: Path | None, *, device: str, precision: Precision, max_batch: int | None = None
+    checkpoint: Path | None,
+    *,
+    device: str,
+    precision: Precision,
+    max_batch: int | None = None,
+    scene: Scene | None = None,
 ) -> tuple[Checkpoint, Predictor]:
     """The checkpoint, which alone has the teacher, and its predictor; says what it computes on."""
     with needs_extra("worker"):
@@ -37,7 +45,9 @@ def load_networks(
         from dgnet.model.predictor import Predictor
     try:
         loaded = load_checkpoint(DEFAULT_CHECKPOINT if checkpoint is None else checkpoint)
-        predictor = Predictor(loaded, device=device, precision=precision, max_batch=max_batch)
+        predictor = Predictor(
+            loaded, device=device, precision=precision, max_batch=max_batch, scene=scene
+        )
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     typer.echo(f"dgnet: computes on {predictor.device_name} in {predictor.precision}", err=True)

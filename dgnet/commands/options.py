@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dgnet.jobs.contract import Scene
 from dgnet.model.data.layouts import LayoutName
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -29,6 +30,14 @@ DeviceOption = Annotated[
 PrecisionOption = Annotated[
     Precision,
     typer.Option("--precision", envvar="DGNET_PRECISION", help="Arithmetic of the networks."),
+]
+SceneOption = Annotated[
+    Scene | None,
+    typer.Option(
+        "--scene",
+        help="What no swap changes: keep the structure picture's own pixels, or generate them, "
+        "which passes none on. Kept if absent, where the checkpoint has a mask.",
+    ),
 ]
 RedisUrlOption = Annotated[
     str | None,

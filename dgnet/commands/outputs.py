@@ -7,19 +7,23 @@ picture behind, nor destroys the one that was there.
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
-from dgnet.files import write_file
+from dgnet.files import write_file, write_json
+from dgnet.pictures.encoding import FileFormat, encode_picture
 
-PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+PICTURE_FORMATS: dict[str, FileFormat] = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -30,11 +34,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_figures(path: Path, figures: dict[str, Any], model_version: str, precision: str) -> None:
     """What was measured as JSON, with which weights and arithmetic."""
     card = {"model_version": model_version, "precision": precision, **figures}
-    write_bytes(path, (json.dumps(card, indent=2) + "\n").encode())
+    write_json(path, card, make_parents=True)
 
 
-def picture_format(path: Path) -> str:
-    """The Pillow format that a name's ending asks for; checked before any work is done."""
+def picture_format(path: Path) -> FileFormat:
+    """The format that a name's ending asks for; checked before any work is done."""
     try:
         return PICTURE_FORMATS[path.suffix.lower()]
     except KeyError:
@@ -44,20 +48,9 @@ def picture_format(path: Path) -> str:
         ) from None
 
 
-def encode_picture(pixels: Pixels, path: Path) -> bytes:
-    """RGB pixels (H, W, 3) as a file of the format that the name of `path` asks for."""
-    file = io.BytesIO()
-    kind = picture_format(path)
-    quality: dict[str, Any] = {} if kind == "PNG" else {"quality": 95}
-    if kind == "JPEG":
-        quality["subsampling"] = 0  # halved color planes blur clothes at these sizes
-    Image.fromarray(pixels).save(file, kind, **quality)
-    return file.getvalue()
-
-
 def write_picture(path: Path, pixels: Pixels) -> None:
-    """RGB pixels (H, W, 3) to a file, whole or not at all."""
-    write_bytes(path, encode_picture(pixels, path))
+    """RGB pixels (H, W, 3) to a file of the format that its name asks for."""
+    write_bytes(path, encode_picture(pixels, picture_format(path)))
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:

@@ -9,7 +9,6 @@ Legend: B pictures, H x W pixels, RGB uint8.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ import typer
 from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
 from dgnet.pictures import PICTURE_SUFFIXES, WEB_FORMATS, OpenedPicture, PictureRefused, open_file
+from dgnet.pictures.encoding import encode_picture
 from dgnet.pictures.sheets import grid, lines
 
 ENDINGS: Final = tuple(sorted(PICTURE_SUFFIXES))
@@ -70,9 +70,7 @@ def web_bytes(path: Path) -> bytes:
         picture: OpenedPicture = open_file(path)
         if picture.kind in WEB_FORMATS:
             return picture.data
-        file = io.BytesIO()
-        picture.rgb().save(file, "PNG")
-        return file.getvalue()
+        return encode_picture(picture.rgb(), "PNG")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from dgnet.client import DGNetClient, DGNetError, PictureFormat
 from dgnet.commands.failures import CommandError, InputError
 from dgnet.commands.pictures import web_bytes
 from dgnet.commands.progress import track
+from dgnet.jobs.contract import Scene
 from dgnet.pictures import PictureRefused, open_picture
 
 CONCURRENT_REQUESTS: Final = 8
@@ -39,6 +40,7 @@ def swap_pairs(
     *,
     server: str,
     api_key: str | None,
+    scene: Scene | None = None,
     picture_format: PictureFormat = "png",
 ) -> list[bytes]:
     """The composite file of every (appearance, structure) pair, in their order."""
@@ -48,7 +50,10 @@ def swap_pairs(
             appearance, structure = pair
             try:
                 return client.swap(
-                    web_bytes(appearance), web_bytes(structure), picture_format=picture_format
+                    web_bytes(appearance),
+                    web_bytes(structure),
+                    scene=scene,
+                    picture_format=picture_format,
                 )
             except DGNetError as error:
                 raise as_failure(error, f"{appearance} on {structure}") from error

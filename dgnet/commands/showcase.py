@@ -117,7 +117,7 @@ def similarity_table(embeddings: Floats, person_ids: Sequence[int]) -> str:
 
 
 def write_dataset(folder: Path, server: str, *, count: int) -> None:
-    """A labelled data set of the sample people, made by the server as a generation job."""
+    """A labeled data set of the sample people, made by the server as a generation job."""
     # An earlier run's is not to be mixed with it.
     shutil.rmtree(folder, ignore_errors=True)
     submit(

@@ -23,11 +23,13 @@ from dgnet.commands.options import (
     DeviceOption,
     Precision,
     PrecisionOption,
+    SceneOption,
     ServerOption,
 )
 from dgnet.commands.outputs import picture_format, write_picture
 from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
+from dgnet.jobs.contract import Scene
 
 
 def swap(
@@ -46,6 +48,7 @@ def swap(
         int | None,
         typer.Option(min=2, help="Steps from the first to the second of two appearances."),
     ] = None,
+    scene: SceneOption = None,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
     checkpoint: CheckpointOption = None,
@@ -63,12 +66,13 @@ def swap(
     if server is not None:
         if interpolate is not None:
             raise InputError("--interpolate works on this machine only: leave --server out")
-        sheet = swap_on_server(appearances, structures, server=server, api_key=api_key)
+        sheet = swap_on_server(appearances, structures, scene=scene, server=server, api_key=api_key)
     else:
         sheet = swap_here(
             appearances,
             structures,
             interpolate=interpolate,
+            scene=scene,
             checkpoint=checkpoint,
             device=device,
             precision=precision,
@@ -82,6 +86,7 @@ def swap_here(
     structures: Sequence[Path],
     *,
     interpolate: int | None,
+    scene: Scene | None,
     checkpoint: Path | None,
     device: str,
     precision: Precision,
@@ -89,7 +94,7 @@ def swap_here(
     """The composite or the grid, computed on this machine; every code is computed once."""
     from dgnet.commands.local import load_predictor
 
-    predictor = load_predictor(checkpoint, device=device, precision=precision)
+    predictor = load_predictor(checkpoint, device=device, precision=precision, scene=scene)
     from dgnet.model.predictor import rows_named
 
     height, width = predictor.height, predictor.width
@@ -120,13 +125,18 @@ def swap_here(
 
 
 def swap_on_server(
-    appearances: Sequence[Path], structures: Sequence[Path], *, server: str, api_key: str | None
+    appearances: Sequence[Path],
+    structures: Sequence[Path],
+    *,
+    scene: Scene | None,
+    server: str,
+    api_key: str | None,
 ) -> Pixels:
     """The composite or the grid, every composite asked from a server."""
     from dgnet.commands.remote import decode_composite, swap_pairs
 
     pairs = [(appearance, structure) for appearance in appearances for structure in structures]
-    files = swap_pairs(pairs, server=server, api_key=api_key)
+    files = swap_pairs(pairs, scene=scene, server=server, api_key=api_key)
     composites = np.stack([decode_composite(file) for file in files])
     height, width = composites.shape[1:3]
     return as_sheet(

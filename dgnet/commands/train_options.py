@@ -124,34 +124,26 @@ def takes_options(
     """Make a command of a function that takes `SharedOptions` and a dataclass of its own options.
 
     On the command line the shared ones stand around its own, those that must be given first; some
-    may be left `without`, and then keep their defaults, or have other `defaults`. Typer knows no
+    may be left out (`without`) and keep their defaults, or have other `defaults`. Typer knows no
     groups of options, so the signature that it reads is made here.
     """
 
     def taking(command: Command) -> Command:
-        groups = {
-            group.name: group.annotation
-            for group in signature(command, eval_str=True).parameters.values()
-        }
-        options = {
-            name: [
-                _with_default(option, defaults or {})
-                for option in signature(group, eval_str=True).parameters.values()
-                if option.name not in without
-            ]
-            for name, group in groups.items()
-        }
+        own_group = list(signature(command, eval_str=True).parameters.values())[1].annotation
+        own = _options_of(own_group)
+        shared = [
+            option.replace(default=(defaults or {}).get(option.name, option.default))
+            for option in _options_of(SharedOptions)
+            if option.name not in without
+        ]
 
         @wraps(command)
         def called(**given: Any) -> None:
             command(
-                **{
-                    name: group(**{option.name: given[option.name] for option in options[name]})
-                    for name, group in groups.items()
-                }
+                SharedOptions(**{option.name: given[option.name] for option in shared}),
+                own_group(**{option.name: given[option.name] for option in own}),
             )
 
-        shared, own = options.values()
         required = [option for option in shared if option.default is Parameter.empty]
         others = [option for option in shared if option.default is not Parameter.empty]
         called.__signature__ = Signature(  # pyright: ignore[reportAttributeAccessIssue]
@@ -162,5 +154,5 @@ def takes_options(
     return taking
 
 
-def _with_default(option: Parameter, defaults: Mapping[str, object]) -> Parameter:
-    return option.replace(default=defaults.get(option.name, option.default))
+def _options_of(group: type) -> list[Parameter]:
+    return list(signature(group, eval_str=True).parameters.values())

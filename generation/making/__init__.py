@@ -1,1 +1,1 @@
-"""Pairs become composites, scored and labelled, a shard at a time."""
+"""Pairs become composites, scored and labeled, a shard at a time."""

@@ -1,33 +1,22 @@
-"""Composites as files; the same pixels always give the same bytes.
-
-Legend: H x W pixels.
-"""
+"""Composites as files, in the size and format that a spec asks for."""
 
 from __future__ import annotations
 
-import io
-import zlib
-
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from dgnet.jobs.generation.spec import OutputSpec
-from dgnet.pictures.jpeg import jpeg
+from dgnet.arrays import Pixels
+from dgnet.jobs.generation.spec import OutputSpec, PictureFormat
+from dgnet.pictures.encoding import FileFormat, encode_picture
+
+FORMATS: dict[PictureFormat, FileFormat] = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
+PNG_LEVEL = 1
 
 
-def encode_composite(pixels: NDArray[np.uint8], output: OutputSpec) -> bytes:
-    """RGB pixels (H, W, 3) in the size and format of the spec."""
+def encode_composite(pixels: Pixels, output: OutputSpec) -> bytes:
+    """RGB pixels (H, W, 3) as a file."""
     image = Image.fromarray(pixels)
     if output.size is not None:
         height, width = output.size
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    match output.picture_format:
-        case "jpg":
-            return jpeg(image, quality=output.quality)
-        case "png":
-            image.save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
-        case "webp":
-            image.save(file, "WEBP", quality=output.quality)
-    return file.getvalue()
+    file_format = FORMATS[output.picture_format]
+    return encode_picture(image, file_format, quality=output.quality, png_level=PNG_LEVEL)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 from dgnet.arrays import Bools, Integers, Pixels
 from dgnet.generation.making.codes import CodeBlocks
 from dgnet.generation.making.encoding import encode_composite
-from dgnet.generation.making.judging import Embedded, Judging, Verdict
+from dgnet.generation.making.judging import DIGITS, Embedded, Judging, Verdict
 from dgnet.generation.making.naming import Names
 from dgnet.generation.making.near_duplicates import NearDuplicates
 from dgnet.generation.making.stages import StageClock
@@ -37,7 +38,7 @@ from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.codes import AppearanceCode, StructureCode
-from dgnet.model.predictor import NonFiniteError, Predictor
+from dgnet.model.predictor import NonFiniteError, Predictor, Scene
 
 STYLES_BYTES = 256 * 2**20
 """Of appearance styles kept: those of 32,000 pictures at the paper's sizes."""
@@ -65,6 +66,16 @@ class Made:
     more."""
 
 
+class Tried(NamedTuple):
+    """What became of one pair."""
+
+    pixels: Pixels | None
+    """None where a picture could not be read."""
+    kept_share: float | None
+    """Of the structure picture's own pixels; None where there is no composite."""
+    verdict: Verdict
+
+
 class Engine:
     """Makes shards of one job; close it to end its threads."""
 
@@ -83,6 +94,7 @@ class Engine:
         self._spec = spec
         self._listing = listing
         self._predictor = predictor
+        self._scene: Scene = predictor.chosen_scene(spec.scene)
         self._judging = judging
         self._clock = clock
         self._batch = batch
@@ -121,6 +133,7 @@ class Engine:
             )
         )
         verdicts: dict[int, Verdict] = {}
+        kept_shares: dict[int, float | None] = {}
         written: dict[int, Written] = {}
         unfinished: deque[tuple[int, Future[Written]]] = deque()
         duplicates = self._duplicates()
@@ -134,8 +147,8 @@ class Engine:
                     *styles.codes(appearances[batch]), *structure_codes.codes(structures[batch]),
                     appearances[batch], structures[batch],
                 )  # fmt: skip
-                for place, (pixels, verdict) in zip(batch.tolist(), made, strict=True):
-                    verdicts[place] = verdict
+                for place, (pixels, kept_share, verdict) in zip(batch.tolist(), made, strict=True):
+                    verdicts[place], kept_shares[place] = verdict, kept_share
                     if pixels is None or verdict.dropped is not None:
                         continue
                     person = int(self._listing.person_ids[appearances[place]])
@@ -159,7 +172,9 @@ class Engine:
         pairs = zip(appearances.tolist(), structures.tolist(), strict=True)
         return Made(
             rows=[
-                self._row(first + place, *pair, verdicts[place], written.get(place))
+                self._row(
+                    first + place, *pair, verdicts[place], kept_shares[place], written.get(place)
+                )
                 for place, pair in enumerate(pairs)
             ],
             unreadable={paths[picture]: why for picture, why in sorted(failures.items())},
@@ -200,21 +215,22 @@ class Engine:
         structure_readable: Bools,
         appearances: Integers,
         structures: Integers,
-    ) -> list[tuple[Pixels | None, Verdict]]:
-        """The composite of each pair, none if a picture is unreadable, and the verdict on it."""
+    ) -> list[Tried]:
+        """What became of each pair."""
         good = np.flatnonzero(appearance_readable & structure_readable)
-        made: list[tuple[Pixels | None, Verdict]] = [
-            (None, Verdict(dropped=f"unreadable_{'structure' if readable else 'appearance'}"))
-            for readable in appearance_readable
+        made = [
+            Tried(None, None, Verdict(dropped=f"unreadable_{role}"))
+            for role in np.where(appearance_readable, "structure", "appearance")
         ]
         if not len(good):
             return made
         chosen = torch.as_tensor(good, device=self._predictor.device)
         try:
             with self._clock.stage("decode"):
-                composites = self._predictor.compose(
+                composed = self._predictor.composed(
                     AppearanceCode(*(part[chosen] for part in styles[:APPEARANCE_PARTS])),
                     StructureCode(*(part[chosen] for part in structure_codes)),
+                    scene=self._scene,
                 )
             with self._clock.stage("judge"):
                 embeddings: Embedded = {
@@ -222,7 +238,7 @@ class Engine:
                     for name, rows in zip(self._embedders, styles[APPEARANCE_PARTS:], strict=True)
                 }
                 verdicts = self._judging(
-                    composites, appearances[good], structures[good], embeddings
+                    composed.pictures, appearances[good], structures[good], embeddings
                 )
         except NonFiniteError as error:
             pairs = zip(appearances[good].tolist(), structures[good].tolist(), strict=True)
@@ -237,8 +253,10 @@ class Engine:
                     )
                 )
             ) from error
-        for place, pixels, verdict in zip(good.tolist(), composites, verdicts, strict=True):
-            made[place] = (pixels, verdict)
+        shares = np.round(composed.kept_shares.astype(np.float64), DIGITS).tolist()
+        tried = zip(composed.pictures, shares, verdicts, strict=True)
+        for place, (pixels, kept_share, verdict) in zip(good.tolist(), tried, strict=True):
+            made[place] = Tried(pixels, kept_share, verdict)
         return made
 
     def _name(self, position: int, appearance: int, structure: int) -> str:
@@ -251,6 +269,7 @@ class Engine:
         appearance: int,
         structure: int,
         verdict: Verdict,
+        kept_share: float | None,
         written: Written | None,
     ) -> Row:
         return Row(
@@ -261,6 +280,8 @@ class Engine:
             labels=verdict.labels,
             scores=verdict.scores,
             dropped=verdict.dropped,
+            scene=None if kept_share is None else self._scene,
+            kept_share=kept_share,
         )
 
     def _finish(

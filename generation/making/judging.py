@@ -22,7 +22,7 @@ from dgnet.jobs.generation.manifest import Labels, Score
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.data.fingerprint import fingerprint_from, persons_digest
 from dgnet.model.judge.judge import Judge
-from dgnet.model.labeller import Labeller
+from dgnet.model.labeler import Labeler
 from dgnet.model.predictor import Predictor
 from dgnet.model.teacher import apply_label_policy
 
@@ -51,21 +51,21 @@ class Judging:
         spec: GenerationSpec,
         listing: Listing,
         predictor: Predictor,
-        labeller: Labeller | None,
+        labeler: Labeler | None,
         realism_of_real_pictures: Callable[[], Floats],
         judge: Judge | None = None,
     ) -> None:
-        """`labeller` is needed where the spec needs a teacher, `judge` where it needs one;
+        """`labeler` is needed where the spec needs a teacher, `judge` where it needs one;
         `realism_of_real_pictures`, sorted, is asked once if the spec needs a discriminator.
         """
         self._spec = spec
         self._listing = listing
         self._predictor = predictor
-        self._labeller = labeller
+        self._labeler = labeler
         self._real = cache(realism_of_real_pictures)
         self._judge = judge
         self._persons = np.array(listing.persons)
-        known = labeller.identities if labeller else 0
+        known = labeler.identities if labeler else 0
         whose = fingerprint_from(predictor.metadata.fingerprint)
         shown = persons_digest(listing.persons, listing.names)
         if "two_labels" in spec.labels and whose is not None and whose.persons != shown:
@@ -91,7 +91,7 @@ class Judging:
     ) -> list[Verdict]:
         """Judge composites (B, H, W, 3) of the pictures (B) and (B)."""
         scores = self._scores(composites, appearance_embeddings)
-        soft = self._labeller.probabilities(composites) if self._labeller else None
+        soft = self._labeler.probabilities(composites) if self._labeler else None
         if soft is not None and self._spec.keep.minimum_teacher_confidence is not None:
             scores["teacher_confidence"] = soft.max(axis=1)
         return [

@@ -1,6 +1,6 @@
 """Finds composites that look like one that was kept: the difference hash (dHash), 64 bits.
 
-A picture is shrunk to 9 x 8 grey values; each bit says whether a value is larger than its left
+A picture is shrunk to 9 x 8 gray values; each bit says whether a value is larger than its left
 neighbor. Only composites of the same appearance person are compared: one scene in other clothes is
 what the data set is for.
 
@@ -21,8 +21,8 @@ SIDE = 8
 
 def difference_hash(pixels: Pixels) -> int:
     """64 bits of an RGB picture (H, W, 3)."""
-    grey = Image.fromarray(pixels).convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BILINEAR)
-    values = np.asarray(grey)
+    gray = Image.fromarray(pixels).convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BILINEAR)
+    values = np.asarray(gray)
     return int.from_bytes(np.packbits(values[:, 1:] > values[:, :-1]).tobytes(), "big")
 
 

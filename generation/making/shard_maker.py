@@ -26,7 +26,7 @@ from dgnet.generation.output.shards import (
     write_shard,
 )
 from dgnet.jobs.generation.errors import GenerationError
-from dgnet.model.labeller import Labeller
+from dgnet.model.labeler import Labeler
 
 
 class ShardMaker:
@@ -51,7 +51,7 @@ class ShardMaker:
             job.spec,
             job.listing,
             job.predictor,
-            _labeller(job),
+            _labeler(job),
             lambda: realism_of_real_pictures(job.listing, job.predictor, job.spec.seed, job.batch),
             job.judge,
         )
@@ -108,5 +108,5 @@ def return_free_memory() -> None:
         trim(0)
 
 
-def _labeller(job: Job) -> Labeller | None:
-    return Labeller(job.checkpoint, job.predictor) if job.spec.needs_teacher else None
+def _labeler(job: Job) -> Labeler | None:
+    return Labeler(job.checkpoint, job.predictor) if job.spec.needs_teacher else None

@@ -6,11 +6,8 @@ manifest appears last: where it is, the job is complete.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
-
-from PIL import Image
 
 from dgnet.files import replaced_file, sync, write_file
 from dgnet.generation.output.arrow import ManifestWriter
@@ -41,6 +38,7 @@ from dgnet.jobs.generation.manifest import (
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.model.checkpoints import Metadata
 from dgnet.paths import local_path
+from dgnet.pictures.encoding import encode_picture
 
 
 def assemble(
@@ -110,9 +108,7 @@ def _describe(
         shown_sheet, unreadable = sheet(shown, listing, directory, sources)
         summary.unreadable = unreadable | summary.unreadable
         if shown_sheet is not None:
-            picture = io.BytesIO()
-            Image.fromarray(shown_sheet).save(picture, "PNG")
-            write_file(directory / SHEET, picture.getvalue(), durable=True)
+            write_file(directory / SHEET, encode_picture(shown_sheet, "PNG"), durable=True)
     summary.changed |= sources.changed
     (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
     for name, plot in plots(listing, summary).items():

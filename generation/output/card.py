@@ -38,6 +38,7 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
         f"`{MANIFEST}` have a row for each, also for those that were dropped.",
         "## Counts\n\n" + _counts(summary),
         "## Pictures\n\n" + _pictures(spec, metadata.config),
+        "## Scene\n\n" + _scene(summary),
         "## By person who gives the appearance\n\n" + _persons(listing, summary),
         "## By camera of the structure\n\n" + _cameras(summary),
     ]
@@ -75,6 +76,30 @@ def _pictures(spec: GenerationSpec, config: NetworkConfig) -> str:
         f"{spec.output.picture_format}{quality}, {height} x {width} pixels (height x width)"
         f"{resampled}; layout {spec.output.layout}."
     )
+
+
+def _scene(summary: Summary) -> str:
+    """Whose pixels these are."""
+    lines: list[str] = []
+    shares = summary.kept_shares
+    if kept := shares.get("keep"):
+        lines.append(
+            f"Kept in {kept.count} composites: where the swap changes nothing, the pixel is the "
+            "structure picture's own, as the network saw it. This passes on the face of whoever "
+            "the structure shows, and the place. Share of the pixels that equal the structure's "
+            f"(`kept_share` of the manifest): mean {kept.mean:.1%}, smallest {kept.smallest:.1%}, "
+            f"largest {kept.largest:.1%}."
+        )
+    if generated := shares.get("generate"):
+        lines.append(
+            f"Generated in {generated.count} composites: every pixel was painted by the network, "
+            "none is copied from a structure picture."
+        )
+    if untold := summary.kept - sum(histogram.count for histogram in shares.values()):
+        lines.append(
+            f"Not noted for {untold} composites, which a release made that did not write it down."
+        )
+    return "\n\n".join(lines) or "None: no composite was kept."
 
 
 def _persons(listing: Listing, summary: Summary) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from dgnet.jobs.contract import Scene
 from dgnet.jobs.generation.manifest import SCORES, Row, Score
 
 BINS = 1000
@@ -62,6 +63,8 @@ class Summary:
     """Kept composites by the person of the appearance."""
     cameras: Counter[int | None] = field(default_factory=Counter[int | None])
     """Kept composites by the camera of the structure."""
+    kept_shares: dict[Scene, Histogram] = field(default_factory=dict[Scene, Histogram])
+    """Of the kept composites, by what became of the scene."""
     scores: dict[Score, Histogram] = field(default_factory=dict[Score, Histogram])
     """Of all that were made, dropped ones too."""
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
@@ -81,6 +84,8 @@ class Summary:
         self.kept += 1
         self.persons[row.appearance.person] += 1
         self.cameras[row.structure.camera] += 1
+        if row.scene is not None and row.kept_share is not None:
+            self.kept_shares.setdefault(row.scene, Histogram(0, 1)).add(row.kept_share)
 
     @property
     def known_cameras(self) -> list[int]:

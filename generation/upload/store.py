@@ -38,7 +38,7 @@ CONNECTION_ERRORS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fingerprint:
+class FileDigests:
     """What a file holds."""
 
     size: int
@@ -47,7 +47,7 @@ class Fingerprint:
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> Fingerprint:
+    def of(cls, path: Path) -> FileDigests:
         size, md5, sha256 = 0, hashlib.md5(usedforsecurity=False), hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
@@ -120,7 +120,7 @@ class Store:
     def has(self, name: str) -> bool:
         return self._told(name) is not None
 
-    def holds(self, name: str, expected: Fingerprint, *, arrived_before: bool = False) -> bool:
+    def holds(self, name: str, expected: FileDigests, *, arrived_before: bool = False) -> bool:
         """Whether the store tells the file's MD5, or what is read back has its sha256.
 
         Of what `arrived_before`, and was verified then, the size is enough where no MD5 is told.

@@ -2,10 +2,10 @@
 
 `job.json` takes the place before any picture is made, so that a bucket that is missing or closed is
 seen at once. Files go in parallel, in an order that never changes; each that arrived whole, with
-all before it, is noted in a ledger beside them, so that a delivery that was killed sends only what
-is missing. Where the manifest is, the set is whole.
+all before it, is noted in a log beside them, so that an upload that was killed and is begun again
+sends only what is missing. Where the manifest is, the set is whole.
 
-Names are read from the manifest and the ledger as they are needed: memory does not grow with the
+Names are read from the manifest and the log as they are needed: memory does not grow with the
 set, of whose files there may be millions in one folder.
 """
 
@@ -26,7 +26,7 @@ from dgnet.generation.output.folder import differences, job_file
 from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
-from dgnet.generation.upload.store import Fingerprint, Store
+from dgnet.generation.upload.store import FileDigests, Store
 from dgnet.jobs.generation.errors import GenerationError, UploadError
 from dgnet.jobs.generation.manifest import CARD, JOB_FILE, MANIFEST, MANIFEST_TABLE, SHEET
 from dgnet.paths import local_path
@@ -91,40 +91,40 @@ def upload(
     if not (folder / MANIFEST).exists():
         raise GenerationError(f"{folder} holds no complete set: it has no {MANIFEST}")
     store = Store(url)
-    with locked(folder), UploadLedger(folder, store.url) as ledger:
+    with locked(folder), UploadLog(folder, store.url) as log:
         progress = UploadProgress(files=1 + sum(1 for _ in _all_but_the_manifest(folder)))
-        waiting: deque[Future[_Brought]] = deque()
+        waiting: deque[Future[_Uploaded]] = deque()
 
-        def bring(name: str) -> Future[_Brought]:
-            return pool.submit(_bring, store, folder, name, ledger.arrived(name))
+        def start(name: str) -> Future[_Uploaded]:
+            return pool.submit(_upload_file, store, folder, name, log.arrived(name))
 
         def settle() -> None:
-            brought = waiting.popleft().result()
-            ledger.add(brought.name, brought.sha256)
+            uploaded = waiting.popleft().result()
+            log.add(uploaded.name, uploaded.sha256)
             progress.done += 1
-            progress.sent += brought.sent_bytes > 0
-            progress.bytes_sent += brought.sent_bytes
+            progress.sent += uploaded.sent_bytes > 0
+            progress.bytes_sent += uploaded.sent_bytes
             report(progress)
 
-        pool = ThreadPoolExecutor(threads, "dgnet-deliver")
+        pool = ThreadPoolExecutor(threads, "dgnet-upload")
         try:
             for name in _all_but_the_manifest(folder):
-                waiting.append(bring(name))
+                waiting.append(start(name))
                 if len(waiting) > FILES_AHEAD * threads:
                     settle()
             while waiting:
                 settle()
-            waiting.append(bring(MANIFEST))
+            waiting.append(start(MANIFEST))
             settle()
         finally:
             pool.shutdown(cancel_futures=True)
     return progress
 
 
-class UploadLedger:
+class UploadLog:
     """Which files have arrived at one URL: name and sha256 of each, line by line beside the files.
 
-    It is written and asked in the order of delivery. It survives kills; a line that was cut off or
+    It is written and asked in the order of upload. It survives kills; a line that was cut off or
     is of another file ends what counts as written.
     """
 
@@ -136,7 +136,7 @@ class UploadLedger:
         self._added = 0
         self._is_read = False
 
-    def __enter__(self) -> UploadLedger:
+    def __enter__(self) -> UploadLog:
         return self
 
     def __exit__(
@@ -169,17 +169,17 @@ class UploadLedger:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Brought:
+class _Uploaded:
     name: str
     sha256: str
     sent_bytes: int
     """0 where it was there already."""
 
 
-def _bring(store: Store, folder: Path, name: str, arrived: str | None) -> _Brought:
+def _upload_file(store: Store, folder: Path, name: str, arrived: str | None) -> _Uploaded:
     """`arrived` is the sha256 of what arrived by an earlier call."""
     try:
-        expected = Fingerprint.of(folder / name)
+        expected = FileDigests.of(folder / name)
     except FileNotFoundError as error:
         raise GenerationError(
             f"{name} is gone from {folder}: somebody removed it; remove the folder and generate "
@@ -189,9 +189,9 @@ def _bring(store: Store, folder: Path, name: str, arrived: str | None) -> _Broug
     if arrived != expected.sha256 or not store.holds(name, expected, arrived_before=True):
         store.put(folder / name, name)
         if not store.holds(name, expected):
-            raise UploadError(f"{store.url}/{name} is not what was sent; deliver it again")
+            raise UploadError(f"{store.url}/{name} is not what was sent; upload it again")
         sent_bytes = expected.size
-    return _Brought(name=name, sha256=expected.sha256, sent_bytes=sent_bytes)
+    return _Uploaded(name=name, sha256=expected.sha256, sent_bytes=sent_bytes)
 
 
 def _all_but_the_manifest(folder: Path) -> Iterator[str]:

@@ -13,12 +13,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
+from dgnet.jobs.combining import Combiner
 from dgnet.jobs.errors import (
     BadJob,
     IdempotencyConflict,
@@ -55,11 +56,13 @@ from dgnet.jobs.generation.records import (
 from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, GIVE_UP, RESUME, SUBMIT
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.keys import Keys
-from dgnet.jobs.outages import asked_for_a_request, is_outage
+from dgnet.jobs.outages import answered_within, asked_for_a_request, is_outage, unavailable
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.storage import StorageSettings, job_folder, storage_problems
 
 T = TypeVar("T")
+Records = dict[str, GenerationJob | None]
+"""Those jobs that there are; None for one whose record cannot be read."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ IDEMPOTENCY_SECONDS = 86_400
 TOMBSTONE_SECONDS = 86_400
 FULL_RETRY_SECONDS = 30.0
 STATES_AT_ONCE = 500
+MOST_READING = 64
 
 
 class JobStore:
@@ -77,7 +81,10 @@ class JobStore:
         self._settings = settings
         self._storage = storage
         self._keys = Keys(settings.key_prefix)
-        self._feed = EventFeed(redis, self._keys)
+        self._reads: Combiner[str, Records] = Combiner(self._read_for_all, max_items=MOST_READING)
+        self._listing = asyncio.Lock()
+        self._outage_at = float("-inf")
+        self._feed = EventFeed(redis, self._keys, settings.outage_seconds)
 
     async def submit(
         self, spec: GenerationSpec, *, idempotency_key: str | None = None
@@ -111,13 +118,14 @@ class JobStore:
             ) from error
 
     async def get(self, job_id: str) -> GenerationJob:
-        """Raises UnknownJob."""
-        found = await self._ask(self._read([job_id] if is_job_id(job_id) else []))
-        if not found:
+        """Raises UnknownJob. Many who ask at once share round trips."""
+        found = await self._ask(self._reads(job_id)) if is_job_id(job_id) else {}
+        if job_id not in found:
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
-        if found[0] is None:
+        job = found[job_id]
+        if job is None:
             raise JobFailed(f"the record of {job_id} is damaged; delete the job, submit it anew")
-        return found[0]
+        return job
 
     async def list(
         self, *, limit: int = 100, before: float | None = None, before_id: str = ""
@@ -127,12 +135,42 @@ class JobStore:
         """
         found: list[GenerationJob] = []
         while len(found) < limit:
-            page = await self._ask(self._page(limit - len(found), before, before_id))
-            if not page:
+            wanted = min(limit - len(found), MOST_READING)
+            page, jobs = await self._listed_in_turn(wanted, before, before_id)
+            found += [job for job in jobs.values() if job is not None]
+            if len(page) < wanted:
                 break
-            jobs = await self._ask(self._read([job_id for job_id, _ in page]))
-            found += [job for job in jobs if job is not None]
             before_id, before = page[-1]
+        return found
+
+    async def _listed_in_turn(
+        self, limit: int, before: float | None, before_id: str
+    ) -> tuple[list[tuple[str, float]], Records]:
+        """`_page` and its jobs. Many who list at once would keep all others waiting: they take
+        turns, and an outage that one of them meets is told to all who wait.
+        """
+        came_at = time.monotonic()
+        async with self._listing:
+            if self._outage_at >= came_at:
+                raise unavailable(ConnectionError())
+            try:
+                page = await self._ask(self._page(limit, before, before_id))
+                jobs = await self._ask(self._read([job_id for job_id, _ in page])) if page else {}
+            except QueueUnavailable:
+                self._outage_at = time.monotonic()
+                raise
+            return page, jobs
+
+    async def unfinished(self) -> list[GenerationJob]:
+        """All that are not at an end, however many others there are."""
+        reply: Any = self._redis.zrange(self._keys.generations, 0, -1)  # pyright: ignore[reportUnknownMemberType]
+        members = cast("list[bytes]", await self._ask(reply))
+        states = await self._states([member.decode() for member in members])
+        job_ids = [job_id for job_id, state in states.items() if state not in FINAL_STATES]
+        found: list[GenerationJob] = []
+        for start in range(0, len(job_ids), MOST_READING):
+            jobs = await self._ask(self._read(job_ids[start : start + MOST_READING]))
+            found += [job for job in jobs.values() if job is not None and not is_final(job)]
         return found
 
     async def _page(
@@ -200,7 +238,7 @@ class JobStore:
                 await self._in_the_end(job_id, free_storage)
             else:
                 await self._in_the_end(job_id, settle_request)
-        for job_id, state in (await self._ask(self._states(sorted(found.jobs)))).items():
+        for job_id, state in (await self._states(sorted(found.jobs))).items():
             if state == "deleted":
                 try:
                     await self.delete(job_id)  # the tombstone stays until the files are gone
@@ -214,16 +252,19 @@ class JobStore:
         for job_id in sorted(found.unsettled & found.jobs):  # somebody works on it, or has
             await self._in_the_end(job_id, settle_request)
 
-    async def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
+    async def events(
+        self, job_id: str, *, after: str | None = None
+    ) -> AsyncIterator[Sequence[JobEvent]]:
         """What happened since the event `after` (from the first if None), then what happens, until
-        the job is at an end. Raises UnknownJob; a damaged `after` is a BadJob.
+        the job is at an end; events that are there at once come together. Raises UnknownJob; a
+        damaged `after` is a BadJob.
         """
         last = _checked_event_id(after)
         spec = (await self.get(job_id)).spec
         events = self._feed.follow(job_id, spec, after=last, is_at_an_end=self._is_at_an_end)
         async with aclosing(events):
-            async for event in events:
-                yield event
+            async for some in events:
+                yield some
 
     async def expire_finished(self) -> int:
         """Remove what ended longer ago than the retention time; how many jobs that were."""
@@ -313,17 +354,20 @@ class JobStore:
         """The states of those that Redis knows."""
         states: dict[str, str] = {}
         for start in range(0, len(job_ids), STATES_AT_ONCE):
-            some = job_ids[start : start + STATES_AT_ONCE]
-            pipeline = self._redis.pipeline(transaction=False)
-            for job_id in some:
-                pipeline.hget(self._keys.generation(job_id), "state")
-            for job_id, state in zip(
-                some, await pipeline.execute(raise_on_error=False), strict=True
-            ):
-                if isinstance(state, Exception) and is_outage(state):
-                    raise state
-                if isinstance(state, bytes):
-                    states[job_id] = state.decode(errors="replace")
+            states |= await self._ask(self._some_states(job_ids[start : start + STATES_AT_ONCE]))
+        return states
+
+    async def _some_states(self, job_ids: list[str]) -> dict[str, str]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.hget(self._keys.generation(job_id), "state")
+        states: dict[str, str] = {}
+        replies = await pipeline.execute(raise_on_error=False)
+        for job_id, state in zip(job_ids, replies, strict=True):
+            if isinstance(state, Exception) and is_outage(state):
+                raise state
+            if isinstance(state, bytes):
+                states[job_id] = state.decode(errors="replace")
         return states
 
     async def _change(self, job_id: str, script: str, *arguments: str | int | float) -> Any:
@@ -339,8 +383,13 @@ class JobStore:
             raise UnknownJob(f"no generation job {job_id!r} is known")
         return state
 
-    async def _read(self, job_ids: list[str]) -> list[GenerationJob | None]:
-        """Those of the jobs that there are; None for one whose record cannot be read."""
+    async def _read_for_all(self, job_ids: Sequence[str]) -> Sequence[Records]:
+        """What those ask who share a round trip: each record is read once."""
+        reading = self._read(list(dict.fromkeys(job_ids)))
+        found = await answered_within(self._settings.outage_seconds, reading)
+        return [found] * len(job_ids)
+
+    async def _read(self, job_ids: list[str]) -> Records:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.time()  # pyright: ignore[reportUnknownMemberType]
         for job_id in job_ids:
@@ -349,12 +398,12 @@ class JobStore:
         for reply in (seconds, *records):
             if isinstance(reply, Exception) and is_outage(reply):
                 raise reply
-        found: list[GenerationJob | None] = []
+        found: Records = {}
         for job_id, record in zip(job_ids, records, strict=True):
             if isinstance(record, Exception) or "spec" in text_fields(record):
-                found.append(_job_in(job_id, record, now=float(seconds[0])))
-            else:  # its record ran out
-                await self._redis.zrem(self._keys.generations, job_id)
+                found[job_id] = _job_in(job_id, record, now=float(seconds[0]))
+        if gone := [job_id for job_id in job_ids if job_id not in found]:  # their records ran out
+            await self._redis.zrem(self._keys.generations, *gone)
         return found
 
     async def _ask(self, asked: Awaitable[T], *, more_seconds: float = 0.0) -> T:

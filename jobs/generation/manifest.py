@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict, cast
 
+from dgnet.jobs.contract import Scene
+
 MANIFEST = "manifest.jsonl"
 MANIFEST_TABLE = "manifest.parquet"
 CARD = "card.md"
@@ -121,6 +123,12 @@ class Row:
     """Those that the spec filters by."""
     dropped: str | None
     """Why; None where it was kept."""
+    scene: Scene | None = None
+    """What became of it; None where nothing was made, and in rows of releases that did not note
+    it."""
+    kept_share: float | None = None
+    """Share of the pixels that equal the structure picture's, as the network saw and composed them;
+    0 where the scene was generated, None as above."""
 
     @property
     def kept(self) -> bool:
@@ -136,6 +144,8 @@ class Row:
             "bytes": size_bytes,
             **self.appearance.columns("appearance"),
             **self.structure.columns("structure"),
+            "scene": self.scene,
+            "kept_share": self.kept_share,
             "labels": self.labels,
             "scores": self.scores,
             "kept": self.kept,
@@ -148,7 +158,7 @@ class Row:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Row:
-        """KeyError where a column is missing."""
+        """KeyError where a column is missing that every release wrote."""
         written = Written(values["file"], values["sha256"], values["bytes"])
         return cls(
             position=values["position"],
@@ -158,6 +168,8 @@ class Row:
             labels=values["labels"],
             scores=values["scores"],
             dropped=values["dropped"],
+            scene=values.get("scene"),
+            kept_share=values.get("kept_share"),
         )
 
 
@@ -189,6 +201,7 @@ def schema(
             (f"{role}_camera", number),
             *([(f"{role}_clothes", text)] if clothes else []),
         ]
+    columns += [("scene", text), ("kept_share", real)]
     kinds: dict[str, Any] = {
         "appearance": number,
         "structure": number,

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from dgnet.jobs.contract import Scene
 from dgnet.jobs.generation.errors import GenerationError, SpecError
 from dgnet.jobs.generation.manifest import SCORES, Score
 from dgnet.layouts import LayoutName, SplitName
@@ -31,6 +32,9 @@ Pairing = Literal["cross_identity", "same_camera", "cross_camera", "full_grid"]
 LabelName = Literal["appearance", "structure", "uniform", "two_labels"]
 OutputLayout = Literal["market1501", "imagefolder", "webdataset", "parquet"]
 PictureFormat = Literal["jpg", "png", "webp"]
+
+MOST_PROBLEMS = 50
+"""That are told of one spec."""
 
 TOP_K_PREFIX = "teacher_top_k="
 
@@ -188,6 +192,10 @@ class GenerationSpec(_Part):
     per_identity: int | None = Field(default=None, ge=1)
     """Composites for each person who gives the appearance."""
     pairing: Pairing = "cross_identity"
+    scene: Scene | None = None
+    """What no swap changes: the structure picture's own pixels, or generated ones. Kept if absent,
+    where the networks can.
+    """
     seed: int = Field(default=0, ge=0, lt=2**63)
     labels: tuple[Label, ...] = ("appearance", "structure")
     keep: KeepSpec = KeepSpec()
@@ -243,6 +251,8 @@ class GenerationSpec(_Part):
         if not self.needs_judge:
             # A job that asks no judge is described, and carried on, as before there were any.
             del values["keep"]["minimum_judge_similarity"]
+        if self.scene is None:  # as before there was a choice
+            del values["scene"]
         # The one place that was given: a job is described alike wherever its source comes from.
         del values["source"]["dataset" if self.source.dataset is None else "folder"]
         # As a spec was written before there were these fields.
@@ -303,9 +313,11 @@ def _read_yaml(text: str) -> object:
 
 
 def _problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
-    """Name and message of each field that is wrong; the name is empty for the whole spec."""
+    """Name and message of each field that is wrong, of many the first ones; the name is empty for
+    the whole spec.
+    """
     problems: list[tuple[str, str]] = []
-    for problem in error.errors(include_url=False, include_context=False):
+    for problem in error.errors(include_url=False, include_context=False)[:MOST_PROBLEMS]:
         # Members of unions appear as names of types: only what the user wrote is said.
         path = [str(part) for part in problem["loc"] if str(part) not in _UNION_MEMBERS]
         message = problem["msg"].removeprefix("Value error, ")
@@ -314,6 +326,8 @@ def _problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
         if isinstance(arrived, str | int | float | bool) and path[-1:] != ["destination"]:
             message += f" (got {arrived!r})"
         problems.append((".".join(path), message))
+    if (more := error.error_count() - MOST_PROBLEMS) > 0:
+        problems.append(("", f"and {more} more"))
     return tuple(problems)
 
 

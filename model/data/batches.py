@@ -106,7 +106,7 @@ class Augmentation:
         )
 
     def images(self, pixels: Tensor, device: torch.device) -> Tensor:
-        """uint8 (B, H, W, 3) to augmented, normalised images (B, 3, H, W) on the device."""
+        """uint8 (B, H, W, 3) to augmented, normalized images (B, 3, H, W) on the device."""
         return normalize(self._moved(pixels, device))
 
     def masks(self, masks: Tensor, device: torch.device) -> Tensor:

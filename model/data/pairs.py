@@ -63,7 +63,7 @@ class PictureBatch:
 
 
 class TrainingPictures:
-    """Labelled training pictures, decoded once into memory where they fit.
+    """Labeled training pictures, decoded once into memory where they fit.
 
     Junk and distractors are left out. `device` is where decoded pictures live and batches are made;
     on a GPU augmentation costs the CPU nothing.

@@ -23,7 +23,7 @@ from dgnet.paths import local_path
 
 @dataclass(frozen=True, kw_only=True)
 class TruthBatch:
-    """Normalised, augmented images float32 (B, 3, H, W), row by row one triple."""
+    """Normalized, augmented images float32 (B, 3, H, W), row by row one triple."""
 
     appearances: Tensor
     structures: Tensor

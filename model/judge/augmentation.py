@@ -9,8 +9,6 @@ B batch, H x W pixels; pixels are uint8 (B, H, W, 3) RGB.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
 from PIL import Image
@@ -19,7 +17,8 @@ from torch.nn import functional
 
 from dgnet.arrays import AnyFloats, Pixels
 from dgnet.model.data.transforms import normalize, random_erasing
-from dgnet.pictures.door import open_picture
+from dgnet.pictures import open_picture
+from dgnet.pictures.jpeg import jpeg
 
 _COARSER_SHARE, _COARSEST = 0.35, 3.0
 _JPEG_SHARE, _JPEG_QUALITIES = 0.35, (15, 75)
@@ -53,9 +52,7 @@ def _recorded(picture: Pixels, random: np.random.Generator) -> Pixels:
             image.size, Image.Resampling.BICUBIC
         )
     if compressed:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=quality)
-        image = open_picture(file.getvalue()).rgb()
+        image = open_picture(jpeg(image, quality=quality, subsampling="4:2:0")).rgb()
     return np.asarray(image)
 
 
@@ -84,14 +81,14 @@ def _developed(levels: Tensor, random: np.random.Generator, grain: torch.Generat
     pale = (fate >= _DARK_SHARE) & (fate < _DARK_SHARE + _PALE_SHARE)
     exposure = np.where(dark, random.uniform(0.2, 0.6, batch), np.exp(random.normal(0, 0.2, batch)))
     contrast = np.where(pale, random.uniform(0.35, 0.7, batch), random.uniform(0.8, 1.25, batch))
-    lift = np.where(pale, random.uniform(0.55, 0.8, batch), 0.5)  # where the middle grey goes
+    lift = np.where(pale, random.uniform(0.55, 0.8, batch), 0.5)  # where the middle gray goes
     casts = np.exp(random.normal(0, 0.08, (batch, 3)))
     saturation = random.uniform(0.5, 1.3, batch)
     gamma = np.exp(random.normal(0, 0.2, batch))
     noise = np.where(dark, random.uniform(0.01, 0.04, batch), random.uniform(0, 0.02, batch))
 
-    grey = (levels * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    levels = grey + (levels - grey) * each(saturation)
+    gray = (levels * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    levels = gray + (levels - gray) * each(saturation)
     levels = (levels * each(casts)).clamp(1e-3, 1).pow(each(gamma))
     levels = (levels * each(exposure) - 0.5) * each(contrast) + each(lift)
     drawn = torch.randn(levels.shape, generator=grain)

@@ -61,7 +61,7 @@ class JudgeConfig:
         return {**asdict(self), "channels": list(self.channels), "blocks": list(self.blocks)}
 
 
-class Judgement(NamedTuple):
+class Judgment(NamedTuple):
     """What the network says of a batch of pictures, and the losses ask for."""
 
     feature: Tensor  # (B, D), for distances while training
@@ -70,7 +70,7 @@ class Judgement(NamedTuple):
 
 
 class JudgeNetwork(nn.Module):
-    """Normalized images (B, 3, H, W) to a `Judgement`; `identities` is 0 once it is trained."""
+    """Normalized images (B, 3, H, W) to a `Judgment`; `identities` is 0 once it is trained."""
 
     def __init__(self, config: JudgeConfig, identities: int = 0) -> None:
         super().__init__()
@@ -101,13 +101,13 @@ class JudgeNetwork(nn.Module):
         self.classifier = nn.Linear(before, identities, bias=False) if identities else None
         self.embedding_size = before
 
-    def forward(self, images: Tensor) -> Judgement:
+    def forward(self, images: Tensor) -> Judgment:
         maps = self.stages(self.stem(images)).float()  # (B, D, H / 32, W / 32)
         powers = maps.clamp(min=_POOLING_FLOOR).pow(_POOLING_POWER)
         feature = powers.mean(dim=(2, 3)).pow(1 / _POOLING_POWER)  # (B, D)
         embedding = self.neck(feature)
         logits = None if self.classifier is None else self.classifier(embedding)
-        return Judgement(feature, embedding, logits)
+        return Judgment(feature, embedding, logits)
 
     def embed(self, images: Tensor) -> Tensor:
         """Embeddings (B, D) of length 1; each adds up a picture and its mirror image."""

@@ -79,10 +79,10 @@ def train_judge(
     def step(iteration: int) -> dict[str, Tensor]:
         images, labels = people.batch(iteration)
         with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
-            judgement = judge(images.contiguous(memory_format=torch.channels_last))
-        logits = judgement.logits.float()
+            judgment = judge(images.contiguous(memory_format=torch.channels_last))
+        logits = judgment.logits.float()
         identity = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        triplet = hardest_triplets(judgement.feature.float(), labels)
+        triplet = hardest_triplets(judgment.feature.float(), labels)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, iteration)
         optimizer.zero_grad()

@@ -42,10 +42,10 @@ class LossWeights:
     truth_mask: float = 1.0
     """Of the mask that keeps the scene."""
     truth_colours: float = 3.0
-    """Of looked-up colours, before the decoder has touched them."""
+    """Of looked-up colors, before the decoder has touched them."""
     truth_features: float = 0.0
     """Of the distance of composites, with the scene kept, to the truths in ImageNet features of
-    strides 2, 4 and 8: what is sharp differs there and hardly in colours. With `detail` alone."""
+    strides 2, 4 and 8: what is sharp differs there and hardly in colors. With `detail` alone."""
     squared_errors: bool = False
     """Compare pictures by squared instead of absolute differences; set by the schedule where
     reconstruction comes first."""
@@ -130,7 +130,7 @@ class JointConfig:
     reconstruction_first: bool = False
     """Until `warmup_start` train the same-person reconstruction alone (and the true composites,
     where there are any), on a still appearance encoder (but for its heads, where they alone learn)
-    and with squared errors, in which a wrong colour outweighs a blurred edge; then everything else
+    and with squared errors, in which a wrong color outweighs a blurred edge; then everything else
     comes in with the ramp. For short schedules that start from a trained encoder: such iterations
     cost a fifth, and the identity loss on generated pictures, over 20 nats at first, does not drown
     the reconstructions."""
@@ -141,7 +141,7 @@ class JointConfig:
     """Triples of a step whose true composite is known, where the run is given any."""
     accumulate: int = 1
     """Equal micro-batches that a step is computed in, one after the other, to save memory: losses
-    and gradients are means over them. Batch normalisation sees a micro-batch at a time."""
+    and gradients are means over them. Batch normalization sees a micro-batch at a time."""
     generator_optimizer: GeneratorOptimizer = "adam"
     """Of E_s, G and the MLPs. "muon" gives their matrices to Muon and the rest to Adam, at the same
     rates: for short schedules, where it learns about twice as fast."""
@@ -176,10 +176,10 @@ class JointConfig:
     weight_decay: float = 5e-4
     label_policy: LabelPolicy = "soft"
     appearance_batch_statistics: bool = True
-    """False lets the backbone of E_a normalise by the running statistics it starts with: small
+    """False lets the backbone of E_a normalize by the running statistics it starts with: small
     batches then give the codes that inference will see. For runs that start from a trained one."""
     train_bn: bool = True
-    """The teacher and the frozen copy of E_a normalise by the statistics of each batch."""
+    """The teacher and the frozen copy of E_a normalize by the statistics of each batch."""
     detach_appearance_code: bool = True
     """False is the paper's form: code and cycle losses reach the generated picture through E_a'."""
     merge_batches: bool = False
@@ -208,7 +208,7 @@ class JointConfig:
 
     @property
     def backbone_batch_statistics(self) -> bool:
-        """Whether the backbone of E_a normalises by its batches while it is trained."""
+        """Whether the backbone of E_a normalizes by its batches while it is trained."""
         return self.appearance_batch_statistics and self.appearance_learns != "heads"
 
     def ablated(self, ablation: Ablation) -> JointConfig:
@@ -290,7 +290,7 @@ def require_equal_shares(
         raise ConfigError(
             f"{name} is {batch_size}, of all {processes} processes together, and accumulate is "
             f"{accumulate}; expected a multiple of processes x accumulate, at least twice as "
-            "large (batch normalisation needs two pictures)"
+            "large (batch normalization needs two pictures)"
         )
 
 
@@ -298,5 +298,5 @@ def _require_work(iterations: int, batch_size: int) -> None:
     if iterations < 1 or batch_size < 2:
         raise ConfigError(
             f"iterations is {iterations} and batch_size {batch_size}; expected at "
-            "least 1 and 2 (batch normalisation needs two pictures)"
+            "least 1 and 2 (batch normalization needs two pictures)"
         )

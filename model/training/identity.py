@@ -1,6 +1,6 @@
 """What E_a learns from identities, on real pictures and on generated ones (paper, section 3.2).
 
-Every batch goes through E_a on its own, because its batch normalisation would mix them.
+Every batch goes through E_a on its own, because its batch normalization would mix them.
 
 Legend: B batch; directions are laid end to end as in `forward`.
 """
@@ -27,7 +27,7 @@ GROUPS = 4
 
 
 def passes(parts: StepParts, images: Tensor, batches: int) -> tuple[Tensor, ...]:
-    """What goes through a batch-normalised network at a time: a batch, or everything."""
+    """What goes through a batch-normalized network at a time: a batch, or everything."""
     return (images,) if parts.config.merge_batches else images.chunk(batches)
 
 

@@ -233,8 +233,9 @@ def draw_grid(networks: DGNet, batch: PairBatch) -> Image.Image:
         appearances = networks.appearance(images).each(
             lambda part: part.repeat_interleave(rows, dim=0)
         )
+        keep_scene = [True] * len(structures)
         composites = networks.compose(appearances, structures).composites(
-            structures, keep_scene=True
+            structures, keep_scene=keep_scene
         )
     pixels = denormalize(images).cpu().numpy()
     made = denormalize(composites).cpu().numpy()

@@ -1,7 +1,7 @@
 """A step in micro-batches, and by several processes.
 
 Every loss is a mean over the pictures, so the mean over equal parts is that of the whole, and so
-are its gradients; only batch normalisation, which takes its statistics from what goes through at
+are its gradients; only batch normalization, which takes its statistics from what goes through at
 once, can tell.
 """
 
@@ -55,7 +55,7 @@ def learn(
     optimizers: Sequence[Optimizer],
     networks: Sequence[nn.Module],
 ) -> Losses:
-    """Step the optimisers of these networks once by the mean of the weighted losses over all
+    """Step the optimizers of these networks once by the mean of the weighted losses over all
     micro-batches of all workers; returns this worker's means, detached.
     """
     for optimizer in optimizers:

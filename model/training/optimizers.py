@@ -1,4 +1,4 @@
-"""The three optimisers of joint training and the teacher's (spec, "Schedule").
+"""The three optimizers of joint training and the teacher's (spec, "Schedule").
 
 Every group remembers its `initial_lr`, which the schedule scales.
 """
@@ -23,7 +23,7 @@ AnyOptimizer = TypeVar("AnyOptimizer", bound=Optimizer)
 
 @dataclass(frozen=True, kw_only=True)
 class JointOptimizers:
-    """One optimiser for each group of networks that is updated on its own terms."""
+    """One optimizer for each group of networks that is updated on its own terms."""
 
     generator: Optimizer  # E_s, G and the style MLPs, less what `matrices` takes
     matrices: Optimizer | None = None  # of these networks, where Muon steps them

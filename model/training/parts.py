@@ -1,4 +1,4 @@
-"""What training steps are made from: networks on their device, frozen twins, optimisers."""
+"""What training steps are made from: networks on their device, frozen twins, optimizers."""
 
 from __future__ import annotations
 

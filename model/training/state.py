@@ -1,4 +1,4 @@
-"""The states of a run on disk: networks, optimisers and the number of iterations done.
+"""The states of a run on disk: networks, optimizers and the number of iterations done.
 
 Schedules, data order and random draws are pure functions of the iteration, so nothing else has to
 be kept for a resumed run to equal an uninterrupted one. A state is a folder named after its
@@ -36,7 +36,7 @@ class _DamagedState(Exception):
 
 
 class TrainingState:
-    """Networks and optimisers by name, saved and restored together."""
+    """Networks and optimizers by name, saved and restored together."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 G is compared everywhere; where the network keeps the scene, the composite again inside what
 changed, and its mask learns there what a swap changes; where it looks clothes up, the cells'
-colours are compared with the truth's before the decoder has touched them. E_a stands still, as its
+colors are compared with the truth's before the decoder has touched them. E_a stands still, as its
 detached code does in every reconstruction, but for its heads.
 """
 
@@ -50,10 +50,10 @@ def truth_losses(
         losses["truth_inside"] = inside_loss(composites, truth.truths, wanted)
         if features is not None and weights.truth_features:
             losses["truth_features"] = _feature_loss(features, composites, truth.truths)
-    if decoded.colours.numel():
+    if decoded.colors.numel():
         cells = functional.avg_pool2d(truth.changed, STRUCTURE_STRIDE)
-        colours = functional.avg_pool2d(truth.truths, STRUCTURE_STRIDE)
-        losses["truth_colours"] = inside_loss(decoded.colours, colours, cells)
+        colors = functional.avg_pool2d(truth.truths, STRUCTURE_STRIDE)
+        losses["truth_colours"] = inside_loss(decoded.colors, colors, cells)
     if weights.truth_identity:
         primary, fine = networks.appearance_encoder.identify(truth.truths)
         losses["truth_identity"] = identity_loss(primary.logits, truth.appearance_labels)

@@ -22,7 +22,7 @@ from dgnet.model.data.layouts import DataSet
 from dgnet.model.data.picture import Picture
 from dgnet.model.data.transforms import normalize
 from dgnet.model.dgnet import DGNet
-from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
+from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labeled
 from dgnet.model.evaluation.retrieval.preflight import check_people, searching
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
 from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
@@ -62,7 +62,7 @@ class Validation:
     def measure(self, embedder: Embedder, device: torch.device) -> dict[str, float]:
         """Shares in 0..1 by name, `CRITERION` among them."""
         query, gallery = (
-            labelled(pictures, embed_pictures(embedder, pictures))
+            labeled(pictures, embed_pictures(embedder, pictures))
             for pictures in (self._query, self._gallery)
         )
         similarity = CosineSimilarity(query.embeddings, gallery.embeddings, device)

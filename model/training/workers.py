@@ -5,7 +5,7 @@ each one's device and connects them (gloo between CPUs, NCCL between GPUs). Of F
 is used: an iteration of joint training updates one group of networks before the losses of another
 are known, and judges pictures by frozen twins that share their weights. Wrapping every network for
 gradients that travel during the backward pass would have to know all of that; averaging gradients
-once before each optimiser steps does not.
+once before each optimizer steps does not.
 
 Losses are means over a batch and every process has an equal share of it, so the average over the
 processes of gradients, losses and running statistics is that of the whole batch.
@@ -67,7 +67,7 @@ class Workers:
                 start = end
 
     def average_gradients(self, *networks: nn.Module) -> None:
-        """Before an optimiser steps: everybody's gradients of these networks, averaged.
+        """Before an optimizer steps: everybody's gradients of these networks, averaged.
 
         Which weights have one is decided by the iteration, so all processes agree.
         """

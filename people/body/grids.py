@@ -22,9 +22,9 @@ def subdivide(quads: Ints, count: int) -> tuple[Ints, Ints]:
     edges = np.stack([quads, np.roll(quads, -1, axis=1)], axis=2).reshape(-1, 2)  # (4 Q, 2)
     unique, of_quad = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True)
     middles = (count + of_quad.reshape(-1, 4)).astype(np.int32)  # edge after corner 0, 1, 2, 3
-    centres = (count + len(unique) + np.arange(len(quads))).astype(np.int32)
+    centers = (count + len(unique) + np.arange(len(quads))).astype(np.int32)
     corners = [
-        np.stack([quads[:, k], middles[:, k], centres, middles[:, k - 1]], axis=1) for k in range(4)
+        np.stack([quads[:, k], middles[:, k], centers, middles[:, k - 1]], axis=1) for k in range(4)
     ]
     means = np.concatenate([np.concatenate([unique, unique], axis=1), quads])
     return np.concatenate(corners).astype(np.int32), means.astype(np.int32)
@@ -39,7 +39,7 @@ def grid_triangles(rows: int, columns: int) -> Ints:
 
 
 def rounded_box(
-    centre: tuple[float, float, float],
+    center: tuple[float, float, float],
     half: tuple[float, float, float],
     roundness: float = 0.45,
     rows: int = 14,
@@ -58,9 +58,9 @@ def rounded_box(
     around = power(np.cos(elevation))
     points = np.stack(
         [
-            centre[0] + half[0] * around * power(np.sin(azimuth)),
-            centre[1] + half[1] * power(np.sin(elevation)),
-            centre[2] + half[2] * around * power(np.cos(azimuth)),
+            center[0] + half[0] * around * power(np.sin(azimuth)),
+            center[1] + half[1] * power(np.sin(elevation)),
+            center[2] + half[2] * around * power(np.cos(azimuth)),
         ],
         axis=-1,
     )

@@ -50,11 +50,11 @@ def _add_normals(vertices: Floats, triangles: Ints, normals: Floats) -> None:
 
 @compiled
 def smoothed(
-    vertices: Floats, starts: Ints, neighbours: Ints, strength: Floats, steps: int
+    vertices: Floats, starts: Ints, neighbors: Ints, strength: Floats, steps: int
 ) -> Floats:
-    """Laplacian smoothing: each step moves a vertex by `strength` towards its neighbours' mean.
+    """Laplacian smoothing: each step moves a vertex by `strength` towards its neighbors' mean.
 
-    `neighbours[starts[i]:starts[i + 1]]` are those of vertex i.
+    `neighbors[starts[i]:starts[i + 1]]` are those of vertex i.
     """
     now = vertices.copy()
     then = vertices.copy()
@@ -67,9 +67,9 @@ def smoothed(
             sy = 0.0
             sz = 0.0
             for j in range(starts[i], starts[i + 1]):
-                sx += now[neighbours[j], 0]
-                sy += now[neighbours[j], 1]
-                sz += now[neighbours[j], 2]
+                sx += now[neighbors[j], 0]
+                sy += now[neighbors[j], 1]
+                sz += now[neighbors[j], 2]
             then[i, 0] = now[i, 0] + strength[i] * (sx / count - now[i, 0])
             then[i, 1] = now[i, 1] + strength[i] * (sy / count - now[i, 1])
             then[i, 2] = now[i, 2] + strength[i] * (sz / count - now[i, 2])

@@ -33,8 +33,8 @@ class Surface:
     head: Floats
     arm_position: Floats
     leg_position: Floats
-    neighbour_starts: Ints  # (N + 1,)
-    neighbours: Ints
+    neighbor_starts: Ints  # (N + 1,)
+    neighbors: Ints
     base_vertices: Ints
     means: tuple[Ints, ...]  # of each subdivision
 
@@ -64,7 +64,7 @@ def make_surface(assets: BodyAssets, skeleton: Skeleton, name: str, subdivisions
     bones, bone_weights = strongest(weights)
     arm = weights[:, skeleton.those(*ARM_BONES)].sum(1)
     leg = weights[:, skeleton.those(*LEG_BONES)].sum(1)
-    starts, neighbours = _neighbours(quads, len(canonical))
+    starts, neighbors = _neighbors(quads, len(canonical))
     mirrored = np.abs(canonical[:, :1]) * [[1, 0, 0]] + canonical * [[0, 1, 1]]
 
     def along(*names: str) -> Floats:
@@ -86,8 +86,8 @@ def make_surface(assets: BodyAssets, skeleton: Skeleton, name: str, subdivisions
         head=weights[:, skeleton.index["head"]].copy(),
         arm_position=arm_position.astype(np.float32),
         leg_position=leg_position.astype(np.float32),
-        neighbour_starts=starts,
-        neighbours=neighbours,
+        neighbor_starts=starts,
+        neighbors=neighbors,
         base_vertices=base.astype(np.int32),
         means=tuple(means),
     )
@@ -109,7 +109,7 @@ def _position_along(points: Doubles, line: list[Doubles]) -> Floats:
     return position.astype(np.float32)
 
 
-def _neighbours(quads: Ints, count: int) -> tuple[Ints, Ints]:
+def _neighbors(quads: Ints, count: int) -> tuple[Ints, Ints]:
     edges = np.stack([quads, np.roll(quads, -1, axis=1)], axis=2).reshape(-1, 2)
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
     starts = np.searchsorted(edges[:, 0], np.arange(count + 1))

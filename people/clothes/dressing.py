@@ -92,12 +92,12 @@ def _hood(body: Template, joints: Floats) -> Piece:
     size = body.relative_size(joints)
     ring, thick = ring * size, thick * size
     base = body.skeleton.base_joints[neck]
-    centre = joints[neck] + size * (np.array([0, 5.62, 0.12]) - base)
+    center = joints[neck] + size * (np.array([0, 5.62, 0.12]) - base)
     points = np.stack(
         [
-            centre[0] + ring * np.sin(along),
-            centre[1] - 0.35 * size * np.cos(along) + thick * np.sin(around) * 1.3,
-            centre[2] - ring * np.cos(along),
+            center[0] + ring * np.sin(along),
+            center[1] - 0.35 * size * np.cos(along) + thick * np.sin(around) * 1.3,
+            center[2] - ring * np.cos(along),
         ],
         axis=-1,
     )

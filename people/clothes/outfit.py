@@ -39,7 +39,7 @@ class Top:
     kind: TopKind
     fabric: Fabric
     sleeve: float  # arm position where it ends
-    sleeve_radius: float  # decimetres around the bone
+    sleeve_radius: float  # decimeters around the bone
     sleeve_taper: float = 0.0
     hem: float = 0.3
     hem_curve: float = 0.0

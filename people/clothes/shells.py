@@ -169,8 +169,8 @@ def over(body: Template, outer: Shell, under: list[Shell]) -> Shell:
 def _smooth(surface: Surface, vertices: Floats, strength: Doubles, steps: int) -> Floats:
     return smoothed(
         vertices.astype(np.float32),
-        surface.neighbour_starts,
-        surface.neighbours,
+        surface.neighbor_starts,
+        surface.neighbors,
         strength.astype(np.float32),
         steps,
     )
@@ -241,11 +241,11 @@ def _wide_limbs(
         t = position[chosen]
         bone = np.clip(t.astype(int), 0, len(bones) - 2)
         fraction = np.clip(t - bone, 0, 1.15)[:, None]
-        centre = bones[bone] + (bones[bone + 1] - bones[bone]) * fraction
-        offset = vertices[chosen] - centre
+        center = bones[bone] + (bones[bone + 1] - bones[bone]) * fraction
+        offset = vertices[chosen] - center
         distance = np.linalg.norm(offset, axis=1)
         amount = np.clip((t - ramp[0]) / (ramp[1] - ramp[0]), 0, 1)
         wanted = radius * (1 - taper * np.clip(t - 0.9, 0, 1))
         wider = 1 + amount * np.clip(wanted / np.maximum(distance, 0.1) - 1, 0, 2.5)
-        moved[chosen] = centre + offset * wider[:, None]
+        moved[chosen] = center + offset * wider[:, None]
     return moved

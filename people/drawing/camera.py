@@ -10,7 +10,7 @@ from dgnet.people.development import Sensor
 from dgnet.people.randomness import choose, choose_from
 from dgnet.people.scene import Camera
 from dgnet.people.shading.ground import GROUND, GROUND_KINDS
-from dgnet.people.shading.light import Light, normalised
+from dgnet.people.shading.light import Light, normalized
 from dgnet.people.shading.props import PROP, PROP_KINDS
 from dgnet.people.shading.walls import WALL, WALL_KINDS
 
@@ -60,7 +60,7 @@ def draw_camera(random: np.random.Generator, number: int) -> Camera:
 
 
 def _metered(light: Light, ground: Records) -> float:
-    """Exposure that a camera sets by the ground in its view: most of the way to a middle grey."""
+    """Exposure that a camera sets by the ground in its view: most of the way to a middle gray."""
     received = light.sun[1] * light.to_sun[1] + light.sky[1]
     level = received * float(ground["color"][0, 1])
     return float(np.clip((MIDDLE / level) ** METERING, 0.5, 1.9))
@@ -82,7 +82,7 @@ def _light(random: np.random.Generator, overcast: bool, indoors: bool) -> Light:
         return r, g, b
 
     return Light(
-        to_sun=normalised(to_sun), sun=rgb(sun * warmth), sky=rgb(sky * tint), ground=rgb(bounce)
+        to_sun=normalized(to_sun), sun=rgb(sun * warmth), sky=rgb(sky * tint), ground=rgb(bounce)
     )
 
 
@@ -160,7 +160,7 @@ def _props(random: np.random.Generator, indoors: bool) -> Records:
                 color = color * np.array([0.7, 0.9, 0.7])
         prop["kind"] = PROP_KINDS.index(kind)
         nearest = 40.0 if kind == "car" else 9.0
-        # More of them near: only the first metres behind a person are seen from above.
+        # More of them near: only the first meters behind a person are seen from above.
         prop["x"], prop["z"] = (
             uniform(-70, 70),
             -nearest - (farthest - nearest) * random.random() ** 2,

@@ -38,7 +38,7 @@ def shade_backdrop(
 
     Args:
         feet: (2, 3) places of the feet.
-        origin_x: Where in the camera's place the person stands, decimetres; with `origin_z`.
+        origin_x: Where in the camera's place the person stands, decimeters; with `origin_z`.
         sky: (3,) what is seen where there is nothing.
         hidden: (H, W) samples that nobody will see; they are left as they are.
     """
@@ -57,8 +57,8 @@ def shade_backdrop(
         for j in range(out.shape[1]):
             if hidden[i, j]:
                 continue
-            dx = (j + 0.5 - view["centre_x"]) / view["scale_x"]
-            up = (view["centre_y"] - i - 0.5) / view["scale_y"]
+            dx = (j + 0.5 - view["center_x"]) / view["scale_x"]
+            up = (view["center_y"] - i - 0.5) / view["scale_y"]
             dy = up * cosine - sine
             dz = -up * sine - cosine
             best = 1e9

@@ -62,7 +62,7 @@ def cloth_color(
     on_arm = arm > 0.5
     on_leg = leg > 0.5 and not on_arm
     on_torso = not on_arm and not on_leg
-    # u runs around the body or limb, v along it; decimetres.
+    # u runs around the body or limb, v along it; decimeters.
     if on_arm:
         u = _around_arm(x, y, z, t)
         v = t * 2.3

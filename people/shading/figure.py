@@ -1,4 +1,4 @@
-"""Shades the samples of a rasterised figure.
+"""Shades the samples of a rasterized figure.
 
 N vertices, T triangles, H x W samples. Sun with shadow, hemisphere ambient light, ambient occlusion
 from the depth buffer, a highlight and a faint rim.
@@ -13,6 +13,7 @@ import numpy as np
 from dgnet.people.arrays import Doubles, Floats, Ints, Records
 from dgnet.people.compiled import compiled
 from dgnet.people.materials import EYES, HAIR, INNER, SHOES, SKIN, TOP
+from dgnet.people.raster import corner_shares
 from dgnet.people.shading.cloth import cloth_color, crease, shoe_color
 from dgnet.people.shading.light import lit_share
 from dgnet.people.shading.skin import eye_color, hair_color, skin_color
@@ -23,11 +24,11 @@ STRAP_COLUMNS = 7
 NO_STRAP, TWO_STRAPS, CROSS_STRAP, ONE_STRAP, HANGING_STRAP = 0.0, 1.0, 2.0, 3.0, 4.0
 FAR = 9.0
 STRAP_SHADOW = 0.12
-"""Decimetres beside a strap that lie in its shadow."""
+"""Decimeters beside a strap that lie in its shadow."""
 
 
 def _occlusion_taps() -> Doubles:
-    """Eight rotations of eight taps (8, 8, 2), 5 to 11 centimetres away."""
+    """Eight rotations of eight taps (8, 8, 2), 5 to 11 centimeters away."""
     turn, tap = np.meshgrid(np.arange(8), np.arange(8), indexing="ij")
     angle = tap * np.pi / 4 + turn * np.pi / 32
     radius = 1.1 * (0.45 + 0.55 * ((tap * 5) % 8) / 7)
@@ -36,9 +37,9 @@ def _occlusion_taps() -> Doubles:
 
 TAPS = _occlusion_taps()
 FOLD_DEPTH = 0.105
-"""Decimetres that the valleys of folds are deep."""
+"""Decimeters that the valleys of folds are deep."""
 STEP = 0.06
-"""Decimetres between places whose depths are compared."""
+"""Decimeters between places whose depths are compared."""
 STRAPS_TO = 5.9
 """Height on the skin below which straps run: the neck is above."""
 STEEPEST = 1.1
@@ -159,13 +160,7 @@ def shade_figure(
             a = triangles[f, 0]
             b = triangles[f, 1]
             c = triangles[f, 2]
-            l0 = weights[i, j, 0] * inverse_depth[a]
-            l1 = weights[i, j, 1] * inverse_depth[b]
-            l2 = (1 - weights[i, j, 0] - weights[i, j, 1]) * inverse_depth[c]
-            q = 1.0 / (l0 + l1 + l2)
-            l0 *= q
-            l1 *= q
-            l2 *= q
+            l0, l1, l2 = corner_shares(weights, inverse_depth, a, b, c, i, j)
             px = l0 * vertices[a, 0] + l1 * vertices[b, 0] + l2 * vertices[c, 0]
             py = l0 * vertices[a, 1] + l1 * vertices[b, 1] + l2 * vertices[c, 1]
             pz = l0 * vertices[a, 2] + l1 * vertices[b, 2] + l2 * vertices[c, 2]

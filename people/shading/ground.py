@@ -15,11 +15,11 @@ GROUND_KINDS = ("asphalt", "tiles", "pavers", "road", "checker", "slabs")
 GROUND = np.dtype(
     [
         ("kind", "i4"), ("color", "f8", 3), ("second", "f8", 3), ("beyond", "f8", 3),
-        ("frequency", "f8"),  # repeats a decimetre
+        ("frequency", "f8"),  # repeats a decimeter
         ("angle", "f8"),  # of the path to the line of sight, radians
-        ("edge", "f8"),  # where the path ends, decimetres
+        ("edge", "f8"),  # where the path ends, decimeters
         ("dapple", "f8"),  # how dark the shade of trees is, 0 to 1
-        ("dapple_size", "f8"),  # 1 / decimetres
+        ("dapple_size", "f8"),  # 1 / decimeters
         ("dapple_share", "f8"),  # threshold: larger is less shade
         ("wet", "f8"),  # 0 dry to 1: darker, smoother
         ("seed", "f8"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from dgnet.people.arrays import Doubles, Floats, Ints, Records
 from dgnet.people.compiled import compiled
-from dgnet.people.raster import rasterise_heights
+from dgnet.people.raster import rasterize_heights
 
 LIGHT = np.dtype([("to_sun", "f8", 3), ("sun", "f8", 3), ("sky", "f8", 3), ("ground", "f8", 3)])
 SHADOW = np.dtype([("right", "f8", 3), ("up", "f8", 3), ("to_sun", "f8", 3), ("scale", "f8"),
@@ -57,7 +57,7 @@ def shadow_map(
         axis=1,
     ).astype(np.float32)  # fmt: skip
     heights = np.full((SHADOW_SAMPLES, SHADOW_SAMPLES), -1e6, np.float32)
-    rasterise_heights(points, triangles, inside, heights)
+    rasterize_heights(points, triangles, inside, heights)
     return heights, shadow
 
 
@@ -81,7 +81,7 @@ def lit_share(heights: Floats, shadow: Any, x: float, y: float, z: float, bias: 
     return 1.0 - blocked / 5.0
 
 
-def normalised(vector: Doubles) -> tuple[float, float, float]:
+def normalized(vector: Doubles) -> tuple[float, float, float]:
     """A vector (3,) of length one, as a tuple."""
     x, y, z = (float(c) for c in vector / np.linalg.norm(vector))
     return x, y, z

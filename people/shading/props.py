@@ -19,12 +19,12 @@ PROP = np.dtype(
     ]
 )  # fmt: skip
 BICYCLE_SPACING = 5.5
-"""Decimetres between parked bicycles, seen aslant."""
+"""Decimeters between parked bicycles, seen aslant."""
 
 
 @compiled
 def _bicycle(x: float, y: float, squeeze: float) -> int:
-    """What of a bicycle is at a place around its middle: 0 nothing, 1 tyre, 2 frame, 3 saddle."""
+    """What of a bicycle is at a place around its middle: 0 nothing, 1 tire, 2 frame, 3 saddle."""
     x = x / squeeze
     thin = 0.3 / squeeze
     rear = np.sqrt((x + 5.2) * (x + 5.2) + (y - 3.3) * (y - 3.3))
@@ -136,7 +136,7 @@ def prop_color(prop: Any, part: int, x: float, y: float, color: Doubles) -> None
             for d in range(3):
                 tint = value_noise(n * (5.1 + 1.7 * d), seed, 9.0 + d)
                 color[d] = 0.015 + 0.3 * tone * tone * tone * (0.5 + tint * tint)
-        else:  # tyres and the like: black to dusty grey
+        else:  # tires and the like: black to dusty gray
             dust = value_noise(n * 2.3, seed, 4.0)
             for d in range(3):
                 color[d] = 0.02 + 0.09 * dust * dust

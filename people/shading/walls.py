@@ -17,7 +17,7 @@ WALL_KINDS = (
 )  # fmt: skip
 WALL = np.dtype(
     [
-        ("z", "f8"),  # behind the person, negative decimetres
+        ("z", "f8"),  # behind the person, negative decimeters
         ("kind", "i4"), ("color", "f8", 3), ("second", "f8", 3), ("frequency", "f8"),
         ("height", "f8"), ("base", "f8"),  # height of the darker base
         ("seed", "f8"),

@@ -1,7 +1,7 @@
 """The patterns of recipe 3: how much of a fabric's second and third paint a place has.
 
 Lines of any width and angle, checks, flowers and spots, blocks of color, quilts. Places are given
-on the unmorphed body: x, y, z, and u around, v along the body or limb, in decimetres.
+on the unmorphed body: x, y, z, and u around, v along the body or limb, in decimeters.
 """
 
 from __future__ import annotations

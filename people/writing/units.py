@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from dgnet.files import write_file
-from dgnet.people.arrays import Pixels
 from dgnet.people.dataset import TRUTHS_A_GROUP
 from dgnet.people.world import shared_world
 from dgnet.people.writing.attributes import Row, person_attributes, picture_attributes
@@ -21,6 +18,7 @@ from dgnet.people.writing.plan import (
     truth,
     world_of_truth,
 )
+from dgnet.pictures.encoding import encode_picture
 
 
 def write_person(plan: RenderPlan, folder: Path, person: int) -> list[Row]:
@@ -41,7 +39,7 @@ def write_person(plan: RenderPlan, folder: Path, person: int) -> list[Row]:
         if plan.masks:
             write_file(
                 (folder / MASKS / place).with_suffix(".png"),
-                encode_mask(picture.mask),
+                encode_picture(picture.mask, "PNG"),
                 make_parents=True,
             )
         row: Row = {
@@ -88,12 +86,12 @@ def write_truths(plan: RenderPlan, folder: Path, first: int) -> list[Row]:
             write_file(folder / TRUTHS / f"{name}.jpg", picture.jpeg(quality), make_parents=True)
             if plan.masks:
                 place = folder / MASKS / TRUTHS / f"{name}.png"
-                write_file(place, encode_mask(picture.mask), make_parents=True)
+                write_file(place, encode_picture(picture.mask, "PNG"), make_parents=True)
             row[f"{role}_path"] = f"{TRUTHS}/{name}.jpg"
         if plan.writes_changed:
             name = f"{TRUTHS}/{number:04d}_changed_{one.appearance:04d}.png"
             mask = true.changed()
-            write_file(folder / name, encode_mask(mask), make_parents=True)
+            write_file(folder / name, encode_picture(mask, "PNG"), make_parents=True)
             row |= {
                 "changed_path": name,
                 "changed": round(np.count_nonzero(mask) / mask.size, 6),
@@ -115,10 +113,3 @@ def write_truths(plan: RenderPlan, folder: Path, first: int) -> list[Row]:
         }
         rows.append(row)
     return rows
-
-
-def encode_mask(mask: Pixels) -> bytes:
-    """A mask (H, W) as a grey PNG."""
-    file = io.BytesIO()
-    Image.fromarray(mask).save(file, "PNG")
-    return file.getvalue()

@@ -6,6 +6,9 @@ arrives as `Host`: without keys only loopback names, IP literals, which cannot b
 elsewhere, and names from the settings are ours. A form or script that sends to us from its own
 origin is told by `Sec-Fetch-Site`, which pages cannot write, and where a browser sends none (older
 ones; plain HTTP beyond the own machine) by `Origin`. Programs send neither, and may.
+
+A browser says `same-origin` of a rebound name, too, and a proxy in front that puts its own `Host`
+in place hides that name; `Origin` still has it. So where names are asked, both have to be ours.
 """
 
 from __future__ import annotations
@@ -109,28 +112,46 @@ class VisitorMiddleware:
         )
 
     def _is_own_page(self, host: bytes | None, origin: bytes | None, site: bytes | None) -> bool:
-        if site is not None and site.strip() in _OWN_SITES:
-            return True
-        if site is not None and site.strip() != b"same-site":
+        site = None if site is None else site.strip()
+        if site in _OWN_SITES:
+            return origin is None or self._any_host or self._is_own_name(host, origin)
+        if site is not None and site != b"same-site":
             return False
         return self._is_own_origin(host, origin)
 
+    def _is_own_name(self, host: bytes | None, origin: bytes) -> bool:
+        """The browser has compared ports, which a proxy may change: the name is left to us."""
+        name = _origin(origin)[0]
+        if not name:
+            return False
+        return name == _host(host)[0] or _leads_nowhere_else(name) or self._is_named(name)
+
     def _is_own_origin(self, host: bytes | None, origin: bytes | None) -> bool:
-        if origin is None or host is None:
+        if origin is None:
             return False
-        try:
-            parts = urlsplit(origin.decode("latin-1"))
-            port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-        except ValueError:
-            return False
-        name = parts.hostname or ""
-        authority = _AUTHORITY.fullmatch(host.decode("latin-1"))
-        if not name or authority is None:
+        (name, port, scheme), (own_name, own_port) = _origin(origin), _host(host)
+        if not name:
             return False
         # Behind a proxy that ends TLS our own scheme is not the page's.
-        own_port = int(authority[2]) if authority[2] else _DEFAULT_PORTS.get(parts.scheme)
-        own_name = authority[1].strip("[]").lower()
-        return (name == own_name and port == own_port) or self._is_named(name)
+        default_port = _DEFAULT_PORTS.get(scheme)
+        is_own = name == own_name and (port or default_port) == (own_port or default_port)
+        return is_own or self._is_named(name)
+
+
+def _origin(origin: bytes) -> tuple[str, int | None, str]:
+    """Name, port and scheme; no name where it is none, as of `null`."""
+    try:
+        parts = urlsplit(origin.decode("latin-1"))
+        return parts.hostname or "", parts.port, parts.scheme
+    except ValueError:
+        return "", None, ""
+
+
+def _host(host: bytes | None) -> tuple[str, int | None]:
+    authority = _AUTHORITY.fullmatch((host or b"").decode("latin-1"))
+    if authority is None:
+        return "", None
+    return authority[1].strip("[]").lower(), int(authority[2]) if authority[2] else None
 
 
 @lru_cache(maxsize=256)

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
-from dgnet.jobs.generation.jobs import FINAL_STATES
+from dgnet.jobs.media_types import ARCHIVES, FORM, JSON, media_type_of
 from dgnet.jobs.storage import dataset_folder, resolve_below
 from dgnet.layouts import LayoutName
 from dgnet.service.archives import (
@@ -27,6 +26,7 @@ from dgnet.service.archives import (
 from dgnet.service.dataset_checks import checked
 from dgnet.service.dataset_store import DatasetRecord, Reading, UnknownDataset
 from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
+from dgnet.service.json_bodies import read_model, require_small
 from dgnet.service.middleware.body_limit import give_up_a_slow_upload
 from dgnet.service.negotiation import parse_prefer
 from dgnet.service.openapi import (
@@ -57,9 +57,7 @@ from dgnet.service.problems import (
 from dgnet.service.schemas import DatasetList, DatasetView, FolderRequest
 from dgnet.service.settings import ServiceSettings
 from dgnet.service.uploads import (
-    ARCHIVE_MEDIA_TYPES,
     ARCHIVE_PART,
-    FORM,
     check_free_space,
     is_upload,
     receive_archive,
@@ -68,7 +66,6 @@ from dgnet.service.uploads import (
 )
 
 router = APIRouter(tags=["data sets"])
-JOBS_LOOKED_THROUGH = 1000  # newest ones, for those that use a data set
 _BUSY_RETRY_SECONDS = "30"
 
 
@@ -105,7 +102,7 @@ _BUSY_RETRY_SECONDS = "30"
         "requestBody": {
             "required": True,
             "content": {
-                **{media_type: {"schema": BINARY} for media_type in ARCHIVE_MEDIA_TYPES},
+                **{media_type: {"schema": BINARY} for media_type in ARCHIVES},
                 FORM: {
                     "schema": {
                         "type": "object",
@@ -113,7 +110,7 @@ _BUSY_RETRY_SECONDS = "30"
                         "properties": {ARCHIVE_PART: BINARY},
                     }
                 },
-                "application/json": {"schema": FolderRequest.model_json_schema()},
+                JSON: {"schema": FolderRequest.model_json_schema()},
             },
         },
     },
@@ -147,14 +144,16 @@ async def create_dataset(
         record = await _uploaded(
             request, dependencies, bulk, _reading(layout, pattern, junk, distractors)
         )
-    elif (content_type or "").partition(";")[0].strip().lower() == "application/json":
-        wanted = _folder_request(await request.body())
+    elif media_type_of(content_type) == JSON:
+        body = await request.body()
+        require_small(body)
+        wanted = _folder_request(body)
         record = await _registered(bulk, wanted)
     else:
         raise Problem(
             UNSUPPORTED_CONTENT_TYPE,
             f"Content-Type is {(content_type or 'absent')[:200]!r}; expected an archive "
-            f"({', '.join(ARCHIVE_MEDIA_TYPES)}), {FORM} or application/json.",
+            f"({', '.join(ARCHIVES)}), {FORM} or application/json.",
         )
     record, report = await _checked(
         dependencies, bulk, record, _wait_seconds(request, dependencies.settings)
@@ -206,12 +205,7 @@ async def show_dataset(
 async def delete_dataset(bulk: AppBulk, dataset_id: str) -> Response:
     """Removes the pictures of an upload; a registered folder is only forgotten."""
     record = await _known(bulk, dataset_id)
-    under_way = [
-        job
-        for job in await bulk.job_store.list(limit=JOBS_LOOKED_THROUGH)
-        if job.state not in FINAL_STATES
-    ]
-    for job in under_way:
+    for job in await bulk.job_store.unfinished():
         if await asyncio.to_thread(_takes_from, bulk.storage.data_root, job.spec, record):
             raise Problem(
                 DATASET_IN_USE,
@@ -318,17 +312,8 @@ async def _incoming(bulk: Bulk) -> AsyncGenerator[Path]:
 
 
 def _folder_request(body: bytes) -> FolderRequest:
-    try:
-        return FolderRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
-        raise Problem(
-            kind,
-            f"{place}: {first['msg']}. Expected JSON with 'folder' and optionally 'layout', "
-            "'pattern', 'junk' and 'distractors'.",
-        ) from error
+    expected = "'folder' and optionally 'layout', 'pattern', 'junk' and 'distractors'"
+    return read_model(FolderRequest, body, expected=expected)
 
 
 async def _registered(bulk: Bulk, wanted: FolderRequest) -> DatasetRecord:

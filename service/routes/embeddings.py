@@ -11,17 +11,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import orjson
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from dgnet.arrays import Floats
 from dgnet.jobs.contract import EmbedJob, EmbedResult, ModelInfo
 from dgnet.jobs.errors import JobFailed
-from dgnet.jobs.media_types import NPY_MEDIA_TYPE
+from dgnet.jobs.media_types import FORM, JSON, NPY, media_type_of
 from dgnet.service.answers import result_headers
 from dgnet.service.dependencies import AppDependencies, Dependencies
 from dgnet.service.encoding import encode_npy
 from dgnet.service.forms import parse_form
+from dgnet.service.json_bodies import read_model
 from dgnet.service.negotiation import negotiate
 from dgnet.service.openapi import (
     BINARY,
@@ -53,7 +53,7 @@ from dgnet.service.routes.plain import PlainRoute
 from dgnet.service.schemas import EmbeddingsRequest, EmbeddingsView
 
 router = APIRouter(tags=["embeddings"], route_class=PlainRoute)
-OFFERED = ("application/json", NPY_MEDIA_TYPE)
+OFFERED = (JSON, NPY)
 FILES_PART = "files"
 EncodingFormat = Literal["float", "base64"]
 
@@ -92,19 +92,19 @@ EncodingFormat = Literal["float", "base64"]
     },
     openapi_extra={
         "parameters": [
-            request_header("Accept", "JSON if absent", "application/x-npy"),
+            request_header("Accept", "JSON if absent", NPY),
         ],
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": {
+                FORM: {
                     "schema": {
                         "type": "object",
                         "required": [FILES_PART],
                         "properties": {FILES_PART: {"type": "array", "items": BINARY}},
                     }
                 },
-                "application/json": {"schema": EmbeddingsRequest.model_json_schema()},
+                JSON: {"schema": EmbeddingsRequest.model_json_schema()},
             },
         },
     },
@@ -136,7 +136,7 @@ async def create_embeddings(
 
     started = time.perf_counter()
     rows = _rows(result.embeddings, failures, count=len(pictures))
-    if media_type == NPY_MEDIA_TYPE:
+    if media_type == NPY:
         content = encode_npy(rows)
     else:
         content = _json(rows, failures, model, encoding_format)
@@ -156,10 +156,10 @@ def _read(
     content_type: str | None, body: bytes, dependencies: Dependencies, model: ModelInfo
 ) -> tuple[list[Source], EncodingFormat]:
     """The pictures of the request, from either kind of body."""
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    if media_type == "application/json":
+    media_type = media_type_of(content_type)
+    if media_type == JSON:
         return _read_json(body, dependencies, model)
-    if media_type == "multipart/form-data":
+    if media_type == FORM:
         parts = parse_form(content_type, body, max_parts=dependencies.settings.max_pictures)
         files = [part for part in parts if part.name == FILES_PART]
         if not files:
@@ -182,17 +182,10 @@ def _read(
 def _read_json(
     body: bytes, dependencies: Dependencies, model: ModelInfo
 ) -> tuple[list[Source], EncodingFormat]:
-    try:
-        wanted = EmbeddingsRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
-        raise Problem(
-            kind,
-            f"{place}: {first['msg']}. Expected JSON with 'input' (base64 data URIs) and "
-            "optionally 'model' and 'encoding_format' (float or base64).",
-        ) from error
+    expected = (
+        "'input' (base64 data URIs) and optionally 'model' and 'encoding_format' (float or base64)"
+    )
+    wanted = read_model(EmbeddingsRequest, body, expected=expected)
     if wanted.model is not None and wanted.model not in (model.model_id, model.model_version):
         raise Problem(
             UNKNOWN_MODEL,

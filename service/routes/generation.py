@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from dgnet.jobs.errors import JobError
+from dgnet.jobs.errors import NoWorker
 from dgnet.jobs.generation.errors import SpecError
-from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
+from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
+from dgnet.jobs.media_types import EVENT_STREAM, JSON, media_type_of
 from dgnet.jobs.storage import is_folder, resolve_source
 from dgnet.service.dataset_store import UnknownDataset
-from dgnet.service.dependencies import AppBulk, Bulk
+from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
+from dgnet.service.event_stream import EventStream
 from dgnet.service.generation_views import GenerationId, generation_view
 from dgnet.service.json_bodies import read_json
 from dgnet.service.openapi import (
@@ -43,7 +44,6 @@ from dgnet.service.problems import (
 from dgnet.service.schemas import GenerationList, GenerationView
 
 router = APIRouter(tags=["jobs"])
-RETRY_MILLISECONDS = 2000  # after which a client that lost its stream comes back
 _FOLLOW_LATER_SECONDS = "10"
 # Both numbers stay below 2**64: Redis takes no larger ones.
 EVENT_ID = r"^[0-9]{1,19}-[0-9]{1,19}$"
@@ -86,7 +86,7 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {
+                JSON: {
                     "schema": GenerationSpec.model_json_schema(),
                     "examples": {
                         "bulk": {
@@ -104,10 +104,13 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
         },
     },
 )
-async def submit_job(request: Request, response: Response, bulk: AppBulk) -> GenerationView:
+async def submit_job(
+    request: Request, response: Response, bulk: AppBulk, dependencies: AppDependencies
+) -> GenerationView:
     """The spec of `dgnet generate` as JSON; what is wrong with it is told before anything runs."""
     key = _idempotency_key(request)
     spec = await _located(bulk, _spec(request, await request.body()))
+    await _refuse_unserved_scene(dependencies, spec)
     url = spec.output.destination
     if url is not None and not bulk.storage.allows_destination(url):
         raise Problem(
@@ -134,7 +137,7 @@ async def list_jobs(
     before: Annotated[
         str | None, Query(pattern=_CURSOR, description="As `next` of a list has it")
     ] = None,
-) -> GenerationList:
+) -> Response:
     """Newest first; `next` leads to older ones. Swaps are not listed."""
     created, _, before_id = (before or "").partition("-")
     jobs = await bulk.job_store.list(
@@ -143,7 +146,9 @@ async def list_jobs(
     more = None
     if len(jobs) == limit:
         more = f"/v1/jobs?limit={limit}&before={jobs[-1].created:.3f}-{jobs[-1].job_id}"
-    return GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
+    page = GenerationList(data=[_view(bulk, job) for job in jobs], next=more)
+    # As FastAPI would answer, without looking at every job a second time.
+    return Response(page.model_dump_json(), media_type=JSON)
 
 
 async def _followed(bulk: AppBulk, job_id: GenerationId) -> AsyncGenerator[GenerationJob]:
@@ -168,8 +173,14 @@ async def _followed(bulk: AppBulk, job_id: GenerationId) -> AsyncGenerator[Gener
 @router.get(
     "/v1/jobs/{job_id}/events",
     summary="Follow a generation job",
-    response_class=EventSourceResponse,
-    responses=problems(INVALID_REQUEST, TOO_MANY_FOLLOWERS, *_UNKNOWN),
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "Events `state` and `progress`",
+            "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+        },
+        **problems(INVALID_REQUEST, TOO_MANY_FOLLOWERS, *_UNKNOWN),
+    },
 )
 async def follow_job(
     bulk: AppBulk,
@@ -177,16 +188,14 @@ async def follow_job(
     last_event_id: Annotated[
         str | None, Header(pattern=EVENT_ID, description="Go on after this event")
     ] = None,
-) -> AsyncIterable[ServerSentEvent]:
+) -> EventStream:
     """Server-sent events `state` and `progress`, each with the job as in GET; ends with the job."""
-    events = bulk.job_store.events(job.job_id, after=last_event_id)
-    async for event in _until_closing(events, bulk.closing):
-        yield ServerSentEvent(
-            event=event.kind,
-            id=event.event_id,
-            retry=RETRY_MILLISECONDS,
-            raw_data=_view(bulk, event.job).model_dump_json(),
-        )
+    return EventStream(
+        bulk.job_store.events(job.job_id, after=last_event_id),
+        texts=bulk.event_texts,
+        show=lambda job: _view(bulk, job),
+        closing=bulk.closing,
+    )
 
 
 @router.post(
@@ -242,7 +251,7 @@ def _idempotency_key(request: Request) -> str | None:
 
 def _spec(request: Request, body: bytes) -> GenerationSpec:
     content_type = request.headers.get("content-type", "absent")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    if media_type_of(content_type) != JSON:
         raise Problem(
             UNSUPPORTED_CONTENT_TYPE,
             f"Content-Type is {content_type[:200]!r}; expected application/json.",
@@ -290,6 +299,18 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
     return spec
 
 
+async def _refuse_unserved_scene(dependencies: Dependencies, spec: GenerationSpec) -> None:
+    """Workers refuse it, too; while none is ready, they alone."""
+    if spec.scene is None:
+        return
+    try:
+        model = await dependencies.serving_model()
+    except NoWorker:
+        return
+    if objection := model.objection_to(spec.scene):
+        raise _invalid_field("scene", objection)
+
+
 def _invalid_field(field: str, message: str) -> Problem:
     return _invalid(f"the spec cannot be used: {field}: {message}", ((field, message),))
 
@@ -297,31 +318,3 @@ def _invalid_field(field: str, message: str) -> Problem:
 def _invalid(detail: str, fields: tuple[tuple[str, str], ...]) -> Problem:
     errors = [{"field": field, "message": message} for field, message in fields]
     return Problem(INVALID_SPEC, f"{detail}.", extensions={"errors": errors})
-
-
-async def _until_closing(
-    events: AsyncIterator[JobEvent], closing: asyncio.Event
-) -> AsyncIterator[JobEvent]:
-    """The events until the app is about to stop or the queue is away: the client then comes back,
-    with the id of the last event that it saw.
-    """
-    closed = asyncio.ensure_future(closing.wait())
-    coming: asyncio.Future[JobEvent] | None = None
-    try:
-        while True:
-            coming = asyncio.ensure_future(anext(events))
-            await asyncio.wait({coming, closed}, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                return
-            try:
-                event = coming.result()
-            except (StopAsyncIteration, JobError):
-                return
-            yield event
-    finally:
-        closed.cancel()
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()

@@ -11,7 +11,7 @@ from dgnet.jobs.errors import QueueUnavailable
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS
-from dgnet.service.schemas import Health
+from dgnet.service.schemas import Health, Readiness
 
 router = APIRouter(tags=["operations"])
 LANES: tuple[Lane, ...] = ("small", "bulk")
@@ -28,11 +28,11 @@ async def livez() -> Health:
     summary="Can a request be served?",
     responses=problems(JOB_KINDS["queue-unavailable"], JOB_KINDS["no-worker"]),
 )
-async def readyz(dependencies: AppDependencies) -> Health:
+async def readyz(dependencies: AppDependencies) -> Readiness:
     """200 when the queue takes jobs and a live worker has passed its canary, else 503."""
     await dependencies.jobs.check()  # heartbeats may be cached; this writes to the queue itself
     model = await dependencies.serving_model()
-    return Health(status="ready", model=model.model_id)
+    return Readiness(status="ready", model=model.model_id, scenes=model.scenes)
 
 
 @router.get(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from dgnet.jobs.contract import EmbedResult, JobStatus, SwapResult
 from dgnet.jobs.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
 from dgnet.jobs.generation.records import is_job_id
-from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
+from dgnet.jobs.media_types import COMPOSITES, WEBP
 from dgnet.service.answers import composite_response, job_path
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.generation_views import generation_view
@@ -99,7 +99,7 @@ async def show_job(
     },
     openapi_extra={
         "parameters": [
-            request_header("Accept", "Format of the composite; image/png if absent", "image/webp")
+            request_header("Accept", "Format of the composite; image/png if absent", WEBP)
         ]
     },
 )
@@ -111,7 +111,7 @@ async def fetch_result(
     height: Side = None,
 ) -> Response:
     """The composite in the negotiated format; 409 while the job is not done."""
-    media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
+    media_type = negotiate(request.headers.get("accept"), COMPOSITES)
     size = _size(width, height, dependencies.settings)
     status = await dependencies.jobs.status(job_id)
     error = _failure(status)

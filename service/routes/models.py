@@ -56,6 +56,7 @@ def _views(workers: Sequence[WorkerInfo]) -> list[ModelView]:
             height=group[0].model.height,
             width=group[0].model.width,
             embedding_size=group[0].model.embedding_size,
+            scenes=min((worker.model.scenes for worker in group), key=len),
             ready_workers=sum(worker.ready for worker in group),
             live_workers=len(group),
             card=group[0].model.card,

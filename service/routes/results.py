@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from dgnet.jobs.errors import JobExpired
 from dgnet.jobs.generation.manifest import MANIFEST, MANIFEST_TABLE, SHEET
+from dgnet.jobs.media_types import ANY_BYTES, BY_ENDING, JSON_LINES, PARQUET, PNG, TAR
 from dgnet.jobs.storage import is_file, is_folder, job_folder, resolve_below
 from dgnet.jobs.tarball import files_below, tar_range, tar_size
 from dgnet.service.dependencies import AppBulk
@@ -47,20 +48,7 @@ class _Anything(Convertor[str]):
 register_url_convertor("anything", _Anything())
 router = APIRouter(tags=["jobs"])
 
-PARQUET: Final = "application/vnd.apache.parquet"
-JSON_LINES: Final = "application/x-ndjson"
 MANIFESTS: Final = {PARQUET: MANIFEST_TABLE, JSON_LINES: MANIFEST}
-TAR: Final = "application/x-tar"
-_MEDIA_TYPES: Final = {
-    ".jpg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".md": "text/markdown; charset=utf-8",
-    ".json": "application/json",
-    ".jsonl": JSON_LINES,
-    ".parquet": PARQUET,
-    ".tar": TAR,
-}
 
 
 async def _finished_folder(bulk: AppBulk, job_id: GenerationId) -> Path:
@@ -126,12 +114,12 @@ async def fetch_manifest(request: Request, job_id: GenerationId, folder: Finishe
     "/v1/jobs/{job_id}/preview",
     summary="Fetch the contact sheet",
     response_class=Response,
-    responses=_described("Composites with their sources", "image/png", more=(UNKNOWN_FILE,)),
+    responses=_described("Composites with their sources", PNG, more=(UNKNOWN_FILE,)),
     openapi_extra={"parameters": [_RANGE]},
 )
 async def fetch_preview(request: Request, job_id: GenerationId, folder: Finished) -> Response:
     """Up to 32 composites, each behind its appearance and its structure; none if none was kept."""
-    return await _file(request, folder / SHEET, "image/png", f"{job_id}.png")
+    return await _file(request, folder / SHEET, PNG, f"{job_id}.png")
 
 
 @router.get(
@@ -158,7 +146,7 @@ async def fetch_archive(request: Request, job_id: GenerationId, folder: Finished
     "/v1/jobs/{job_id}/files/{path:anything}",
     summary="Fetch one file",
     response_class=Response,
-    responses=_described("The file", "application/octet-stream", more=(UNKNOWN_FILE,)),
+    responses=_described("The file", ANY_BYTES, more=(UNKNOWN_FILE,)),
     openapi_extra={"parameters": [_RANGE]},
 )
 async def fetch_file(
@@ -172,7 +160,7 @@ async def fetch_file(
         target = None
     if hidden or target is None:
         raise _unknown_file(path)
-    media_type = _MEDIA_TYPES.get(target.suffix, "application/octet-stream")
+    media_type = BY_ENDING.get(target.suffix, ANY_BYTES)
     return await _file(request, target, media_type, target.name)
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from dgnet.jobs.contract import SwapJob, SwapResult
+from dgnet.jobs.contract import Scene, SwapJob, SwapResult
 from dgnet.jobs.errors import JobFailed, WaitTimeout
-from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
+from dgnet.jobs.media_types import COMPOSITES, FORM, WEBP
 from dgnet.service.answers import composite_response, job_accepted, job_path
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.forms import FormPart, parse_form
@@ -82,7 +82,7 @@ ROLES = ("appearance", "structure")
     },
     openapi_extra={
         "parameters": [
-            request_header("Accept", "Format of the composite; image/png if absent", "image/webp"),
+            request_header("Accept", "Format of the composite; image/png if absent", WEBP),
             request_header(
                 "Prefer",
                 "`respond-async` answers 202 at once; `wait=N` answers 202 after N seconds "
@@ -93,7 +93,7 @@ ROLES = ("appearance", "structure")
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": {
+                FORM: {
                     "schema": {
                         "type": "object",
                         "required": list(ROLES),
@@ -115,23 +115,39 @@ async def create_swap(
         Literal["structure"] | None,
         Query(description="Gives the composite the size of the structure picture"),
     ] = None,
+    scene: Annotated[
+        Scene | None,
+        Query(
+            description="What no swap changes: `keep` passes on the structure picture's own pixels,"
+            " `generate` none of them. Kept if absent, where the model can; a model that cannot "
+            "refuses `keep`."
+        ),
+    ] = None,
 ) -> Response:
     """Two pictures in, one composite out."""
-    media_type = negotiate(request.headers.get("accept"), COMPOSITE_MEDIA_TYPES)
+    media_type = negotiate(request.headers.get("accept"), COMPOSITES)
     preference = parse_prefer(request.headers.getlist("prefer"))
     model = await dependencies.serving_model()
+    if objection := model.objection_to(scene):
+        raise Problem(INVALID_REQUEST, f"{objection}.")
     body = await request.body()
     started = time.perf_counter()
     parts = parse_form(
         request.headers.get("content-type"), body, max_parts=dependencies.settings.max_pictures
     )
+    if any(part.name == "scene" for part in parts):  # it must not be passed over in silence
+        raise Problem(
+            INVALID_REQUEST,
+            "The form has a part 'scene'; expected it in the address: POST /v1/swaps?scene=keep "
+            "or scene=generate.",
+        )
     sources = [_source(parts, role) for role in ROLES]
     appearance, structure = await dependencies.picture_pool.prepare_or_refuse(sources, model)
     decode_seconds = time.perf_counter() - started
     size = (structure.original_width, structure.original_height) if resize == "structure" else None
 
     job_id = await dependencies.jobs.submit(
-        SwapJob(appearance_image=appearance.pixels, structure_image=structure.pixels)
+        SwapJob(appearance_image=appearance.pixels, structure_image=structure.pixels, scene=scene)
     )
     if preference.respond_async and preference.wait_seconds is None:
         return job_accepted(job_id, size, applied="respond-async")

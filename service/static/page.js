@@ -8,6 +8,13 @@ import { startSwap } from "./page/swap.js";
 
 const MODEL_RETRY_MILLISECONDS = 3000;
 
+/** What the model cannot do with the scene is not offered. */
+function offerScenes(scenes) {
+  for (const option of document.querySelectorAll("select.scene option")) {
+    option.disabled = option.value !== "" && !scenes.includes(option.value);
+  }
+}
+
 async function showModel() {
   const status = element("model");
   let ready = false;
@@ -16,6 +23,7 @@ async function showModel() {
     const body = await response.json();
     ready = response.ok;
     status.textContent = ready ? `Model \u201c${body.model}\u201d is ready.` : body.detail;
+    if (ready) offerScenes(body.scenes);
   } catch {
     status.textContent = "The server cannot be reached.";
   }

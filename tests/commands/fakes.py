@@ -42,6 +42,8 @@ class FakePredictor:
     model_id = "fake"
     model_version = "0123456789ab"
     device_name = "cpu"
+    keeps_scene = False
+    scene = "generate"
     device = torch.device("cpu")
     autocast = None
 
@@ -83,7 +85,7 @@ class FakePredictor:
         appearance_images: Pixels,
         structure_images: Pixels,
         *,
-        scene: str | None = None,
+        scene: object = None,
     ) -> Pixels:
         return self.compose(
             self.appearance_styles(appearance_images), self.structure_codes(structure_images)
@@ -107,12 +109,16 @@ class BrokenPredictor(FakePredictor):
         raise RuntimeError("no kernel image is available")
 
 
-def load_broken(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+def load_broken(
+    checkpoint: Path | None, *, device: str, precision: str, scene: str | None = None
+) -> FakePredictor:
     """Stands for `dgnet.commands.local.load_predictor` on a machine with an unfit device."""
     return BrokenPredictor()
 
 
-def load_fake(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+def load_fake(
+    checkpoint: Path | None, *, device: str, precision: str, scene: str | None = None
+) -> FakePredictor:
     """Stands for `dgnet.commands.local.load_predictor`."""
     return FakePredictor()
 

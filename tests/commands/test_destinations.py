@@ -107,7 +107,7 @@ def test_a_missing_bucket_ends_the_command_before_it_makes_anything(
 
 
 @pytest.mark.slow
-def test_a_delivery_that_is_killed_is_carried_on(
+def test_an_upload_that_is_killed_is_carried_on(
     s3: S3Server, people: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     made = ("--count", "60", "-o", URL)

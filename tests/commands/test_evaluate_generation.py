@@ -37,12 +37,16 @@ class UnjudgingPredictor(JudgingPredictor):
     has_discriminator = False
 
 
-def load_judging(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+def load_judging(
+    checkpoint: Path | None, *, device: str, precision: str, scene: str | None = None
+) -> FakePredictor:
     """Stands for `dgnet.commands.local.load_predictor`."""
     return JudgingPredictor()
 
 
-def load_unjudging(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+def load_unjudging(
+    checkpoint: Path | None, *, device: str, precision: str, scene: str | None = None
+) -> FakePredictor:
     """Stands for `dgnet.commands.local.load_predictor`."""
     return UnjudgingPredictor()
 
@@ -80,7 +84,9 @@ def test_table_json_and_notes_tell_the_same_story(
 ) -> None:
     assert evaluate(people, "--composites", "20", "--json", out / "figures.json") == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith("20 composites made, 12 of 12 real pictures of 3 persons")
+    assert printed.out.startswith(
+        "20 composites made, scene generated, 12 of 12 real pictures of 3 persons"
+    )
     figures = json.loads((out / "figures.json").read_text())
     assert figures["model_version"] == FakePredictor.model_version
     assert figures["data"]["layout"] == "market1501"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from dgnet.commands.failures import CommandError
-from dgnet.commands.hosting import listen
+from dgnet.commands.hosting import host_all, listen
+from dgnet.model.predictor import Predictor
 from tests.commands.conftest import FAKES
-from tests.commands.fakes import BROKEN
+from tests.commands.fakes import BROKEN, load_networks
 from tests.processes import STOP_SECONDS, command, readiness, service, wait_until_ready
 from tests.redis_server import RedisServer
+from tests.worker.harness import until
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,24 @@ def test_an_unfit_device_ends_the_service_with_exit_code_1(
     monkeypatch.setenv(BROKEN, "1")
     with service(module=FAKES) as (process, _):
         assert process.wait(STOP_SECONDS) == 1
+
+
+async def test_a_worker_that_is_killed_ends_the_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DGNET_DATA_ROOT", str(tmp_path))
+    checkpoint, predictor = load_networks(None, device="cpu", precision="fp32")
+    with listen("127.0.0.1", 0) as listener:
+        hosting = asyncio.create_task(host_all(listener, checkpoint, cast("Predictor", predictor)))
+        await until(lambda: bool(_tasks("heartbeat")))
+        [worker] = _tasks("worker")
+        worker.cancel()
+        with pytest.raises(CommandError, match="the worker's task was ended by somebody else"):
+            await asyncio.wait_for(hosting, STOP_SECONDS)
+
+
+def _tasks(name: str) -> list[asyncio.Task[object]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == name]
 
 
 def test_a_port_in_use_is_told_at_once() -> None:

@@ -27,7 +27,9 @@ class MeasuringPredictor(FakePredictor):
     device = torch.device("cpu")
 
 
-def load_measuring(checkpoint: Path | None, *, device: str, precision: str) -> FakePredictor:
+def load_measuring(
+    checkpoint: Path | None, *, device: str, precision: str, scene: str | None = None
+) -> FakePredictor:
     """Stands for `dgnet.commands.local.load_predictor`."""
     return MeasuringPredictor()
 

@@ -32,9 +32,9 @@ from tests.pictures.test_hostile import BOMBS, jpeg_of_scans
 
 HEIGHT, WIDTH = 128, 64
 PERSON = Image.open(sorted((SAMPLE_PEOPLE / "query").glob("*.jpg"))[0]).convert("RGB")
-GREY = np.asarray(PERSON.convert("L"))
-GROUND = np.zeros(GREY.shape, np.bool_)
-GROUND[: GREY.shape[0] // 3] = True
+GRAY = np.asarray(PERSON.convert("L"))
+GROUND = np.zeros(GRAY.shape, np.bool_)
+GROUND[: GRAY.shape[0] // 3] = True
 
 
 def on_its_side(picture_format: str, mode: str = "RGB") -> bytes:
@@ -46,7 +46,7 @@ def on_its_side(picture_format: str, mode: str = "RGB") -> bytes:
 
 def hiding_colors(picture_format: str) -> bytes:
     """Noise where the picture is transparent."""
-    noise = np.random.default_rng(1).integers(0, 256, (*GREY.shape, 3), dtype=np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (*GRAY.shape, 3), dtype=np.uint8)
     color = np.where(GROUND[:, :, None], noise, np.asarray(PERSON))
     alpha = np.where(GROUND, 0, 255).astype(np.uint8)
     image = Image.fromarray(np.dstack([color, alpha]).astype(np.uint8))
@@ -54,12 +54,12 @@ def hiding_colors(picture_format: str) -> bytes:
 
 
 def deep(picture_format: str) -> bytes:
-    low = np.random.default_rng(1).integers(0, 256, GREY.shape, dtype=np.uint16)
-    return encoded(Image.fromarray(GREY.astype(np.uint16) * 256 + low), picture_format)
+    low = np.random.default_rng(1).integers(0, 256, GRAY.shape, dtype=np.uint16)
+    return encoded(Image.fromarray(GRAY.astype(np.uint16) * 256 + low), picture_format)
 
 
 UPRIGHT = np.asarray(PERSON)
-IN_GREY = np.repeat(GREY[:, :, None], 3, axis=2)
+IN_GRAY = np.repeat(GRAY[:, :, None], 3, axis=2)
 ON_WHITE = np.where(GROUND[:, :, None], 255, UPRIGHT).astype(np.uint8)
 # A file and the pixels that it shows.
 FILES: dict[str, tuple[Callable[[], bytes], NDArray[np.uint8]]] = {
@@ -69,8 +69,8 @@ FILES: dict[str, tuple[Callable[[], bytes], NDArray[np.uint8]]] = {
     "rotated png": (lambda: on_its_side("PNG"), UPRIGHT),
     "rotated webp": (lambda: on_its_side("WEBP"), UPRIGHT),
     "rotated tiff": (lambda: on_its_side("TIFF"), UPRIGHT),
-    "16-bit png": (lambda: deep("PNG"), IN_GREY),
-    "16-bit tiff": (lambda: deep("TIFF"), IN_GREY),
+    "16-bit png": (lambda: deep("PNG"), IN_GRAY),
+    "16-bit tiff": (lambda: deep("TIFF"), IN_GRAY),
     "transparent png": (lambda: hiding_colors("PNG"), ON_WHITE),
     "transparent webp": (lambda: hiding_colors("WEBP"), ON_WHITE),
     "transparent tiff": (lambda: hiding_colors("TIFF"), ON_WHITE),

@@ -66,7 +66,7 @@ def test_the_last_setting_of_a_field_wins_and_the_others_stay() -> None:
         ("iterations", r"--set iterations: expected NAME=VALUE"),
         ("iterations=many", r"--set iterations=many: .*valid integer"),
         ("policy=hard", r"'soft' or 'uniform'"),
-        ("colour=1", r"no field 'colour'; known: iterations, limit, merge"),
+        ("color=1", r"no field 'color'; known: iterations, limit, merge"),
         ("weights=1", r"set weights\.NAME, one of cycle"),
         ("weights.total=1", r"no field 'total'; known: cycle"),
         ("rate.cycle=1", r"rate is a plain value"),

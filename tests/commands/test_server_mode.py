@@ -58,6 +58,17 @@ def test_what_the_server_refuses_is_wrong_input_and_named(
         remote.swap_pairs([(PICTURES[0], bad)], server=server, api_key=None)
 
 
+def test_a_scene_that_the_server_cannot_keep_is_wrong_input(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("swap", "--appearance", PICTURES[0], "--structure", PICTURES[1])
+    out = tmp_path / "out.png"
+    assert run(*arguments, "--server", server, "-o", out, "--scene", "keep") == 2
+    assert "model fake (0123456789ab) has no mask" in capsys.readouterr().err
+    assert not out.exists()
+    assert run(*arguments, "--server", server, "-o", out, "--scene", "generate") == 0
+
+
 def test_a_server_out_of_reach_is_a_failure() -> None:
     with pytest.raises(CommandError, match="cannot be reached") as failure:
         remote.swap_pairs([(PICTURES[0], PICTURES[1])], server="http://127.0.0.1:9", api_key=None)

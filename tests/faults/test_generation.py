@@ -300,13 +300,13 @@ def spec_to(bucket: str = BUCKET) -> GenerationSpec:
     return spec_of(output={"destination": f"s3://{bucket}/sets/one"})
 
 
-def delivered(s3: S3Server, bucket: str = BUCKET) -> dict[str, str]:
+def uploaded(s3: S3Server, bucket: str = BUCKET) -> dict[str, str]:
     """sha256 of every object by its name."""
     objects = s3.objects("sets/one/", bucket=bucket)
     return {name: sha256(data).hexdigest() for name, data in objects.items()}
 
 
-async def test_a_job_of_several_workers_is_delivered_as_one_machine_would_make_it(
+async def test_a_job_of_several_workers_is_uploaded_as_one_machine_would_make_it(
     job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     s3: S3Server, expected: dict[str, str],
 ) -> None:  # fmt: skip
@@ -316,10 +316,10 @@ async def test_a_job_of_several_workers_is_delivered_as_one_machine_would_make_i
     ):
         job, _ = await job_store.submit(spec_to())
         assert (await ended(job_store, job.job_id)).state == "done"
-    assert delivered(s3) == expected
+    assert uploaded(s3) == expected
 
 
-async def test_a_worker_killed_while_it_delivers_is_replaced(
+async def test_a_worker_killed_while_it_uploads_is_replaced(
     job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     s3: S3Server, expected: dict[str, str],
 ) -> None:  # fmt: skip
@@ -336,9 +336,9 @@ async def test_a_worker_killed_while_it_delivers_is_replaced(
     with bulk_process(checkpoint, settings, storage):
         done = await ended(job_store, job.job_id)
     assert (done.state, done.kept, done.error_message) == ("done", 30, None)
-    assert delivered(s3) == expected
+    assert uploaded(s3) == expected
     writes = s3.versions("sets/one/")
-    assert writes.pop("job.json") == 2  # it takes the place, and is delivered
+    assert writes.pop("job.json") == 2  # it takes the place, and is uploaded
     assert {writes[name] for name in before if name != "job.json"} == {1}
 
 
@@ -354,10 +354,10 @@ async def test_a_bucket_that_is_missing_fails_the_job_until_it_is_there(
         s3.client.create_bucket(Bucket=OTHER_BUCKET)
         await job_store.resume(job.job_id)
         assert (await ended(job_store, job.job_id)).state == "done"
-    assert delivered(s3, OTHER_BUCKET) == expected
+    assert uploaded(s3, OTHER_BUCKET) == expected
 
 
-async def test_a_store_that_shuts_while_the_set_is_made_is_delivered_to_when_it_opens(
+async def test_a_store_that_shuts_while_the_set_is_made_is_uploaded_to_when_it_opens(
     job_store: JobStore, checkpoint: Path, settings: QueueSettings, storage: StorageSettings,
     s3: S3Server, expected: dict[str, str],
 ) -> None:  # fmt: skip
@@ -371,4 +371,4 @@ async def test_a_store_that_shuts_while_the_set_is_made_is_delivered_to_when_it_
         s3.let_everybody_in()
         await job_store.resume(job.job_id)
         assert (await ended(job_store, job.job_id)).state == "done"
-    assert delivered(s3) == expected
+    assert uploaded(s3) == expected

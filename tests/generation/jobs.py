@@ -68,7 +68,7 @@ def contents(directory: Path) -> dict[str, str]:
 
 
 def noted(folder: Path) -> list[str]:
-    """Files that a delivery from this folder has noted as arrived."""
-    ledgers = (path.read_text() for path in folder.glob(".delivered-*.jsonl"))
-    lines = (line for ledger in ledgers for line in ledger.splitlines(keepends=True))
+    """Files that an upload from this folder has noted as arrived."""
+    logs = (path.read_text() for path in folder.glob(".delivered-*.jsonl"))
+    lines = (line for log in logs for line in log.splitlines(keepends=True))
     return [json.loads(line)[0] for line in lines if line.endswith("\n")]

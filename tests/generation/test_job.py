@@ -24,6 +24,7 @@ from dgnet.generation.output.packing import read_packed
 from dgnet.generation.output.publication import locked
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import MANIFEST
+from dgnet.jobs.generation.manifest import Row as ManifestRow
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.codes import StructureCode
 from dgnet.model.data.fingerprint import persons_digest
@@ -382,6 +383,44 @@ def test_a_damaged_shard_is_made_again(
     done = run(made, out, resume=True)
     assert done.made_before == 8
     assert contents(out) == contents(tmp_path / "undisturbed")
+
+
+def test_a_set_that_an_older_release_began_goes_on_and_says_what_it_does_not_know(
+    people: Path, networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, out = job_of(people, networks), tmp_path / "out"
+    to_json = ManifestRow.to_json
+
+    def older(row: ManifestRow) -> dict[str, object]:
+        columns = to_json(row)
+        return {name: columns[name] for name in columns if name not in ("scene", "kept_share")}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ManifestRow, "to_json", older)
+        patch.setattr(shard_maker, "write_shard", Fuse(shard_maker.write_shard, 3))
+        with pytest.raises(Interrupted):
+            run(made, out)
+    done = run(made, out, resume=True)
+    assert (done.made_before, done.kept) == (16, 30)
+    for rows in (manifest(out), table(out)):
+        assert [(row["scene"], row["kept_share"]) for row in rows] == (
+            [(None, None)] * 16 + [("generate", 0.0)] * 14
+        )
+    text = (out / "card.md").read_text()
+    assert "Generated in 14 composites" in text
+    assert "Not noted for 16 composites" in text
+
+
+def test_a_complete_set_of_an_older_release_is_counted(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    made, out = job_of(people, networks), tmp_path / "out"
+    run(made, out)
+    path = out / MANIFEST
+    lines = path.read_text().replace('"scene": "generate", "kept_share": 0.0, ', "")
+    assert "scene" not in lines
+    path.write_text(lines)
+    assert run(made, out, resume=True).kept == 30
 
 
 def test_nobody_else_writes_into_the_same_folder_meanwhile(

@@ -113,7 +113,7 @@ def test_making_a_set_takes_as_much_memory_for_many_composites_as_for_few(
     assert many - few < ALLOWED_BLOCKS
 
 
-def test_delivering_a_set_takes_as_much_memory_for_many_files_as_for_few(
+def test_uploading_a_set_takes_as_much_memory_for_many_files_as_for_few(
     out: Callable[[int], Path], tmp_path: Path
 ) -> None:
     folders = [out(FEW - 1), out(FEW), out(MANY)]

@@ -38,7 +38,7 @@ def test_pictures_are_resampled_to_height_times_width() -> None:
 
 
 def test_resampling_averages_rather_than_skips() -> None:
-    # Stripes of one pixel vanish into grey; a filter that skips pixels would keep black or white.
+    # Stripes of one pixel vanish into gray; a filter that skips pixels would keep black or white.
     pixels = np.zeros((64, 64, 3), dtype=np.uint8)
     pixels[:, ::2] = 255
     shrunk = np.asarray(decoded(pixels, size=(16, 16), picture_format="png")).astype(int)

@@ -101,7 +101,7 @@ def test_memory_and_file_urls_work_alike(complete: Path, memory: str, tmp_path: 
     assert contents(tmp_path / "there" / "sub").keys() == files(complete).keys()
 
 
-def test_an_interrupted_delivery_sends_only_what_is_missing(
+def test_an_interrupted_upload_sends_only_what_is_missing(
     s3: S3Server, complete: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"s3://{BUCKET}/sets/one"
@@ -111,8 +111,8 @@ def test_an_interrupted_delivery_sends_only_what_is_missing(
             upload(complete, url, threads=1)
     assert "manifest.jsonl" not in s3.names("sets/one/")
     # A line that a power cut left unfinished counts as not written.
-    (ledger,) = complete.glob(".delivered-*")
-    ledger.write_text(ledger.read_text()[:-20])
+    (log,) = complete.glob(".delivered-*")
+    log.write_text(log.read_text()[:-20])
     puts = Puts(monkeypatch)
     done = upload(complete, url, threads=1)
     assert (done.files, done.sent) == (8, 4)
@@ -197,35 +197,35 @@ def test_a_place_that_holds_something_else_is_refused(memory: str) -> None:
     assert not take_destination(memory, IDENTITY, resume=True)
 
 
-def test_a_folder_that_is_not_complete_is_not_delivered(complete: Path, memory: str) -> None:
+def test_a_folder_that_is_not_complete_is_not_uploaded(complete: Path, memory: str) -> None:
     (complete / "manifest.jsonl").unlink()
     with pytest.raises(GenerationError, match="holds no complete set"):
         upload(complete, memory)
 
 
-def test_a_set_of_which_a_picture_is_gone_is_not_delivered(complete: Path, memory: str) -> None:
+def test_a_set_of_which_a_picture_is_gone_is_not_uploaded(complete: Path, memory: str) -> None:
     (complete / "train" / "0001" / "3.jpg").unlink()
     with pytest.raises(GenerationError, match=r"0001/3\.jpg is gone"):
         upload(complete, memory)
     assert not Store(memory).has("manifest.jsonl")
 
 
-def test_a_ledger_of_other_files_counts_for_nothing(
+def test_a_log_of_other_files_counts_for_nothing(
     complete: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(complete, memory, threads=1)
-    (ledger,) = complete.glob(".delivered-*")
-    lines = ledger.read_bytes().splitlines(keepends=True)
+    (log,) = complete.glob(".delivered-*")
+    lines = log.read_bytes().splitlines(keepends=True)
     for damaged in (b"5\n", b"[1, 2, 3]\n", b'["other.jpg", "0"]\n', b"\xff\n", b"\n"):
-        ledger.write_bytes(b"".join([*lines[:3], damaged, *lines[3:]]))
+        log.write_bytes(b"".join([*lines[:3], damaged, *lines[3:]]))
         with monkeypatch.context() as patch:
             puts = Puts(patch)
             upload(complete, memory, threads=1)
         assert len(puts.names) == len(lines) - 3
-        assert ledger.read_bytes() == b"".join(lines)
+        assert log.read_bytes() == b"".join(lines)
 
 
-def test_each_url_has_a_ledger_of_its_own(complete: Path, memory: str) -> None:
+def test_each_url_has_a_log_of_its_own(complete: Path, memory: str) -> None:
     assert upload(complete, memory).sent == 8
     assert upload(complete, f"{memory}-again").sent == 8
     assert len(list(complete.glob(".delivered-*"))) == 2

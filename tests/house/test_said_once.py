@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dgnet.jobs import media_types
 from tests.house.rooms import ROOT, sources
 
+MEDIA_TYPES = frozenset(
+    value
+    for value in (*vars(media_types).values(), *media_types.ARCHIVES)
+    if isinstance(value, str) and re.fullmatch(r"[a-z]+/[a-z0-9.+-]+", value)
+)
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-SOURCES = [path for path in sources() if path.relative_to(ROOT).parts[0] != "tests"]
+SOURCES = [
+    path for path in sources() if path.relative_to(ROOT).parts[0] not in ("benchmarks", "tests")
+]
 
 
 def half_written(node: ast.AST) -> bool:
@@ -40,9 +49,24 @@ def version_told(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value == VERSION
 
 
+def media_type_named(node: ast.AST) -> bool:
+    """What HTTP calls a format that others name, too."""
+    return isinstance(node, ast.Constant) and node.value in MEDIA_TYPES
+
+
+def picture_encoded(node: ast.AST) -> bool:
+    """Pixels made the bytes of a file, in a format that stands there."""
+    if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith(".save"):
+        return False
+    formats = {part.value for part in node.args if isinstance(part, ast.Constant)}
+    return not formats.isdisjoint({"PNG", "JPEG", "WEBP"})
+
+
 HOMES: dict[Callable[[ast.AST], bool], set[str]] = {
     half_written: {"dgnet/files.py"},
     hashed: {"dgnet/files.py"},
+    media_type_named: {"jobs/media_types.py"},
+    picture_encoded: {"pictures/jpeg.py"},
     version_told: {"dgnet/release.py"},
     array_named: {"dgnet/arrays.py", "people/arrays.py"},
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
@@ -23,17 +24,20 @@ from dgnet.jobs.codec import (
     split_closed_record,
 )
 from dgnet.jobs.contract import (
+    SCENES,
     DatasetCheckJob,
     DatasetCheckResult,
     EmbedJob,
     EmbedResult,
     JobTimings,
     ModelInfo,
+    Scene,
     SwapJob,
     WorkerInfo,
 )
 from dgnet.jobs.errors import BadJob, JobFailed, PoisonJob
-from tests.worker.fakes import embed_job, swap_job
+from dgnet.model import predictor
+from tests.worker.fakes import HEIGHT, WIDTH, embed_job, swap_job
 
 TIMINGS = JobTimings(queue_seconds=0.25, device_seconds=0.5, batch_size=3)
 
@@ -47,6 +51,35 @@ def test_swap_job_survives() -> None:
     assert isinstance(job, SwapJob)
     assert (job.appearance_image == 1).all()
     assert (job.structure_image == 2).all()
+
+
+@pytest.mark.parametrize("scene", ["keep", "generate"])
+def test_a_swap_that_says_what_becomes_of_the_scene_is_of_version_2(scene: Scene) -> None:
+    """A worker of the first release would do as its model does: it must not read it at all."""
+    data = encode_job(replace(swap_job(), scene=scene))
+    assert msgpack.unpackb(data)["v"] == 2  # pyright: ignore
+    job = decode_job(data)
+    assert isinstance(job, SwapJob)
+    assert job.scene == scene
+
+
+def test_a_swap_that_does_not_is_encoded_as_ever() -> None:
+    job = swap_job(appearance=1, structure=2)
+    sides, size = [HEIGHT, WIDTH, 3], HEIGHT * WIDTH * 3
+    assert encode_job(job) == pack(
+        v=1, kind="swap",
+        appearance={"shape": sides, "data": b"\1" * size},
+        structure={"shape": sides, "data": b"\2" * size},
+    )  # fmt: skip
+    decoded = decode_job(encode_job(job))
+    assert isinstance(decoded, SwapJob)
+    assert decoded.scene is None
+
+
+def test_an_unknown_scene_is_a_bad_job() -> None:
+    data = encode_job(replace(swap_job(), scene="keep")).replace(b"\xa4keep", b"\xa4blur")
+    with pytest.raises(BadJob, match=r"scene is 'blur', expected one of keep, generate"):
+        decode_job(data)
 
 
 def test_embed_job_survives_even_from_a_view() -> None:
@@ -96,9 +129,39 @@ def test_heartbeat_survives() -> None:
         width=64,
         embedding_size=1024,
         card={"metrics": {"rank_1": 0.9}},
+        scenes=("keep", "generate"),
     )
     worker = WorkerInfo(worker_id="w", device="cuda:0", ready=True, model=model)
     assert decode_worker(encode_worker(worker)) == worker
+
+
+def test_a_heartbeat_without_scenes_is_of_a_worker_that_is_asked_for_none() -> None:
+    model = ModelInfo(model_id="m", model_version="v", height=1, width=1, embedding_size=1)
+    worker = WorkerInfo(worker_id="w", device="cpu", ready=True, model=model)
+    message = msgpack.unpackb(encode_worker(worker))  # pyright: ignore
+    assert message["v"] == 1
+    del message["scenes"]
+    older = decode_worker(pack(**message))
+    assert older == worker
+    assert older.model.objection_to(None) is None
+    for scene in SCENES:
+        assert "run a release that is asked for none" in (older.model.objection_to(scene) or "")
+    message["scenes"] = ["generate", "dream"]  # of a release to come
+    assert decode_worker(pack(**message)).model.scenes == ("generate",)
+
+
+def test_only_a_model_with_a_mask_keeps_scenes() -> None:
+    model = ModelInfo(
+        model_id="small", model_version="abc", height=1, width=1, embedding_size=1,
+        scenes=("generate",),
+    )  # fmt: skip
+    assert model.objection_to("generate") is None
+    assert "model small (abc) has no mask" in (model.objection_to("keep") or "")
+    assert replace(model, scenes=SCENES).objection_to("keep") is None
+
+
+def test_the_contract_has_the_predictors_scenes() -> None:
+    assert get_args(predictor.Scene) == get_args(Scene) == SCENES
 
 
 @pytest.mark.parametrize(
@@ -106,7 +169,9 @@ def test_heartbeat_survives() -> None:
     [
         (b"", "not msgpack"),
         (pickle.dumps({"v": 1}), "not msgpack|arrived where a map"),
-        (pack(v=2, kind="swap"), "version 2 arrived, version 1 was expected"),
+        (pack(v=3, kind="swap"), "version 3 arrived, at most version 2 was expected"),
+        (pack(v=0, kind="swap"), "version 0 arrived"),
+        (pack(v=True, kind="swap"), "version True arrived"),
         (pack(v=1, kind="train"), "kind 'train'"),
         (pack(v=1, kind="embed"), "'images' is a NoneType"),
         (pack(v=1, kind="embed", images={"shape": [1, 2, 2], "data": b""}), "4 positive sides"),

@@ -35,6 +35,16 @@ def test_a_spec_survives_json() -> None:
     assert spec_from(json.loads(json.dumps(spec.to_json()))) == spec
 
 
+def test_a_spec_without_a_scene_is_written_as_before_there_was_one() -> None:
+    spec = spec_from({**SOURCE, "count": 10})
+    assert spec.scene is None
+    assert "scene" not in spec.to_json()
+    for scene in ("keep", "generate"):
+        spec = spec_from({**SOURCE, "count": 10, "scene": scene})
+        assert spec.to_json()["scene"] == scene
+        assert spec_from(spec.to_json()) == spec
+
+
 @pytest.mark.parametrize("text", ["teacher_top_k=5", {"teacher_top_k": 5}])
 def test_the_teachers_label_is_written_either_way(text: object) -> None:
     spec = spec_from({**SOURCE, "count": 1, "labels": ["appearance", text]})
@@ -51,6 +61,7 @@ def test_the_teachers_label_is_written_either_way(text: object) -> None:
         ({"count": 0}, r"count: .*greater than or equal to 1 \(got 0\)"),
         ({"count": 1, "pairng": "full_grid"}, "pairng: Extra inputs are not permitted"),
         ({"count": 1, "pairing": "all"}, r"pairing: .*'full_grid' \(got 'all'\)"),
+        ({"count": 1, "scene": "blur"}, r"scene: .*'keep' or 'generate' \(got 'blur'\)"),
         ({"count": 1, "labels": ["uniform", "uniform"]}, "labels: uniform is named 2 times"),
         ({"count": 1, "labels": ["person"]}, r"labels.0: .*\(got 'person'\)"),
         ({"count": 1, "keep": {"minimum_realism_percentile": 101}}, "less than or equal to 100"),

@@ -77,7 +77,7 @@ def _weight(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def picture(name: str) -> Tensor:
-    """One batch of the recipe's pictures: (4, 3, 256, 128) float64, normalised."""
+    """One batch of the recipe's pictures: (4, 3, 256, 128) float64, normalized."""
     generator = _generator(name)
     coarse = generator.standard_normal((4, 3, 16, 8))
     offset = generator.standard_normal((4, 3, 1, 1))

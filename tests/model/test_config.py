@@ -66,8 +66,8 @@ def test_json_keeps_every_size() -> None:
 
 
 def test_json_with_an_unknown_setting_is_refused() -> None:
-    with pytest.raises(ConfigError, match="unknown network setting 'colour'"):
-        NetworkConfig.from_json({"identities": 5, "colour": 1})
+    with pytest.raises(ConfigError, match="unknown network setting 'color'"):
+        NetworkConfig.from_json({"identities": 5, "color": 1})
 
 
 def test_json_without_identities_is_refused() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dgnet.arrays import Pixels
+from dgnet.jobs.contract import SCENES
 from dgnet.model.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -28,7 +29,7 @@ from dgnet.model.clothes_lookup import CELL, FEATURES, KEY, ClothesLookup
 from dgnet.model.codes import AppearanceCode, Decoded, StructureCode
 from dgnet.model.config import ConfigError, NetworkConfig, preset
 from dgnet.model.dgnet import DETAIL_PARTS, DGNet
-from dgnet.model.predictor import Predictor, PredictorError
+from dgnet.model.predictor import Predictor, PredictorError, Scene
 from dgnet.model.rows import nothing
 from dgnet.model.training.truth import widened
 from tests.model.tiny import HEIGHT, WIDTH, tiny_detail, tiny_network
@@ -103,8 +104,68 @@ def test_a_composite_with_a_mask_of_half_is_the_mean_of_both_pictures() -> None:
     generated, kept = torch.full((1, 3, 4, 4), 3.0), torch.full((1, 3, 4, 4), 1.0)
     decoded = Decoded(generated, torch.zeros(1, 1, 4, 4), torch.empty(1, 0))
     structure = StructureCode(kept, nothing(kept), nothing(kept), kept)
-    assert torch.equal(decoded.composites(structure, keep_scene=True), torch.full_like(kept, 2.0))
-    assert torch.equal(decoded.composites(structure, keep_scene=False), generated)
+    keep, generate = [True], [False]
+    made = decoded.composites(structure, keep_scene=keep)
+    assert torch.equal(made, torch.full_like(kept, 2.0))
+    assert torch.equal(decoded.composites(structure, keep_scene=generate), generated)
+
+
+def test_a_row_keeps_what_its_mask_leaves_and_another_row_nothing() -> None:
+    generated, pictures = torch.full((2, 3, 4, 4), 3.0), torch.full((2, 3, 4, 4), 1.0)
+    logits = torch.full((2, 1, 4, 4), 6.0)
+    logits[:, :, :3] = -6.0  # a share of 1/404 of G's picture in three rows of four
+    decoded = Decoded(generated, logits, torch.empty(2, 0))
+    structure = StructureCode(pictures, nothing(pictures), nothing(pictures), pictures)
+    made = decoded.composites(structure, keep_scene=[True, False])
+    assert torch.equal(made[0, :, :3], pictures[0, :, :3])
+    assert not torch.isclose(made[0, :, 3], pictures[0, :, 3]).any()
+    assert torch.equal(made[1], generated[1])
+
+
+def test_a_batch_of_kept_and_generated_scenes_equals_each_alone() -> None:
+    predictor = built(tiny_detail(), mask_bias=-3.0)  # a visible share of both pictures
+    appearances, structures = noise(3, count=4), noise(4, count=4)
+    scenes: list[Scene | None] = ["keep", "generate", None, "generate"]
+    mixed = predictor.swap(appearances, structures, scene=scenes)
+    for row, scene in enumerate(scenes):
+        rows = slice(row, row + 1)
+        alone = predictor.swap(appearances[rows], structures[rows], scene=scene)
+        assert np.abs(mixed[rows].astype(int) - alone).max() <= 1
+    kept, generated = (predictor.swap(appearances, structures, scene=x) for x in SCENES)
+    assert np.abs(kept.astype(int) - generated).max() > 1  # else nothing is shown above
+    composed = predictor.composed(
+        predictor.appearance_styles(appearances), predictor.structure_codes(structures),
+        scene=scenes,
+    )  # fmt: skip
+    assert np.array_equal(composed.pictures, mixed)
+    own = (mixed == structures).all(axis=3).mean(axis=(1, 2), dtype=np.float32)
+    assert composed.kept_shares.tolist() == [own[0], 0, own[2], 0]
+
+
+def test_the_kept_share_is_that_of_the_pixels_which_equal_the_structures() -> None:
+    predictor = built(tiny_detail(), mask_bias=-6.0)
+    composed = predictor.composed(
+        predictor.appearance_styles(noise(3)), predictor.structure_codes(noise(4)),
+        scene=["keep", "generate"],
+    )  # fmt: skip
+    assert composed.kept_shares.dtype == np.float32
+    assert composed.kept_shares.tolist() == [1, 0]
+
+
+def test_scenes_that_do_not_match_the_rows_are_refused() -> None:
+    with pytest.raises(PredictorError, match="1 scenes of 2 structure codes"):
+        built(tiny_detail()).swap(noise(3), noise(4), scene=["keep"])
+
+
+def test_a_predictor_does_as_it_was_built_for_unless_a_call_says_otherwise() -> None:
+    generating = built(tiny_detail(), mask_bias=-6.0, scene="generate")
+    assert generating.scene == "generate"
+    generated = generating.swap(noise(3), noise(4))
+    assert not np.array_equal(generated, noise(4))
+    assert np.array_equal(generating.swap(noise(3), noise(4), scene="keep"), noise(4))
+    assert (built(tiny_detail()).scene, built(tiny_network()).scene) == ("keep", "generate")
+    with pytest.raises(PredictorError, match="no mask"):
+        built(tiny_network(), scene="keep")
 
 
 def test_a_kept_pixel_is_the_structures_own_to_the_level() -> None:
@@ -169,8 +230,8 @@ def test_attention_that_is_sharp_hands_over_the_pixels_of_the_matching_cell() ->
     cells = functional.pixel_unshuffle(clothes.pixels, CELL).flatten(2)
     expected = functional.pixel_unshuffle(images, CELL).flatten(2)[:, :, order]
     assert torch.allclose(cells, expected, atol=1e-3)
-    colours = functional.avg_pool2d(clothes.pixels, CELL)
-    assert torch.allclose(clothes.colours, colours)
+    colors = functional.avg_pool2d(clothes.pixels, CELL)
+    assert torch.allclose(clothes.colors, colors)
 
 
 def test_what_nothing_corresponds_to_is_answered_by_the_empty_cell() -> None:
@@ -183,11 +244,11 @@ def test_what_nothing_corresponds_to_is_answered_by_the_empty_cell() -> None:
     with torch.no_grad():
         tones = torch.zeros(1, 32), torch.zeros(1, 32)
         clothes = lookup(queries, keys, values, tones, SIZE)
-    assert torch.allclose(clothes.colours, torch.zeros_like(clothes.colours), atol=1e-4)
+    assert torch.allclose(clothes.colors, torch.zeros_like(clothes.colors), atol=1e-4)
 
 
-@pytest.mark.parametrize("part", ["generated", "mask_logits", "colours"])
-def test_a_row_does_not_depend_on_its_neighbours(networks: DGNet, part: str) -> None:
+@pytest.mark.parametrize("part", ["generated", "mask_logits", "colors"])
+def test_a_row_does_not_depend_on_its_neighbors(networks: DGNet, part: str) -> None:
     appearance, structure = codes(networks)
     with torch.no_grad():
         together = getattr(networks.compose(appearance, structure), part)
@@ -261,7 +322,7 @@ def test_a_mask_grows_by_two_pixels_in_128_rows_and_four_in_256() -> None:
 def test_rows_are_cut_and_joined_together(networks: DGNet) -> None:
     appearance, _ = codes(networks)
     for changed in (
-        AppearanceCode.cat(appearance.split(1)),
+        AppearanceCode.cat([appearance[:1], appearance[1:]]),
         AppearanceCode.cat(appearance.chunk(2)),
         appearance[[0, 1]],
     ):
@@ -286,11 +347,13 @@ def test_a_checkpoint_that_lacks_a_part_cannot_make_composites(
         load_checkpoint(tmp_path / "detail")
 
 
-def noise(seed: int) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, (2, HEIGHT, WIDTH, 3), dtype=np.uint8)
+def noise(seed: int, *, count: int = 2) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
-def built(config: NetworkConfig, *, mask_bias: float | None = None) -> Predictor:
+def built(
+    config: NetworkConfig, *, mask_bias: float | None = None, scene: Scene | None = None
+) -> Predictor:
     """A predictor; with `mask_bias`, its mask has this logit everywhere."""
     networks = seeded(config)
     if mask_bias is not None:
@@ -305,4 +368,5 @@ def built(config: NetworkConfig, *, mask_bias: float | None = None) -> Predictor
         Checkpoint(metadata=metadata, networks=networks, teacher=None),
         device="cpu",
         precision="fp32",
+        scene=scene,
     )

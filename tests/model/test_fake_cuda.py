@@ -63,7 +63,9 @@ def test_a_swap_and_an_embedding_copy_nothing_between_host_and_card(
         with Crossings() as crossings:
             batch = transforms.normalize(pixels).to(memory_format=torch.channels_last)
             appearance, structure = ours.appearance(batch), ours.structure(batch)
-            composites = ours.compose(appearance, structure).composites(structure, keep_scene=True)
+            composites = ours.compose(appearance, structure).composites(
+                structure, keep_scene=[True] * BATCH
+            )
             made = (
                 transforms.denormalize(composites),
                 finite_rows(composites),
@@ -111,7 +113,7 @@ def test_maps_stay_channels_last_through_padding(mode: Padding) -> None:
         assert padded(maps, 2, mode).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_optimisers_of_a_card_step_all_weights_in_one_kernel() -> None:
+def test_optimizers_of_a_card_step_all_weights_in_one_kernel() -> None:
     networks = DGNet(tiny_network())
     with FakeTensorMode():
         move(networks)

@@ -46,7 +46,7 @@ def test_inference_is_one_graph(network: Callable[[], NetworkConfig]) -> None:
 
         def compose(*parts: Tensor) -> Tensor:
             codes = AppearanceCode(*parts[:4]), StructureCode(*parts[4:])
-            return ours.compose(*codes).composites(codes[1], keep_scene=True)
+            return ours.compose(*codes).composites(codes[1], keep_scene=[True, True])
 
         def swap(images: Tensor) -> Tensor:
             return ours.compose(ours.appearance(images), ours.structure(images)).generated

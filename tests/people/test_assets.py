@@ -35,7 +35,7 @@ def test_bones_come_after_their_parents() -> None:
     assert all(parent < bone for bone, parent in enumerate(assets.bone_parents))
 
 
-def test_targets_are_differences_along_the_vertices_in_half_millimetres(tmp_path: Path) -> None:
+def test_targets_are_differences_along_the_vertices_in_half_millimeters(tmp_path: Path) -> None:
     steps = np.zeros_like(arrays()["target_steps"])
     steps[0, 1, 10] = 4  # from vertex 10 on, y moves by 4 units
     assets = load_assets(write(tmp_path / "body.npz", target_steps=steps))

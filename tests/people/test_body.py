@@ -31,7 +31,7 @@ CLOTH = Fabric.plain(Paint("grey", (0.2, 0.2, 0.2)))
 
 
 def height(shape: BodyShape) -> float:
-    """Decimetres from sole to crown."""
+    """Decimeters from sole to crown."""
     body = template()
     return float(np.ptp(body.skin.lift(morphed(body.assets, shape))[:, 1]))
 
@@ -71,7 +71,7 @@ def test_memberships_of_one_property_sum_to_one(x: float) -> None:
     assert holds["minmuscle"] + holds["averagemuscle"] == pytest.approx(1)
 
 
-def test_subdividing_a_square_gives_four_around_its_centre() -> None:
+def test_subdividing_a_square_gives_four_around_its_center() -> None:
     quads, means = subdivide(np.array([[0, 1, 2, 3]], np.int32), 4)
     corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
     points = np.concatenate([corners, corners[means].mean(1)])
@@ -85,11 +85,11 @@ def test_subdividing_a_square_gives_four_around_its_centre() -> None:
     assert (normals_of(points, triangles_of(quads))[:, 2] > 0.99).all()
 
 
-def test_smoothing_moves_a_spike_to_the_mean_of_its_neighbours() -> None:
+def test_smoothing_moves_a_spike_to_the_mean_of_its_neighbors() -> None:
     points = np.array([[0, 0, 0], [1, 3, 0], [2, 0, 0]], np.float32)
-    starts, neighbours = np.array([0, 0, 2, 2], np.int32), np.array([0, 2], np.int32)
+    starts, neighbors = np.array([0, 0, 2, 2], np.int32), np.array([0, 2], np.int32)
     half = np.full(3, 0.5, np.float32)
-    assert smoothed(points, starts, neighbours, half, 1).tolist() == [
+    assert smoothed(points, starts, neighbors, half, 1).tolist() == [
         [0, 0, 0],
         [1, 1.5, 0],
         [2, 0, 0],

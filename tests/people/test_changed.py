@@ -14,7 +14,7 @@ from dgnet.people.development import decode_jpeg
 from dgnet.people.materials import Part
 from dgnet.people.render import Rendering, dress, render
 from dgnet.people.scene import Scene
-from dgnet.people.shading.light import Light, normalised
+from dgnet.people.shading.light import Light, normalized
 from dgnet.people.view import Margins
 from dgnet.people.world import Truth, World
 
@@ -129,7 +129,7 @@ def test_other_shoes_change_feet_alone(third: World) -> None:
 
 def test_other_clothes_have_another_shadow(third: World) -> None:
     """In low sun from the side, ground that neither figure covers is changed."""
-    low = normalised(np.array([0.8, 0.5, 0.3]))
+    low = normalized(np.array([0.8, 0.5, 0.3]))
     light = Light(to_sun=low, sun=(1.8, 1.8, 1.7), sky=(0.5, 0.5, 0.5), ground=(0.2, 0.2, 0.2))
     scene = bare_scene(third)
     scene = replace(

@@ -10,7 +10,7 @@ from dgnet.people.colors import linear, to_srgb
 from dgnet.people.development import Sensor, develop
 from dgnet.people.images import blurred, eroded, paste, resized, streaked
 from dgnet.people.noise import value_noise
-from dgnet.people.raster import rasterise, rasterise_heights
+from dgnet.people.raster import rasterize, rasterize_heights
 from dgnet.people.shading.light import Light, lit_share, shadow_map
 from dgnet.people.view import TARGET_HEIGHT, Margins, crop
 
@@ -26,7 +26,7 @@ def drawn(
     weights = np.zeros((6, 6, 2), np.float32)
     kept = np.ones(len(points), np.float32) if inside is None else inside
     backs = np.full(len(triangles), closed)
-    rasterise(points, triangles, kept, backs, depth, ids, weights)
+    rasterize(points, triangles, kept, backs, depth, ids, weights)
     return depth, ids
 
 
@@ -66,7 +66,7 @@ def test_heights_are_those_of_the_highest_surface() -> None:
     both = np.concatenate([at_depth(2), at_depth(7)])
     heights = np.full((6, 6), -1, np.float32)
     triangles = np.concatenate([TRIANGLES + 4, TRIANGLES]).astype(np.int32)
-    rasterise_heights(both, triangles, np.ones(8, np.float32), heights)
+    rasterize_heights(both, triangles, np.ones(8, np.float32), heights)
     assert (heights[:4, :4] == 7).all()
     assert (heights[4:] == -1).all()
 
@@ -148,8 +148,8 @@ PLAIN_SENSOR = Sensor(
 )  # fmt: skip
 
 
-def test_a_perfect_sensor_shows_a_grey_card_as_it_is() -> None:
-    card = np.full((128, 64, 3), 0.2140, np.float32)  # middle grey of sRGB
+def test_a_perfect_sensor_shows_a_gray_card_as_it_is() -> None:
+    card = np.full((128, 64, 3), 0.2140, np.float32)  # middle gray of sRGB
     pixels = develop(card, PLAIN_SENSOR, 1.0, np.random.default_rng(0))
     assert np.abs(pixels.astype(int) - 127).max() <= 1
 

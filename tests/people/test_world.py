@@ -153,7 +153,7 @@ def test_a_child_who_walks_by_is_smaller_than_an_adult() -> None:
     for number in range(4, 9):  # the strangers of camera 0; one of these is a child
         stranger = world._strangers(number)  # pyright: ignore[reportPrivateUsage]
         sprite = world._sprites(0, number)  # pyright: ignore[reportPrivateUsage]
-        heights[stranger.figure.structure.child].append(sprite.decimetres)
+        heights[stranger.figure.structure.child].append(sprite.decimeters)
     assert len(heights[True]) == 1, "a world of this seed has other strangers: look for a child"
     assert np.median(heights[False]) == pytest.approx(18.5, abs=2)
     assert heights[True][0] < 0.9 * np.median(heights[False])

@@ -62,7 +62,7 @@ def test_exif_turns_every_depth_and_format(picture_format: str, mode: str) -> No
 
 
 @pytest.mark.parametrize("packing", [None, "tiff_lzw", "tiff_adobe_deflate"])
-def test_a_tiff_of_sixteen_bit_grey_keeps_its_high_byte(packing: str | None) -> None:
+def test_a_tiff_of_sixteen_bit_gray_keeps_its_high_byte(packing: str | None) -> None:
     deep: NDArray[np.uint16] = np.array([[0, 0x00FF, 0x8000, 0xFFFF]], np.uint16)
     data = encoded(Image.fromarray(deep), "TIFF", compression=packing)
     assert red(data) == [[0, 0, 128, 255]]
@@ -124,7 +124,7 @@ def test_transparency_of_tall_pictures_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("depth", "rows"), [(2, b"\x00\x18"), (4, b"\x00\x01\x20")])
-def test_the_transparent_grey_of_few_bits_is_found(depth: int, rows: bytes) -> None:
+def test_the_transparent_gray_of_few_bits_is_found(depth: int, rows: bytes) -> None:
     # 2 bits: samples 0, 1, 2; 4 bits: samples 0, 1, 2. Sample 1 is transparent.
     step = 255 // (2**depth - 1)
     data = raw_png(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -36,8 +37,7 @@ def test_threads_do_not_write_into_each_others_files() -> None:
     pictures = [noise(64, 32, seed) for seed in range(40)]
     expected = [as_pillow_writes(picture, 90) for picture in pictures]
     with ThreadPoolExecutor(4) as threads:
-        made = [threads.submit(jpeg, picture, quality=90) for picture in pictures]
-        assert [one.result() for one in made] == expected
+        assert list(threads.map(partial(jpeg, quality=90), pictures)) == expected
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing_for_the_next() -> None:

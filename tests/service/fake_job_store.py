@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +42,7 @@ class FakeJobStore:
         self.history: dict[str, list[JobEvent]] = {}
         self.keys: dict[str, tuple[str, str]] = {}
         self.error: JobError | None = None
+        self.sweeps = 0
         self.changed = asyncio.Condition()
 
     async def submit(
@@ -82,6 +83,10 @@ class FakeJobStore:
         latest = (float("inf") if before is None else before, before_id)
         return [job for job in jobs if (job.created, job.job_id) < latest][:limit]
 
+    async def unfinished(self) -> list[GenerationJob]:
+        self._fail()
+        return [job for job in self.jobs.values() if job.state not in FINAL_STATES]
+
     async def cancel(self, job_id: str) -> GenerationJob:
         job = await self.get(job_id)
         if job.state in FINAL_STATES and job.state != "cancelled":
@@ -97,25 +102,28 @@ class FakeJobStore:
         self._fail()
         self.jobs.pop(job_id, None)
 
-    async def events(self, job_id: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
+    async def events(
+        self, job_id: str, *, after: str | None = None
+    ) -> AsyncIterator[Sequence[JobEvent]]:
         await self.get(job_id)
         seen = 0 if after is None else int(after.partition("-")[0])
         while True:
             async with self.changed:
                 while len(self.history[job_id]) <= seen:
                     await self.changed.wait()
-            event = self.history[job_id][seen]
-            seen += 1
-            yield event
+            events = self.history[job_id][seen:]
+            seen += len(events)
+            yield events
             self._fail()
             # As in `JobStore`: an end may have been followed by a resumption.
-            if event.job.state in FINAL_STATES and self.jobs[job_id].state in FINAL_STATES:
+            if events[-1].job.state in FINAL_STATES and self.jobs[job_id].state in FINAL_STATES:
                 return
 
     async def expire_finished(self) -> int:
         return 0
 
-    async def sweep(self) -> None: ...
+    async def sweep(self) -> None:
+        self.sweeps += 1
 
     async def change(self, job_id: str, **changes: Any) -> GenerationJob:
         """Something happens to a job."""

@@ -40,13 +40,14 @@ MODEL = ModelInfo(
     width=8,
     embedding_size=4,
     card={"sha256": "0123456789ab" + "0" * 52, "training_data_license": "CC0-1.0"},
+    scenes=("generate",),
 )
 READY_WORKER = WorkerInfo(worker_id="w1", device="cpu", ready=True, model=MODEL)
 TIMINGS = JobTimings(queue_seconds=0.0015, device_seconds=0.025, batch_size=1)
 
 
 def fake_embeddings(images: Pixels) -> Floats:
-    """(B, H, W, 3) -> (B, 4): mean red, green, blue and 1, normalised."""
+    """(B, H, W, 3) -> (B, 4): mean red, green, blue and 1, normalized."""
     means = images.reshape(len(images), -1, 3).mean(axis=1) / 255.0
     rows = np.concatenate([means, np.ones((len(images), 1))], axis=1)
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)

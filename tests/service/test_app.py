@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import tomllib
@@ -18,12 +19,15 @@ from starlette.routing import BaseRoute
 from dgnet.jobs.contract import ModelInfo, WorkerInfo
 from dgnet.jobs.errors import QueueUnavailable
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
+from dgnet.jobs.storage import StorageSettings
 from dgnet.service.app import create_app
 from dgnet.service.problems import KINDS
 from dgnet.service.routes import page as page_route
 from dgnet.service.settings import ServiceSettings
+from tests.service.fake_job_store import FakeJobStore
 from tests.service.fakes import MODEL, READY_WORKER, FakeJobs, png
 from tests.service.problem import assert_problem
+from tests.worker.harness import until
 
 DOCS = Path(__file__).parents[2] / "docs"
 SWAP_FORM = {"appearance": png(), "structure": png()}
@@ -35,6 +39,17 @@ async def test_unknown_addresses_and_methods_are_problems(http: httpx.AsyncClien
     response = await http.get("/v1/swaps")
     assert "POST" in assert_problem(response, 405, "method-not-allowed")["detail"]
     assert response.headers["allow"] == "POST"
+
+
+async def test_a_sweep_that_is_killed_is_begun_anew(
+    settings: ServiceSettings, jobs: FakeJobs, job_store: FakeJobStore, storage: StorageSettings
+) -> None:
+    app = create_app(settings, jobs, job_store, storage)
+    async with app.router.lifespan_context(app):
+        for sweeps in (1, 2, 3):
+            await until(lambda sweeps=sweeps: job_store.sweeps == sweeps)
+            [sweep] = [task for task in asyncio.all_tasks() if task.get_name() == "sweep"]
+            sweep.cancel()
 
 
 @pytest.mark.parametrize("sent", ["short", "a" * 128, "7c1e-4:x_y.z"])
@@ -135,7 +150,9 @@ async def test_the_app_starts_and_closes_its_queue_client(app: FastAPI, jobs: Fa
 
 async def test_health_follows_queue_and_workers(http: httpx.AsyncClient, jobs: FakeJobs) -> None:
     assert (await http.get("/livez")).json()["status"] == "ok"
-    assert (await http.get("/readyz")).json() == {"status": "ready", "model": "tiny"}
+    assert (await http.get("/readyz")).json() == {
+        "status": "ready", "model": "tiny", "scenes": ["generate"],
+    }  # fmt: skip
     jobs.live_workers = [WorkerInfo(worker_id="w", device="cpu", ready=False, model=MODEL)]
     assert_problem(await http.get("/readyz"), 503, "no-worker")
     jobs.queue_error = QueueUnavailable("Redis does not answer")

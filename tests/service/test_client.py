@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import SecretStr
 
 from dgnet.client import DGNetClient, DGNetError, PictureFormat
+from dgnet.jobs.contract import SwapJob
 from dgnet.jobs.errors import QueueFull
 from dgnet.service.app import create_app
 from dgnet.service.settings import ServiceSettings
@@ -37,6 +38,15 @@ def test_swap_gives_the_composite_in_the_wished_format(
 def test_swap_can_take_the_size_of_the_structure_picture(client: DGNetClient) -> None:
     content = client.swap(png(), encode(gradient(20, 30)), resize_to_structure=True)
     assert Image.open(io.BytesIO(content)).size == (20, 30)
+
+
+def test_swap_can_say_what_becomes_of_the_scene(client: DGNetClient, jobs: FakeJobs) -> None:
+    client.swap(png(), png(), scene="generate")
+    (job,) = jobs.queued
+    assert isinstance(job, SwapJob)
+    assert job.scene == "generate"
+    with pytest.raises(DGNetError, match=r"scene is 'keep', and model tiny .* has no mask"):
+        client.swap(png(), png(), scene="keep")
 
 
 def test_embed_gives_unit_rows_in_order(client: DGNetClient) -> None:

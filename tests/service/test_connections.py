@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Generator
@@ -14,7 +15,7 @@ from dgnet.service.app import create_app
 from dgnet.service.settings import ServiceSettings
 from tests.processes import service, wait_until_listening
 from tests.redis_server import free_port
-from tests.service.fakes import FakeJobs
+from tests.service.fakes import FakeJobs, png
 from tests.service.server import serving
 from tests.service.sockets import (
     FORM,
@@ -73,6 +74,45 @@ def test_what_comes_first_is_bounded(url: str, data: bytes, expected: int) -> No
     if expected != 200:
         assert b"application/problem+json" in told
         assert b"x-request-id" in told.lower()
+
+
+UPGRADE = b"Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\n"
+LAST = b"GET /livez HTTP/1.1\r\n" + HEAD + b"\r\n"
+FORM_BODY = (
+    PART + png() + b"\r\n" + PART.replace(b"appearance", b"structure") + png() + b"\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
+@pytest.mark.parametrize("pieces", [1, 7, 100_000])
+def test_whoever_asks_for_another_protocol_is_answered_in_this_one(
+    url: str, protocol: bytes, pieces: int
+) -> None:
+    """With body and all, and on the same connection: `curl --http2` and Java's client do so."""
+    upgrade = UPGRADE % protocol
+    swap = b"POST /v1/swaps HTTP/1.1\r\n" + upgrade + FORM
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(FORM_BODY), FORM_BODY)
+    data = (
+        (b"GET /livez HTTP/1.1\r\n" + upgrade + b"\r\n") * 2
+        + swap + b"Content-Length: %d\r\n\r\n" % len(FORM_BODY) + FORM_BODY
+        + swap + b"Transfer-Encoding: chunked\r\n\r\n" + chunked
+        + b"POST /v1/swaps HTTP/1.1\r\n" + upgrade + b"Content-Length: 0\r\n\r\n"
+        + LAST
+    )  # fmt: skip
+    size = max(1, len(data) // pieces)
+    with connection(url) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(data), size):
+            client.sendall(data[start : start + size])
+        told = answer(client)
+    lines = re.findall(rb"HTTP/1.1 (\d+)", told)
+    assert lines == [b"200", b"200", b"200", b"200", b"415", b"200"]
+
+
+def test_a_wrong_body_behind_such_a_head_is_refused(url: str) -> None:
+    swap = b"POST /v1/swaps HTTP/1.1\r\n" + UPGRADE % b"h2c" + FORM
+    told = asked(url, swap + b"Transfer-Encoding: chunked\r\n\r\nno length\r\n")
+    assert status(told) == 400
 
 
 @pytest.mark.parametrize(

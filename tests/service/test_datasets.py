@@ -8,6 +8,7 @@ import io
 import os
 import re
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +24,7 @@ from dgnet.service.app import create_app
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.settings import ServiceSettings
 from tests.service.archives import PEOPLE, tar_gz_of, tar_of, zip_of
-from tests.service.fake_job_store import FakeJobStore
+from tests.service.fake_job_store import EPOCH, FakeJobStore, job_id
 from tests.service.fakes import FakeJobs
 from tests.service.problem import assert_problem
 from tests.worker.harness import until
@@ -121,6 +122,7 @@ async def test_other_forms_are_refused(
     [
         (b"--x--\r\n", "; boundary=x", "missing-part"),
         (b"no form at all", "; boundary=x", "bad-request"),
+        (b"", f"; boundary={'x' * 300}", "bad-request"),
         (b"--x--\r\n", "", "unsupported-content-type"),
     ],
 )
@@ -462,6 +464,15 @@ async def test_unknown_ids_are_404(http: httpx.AsyncClient, dataset_id: str) -> 
     assert response.status_code == 404
 
 
+async def test_a_damaged_record_hides_no_other(
+    http: httpx.AsyncClient, storage: StorageSettings, market: Path
+) -> None:
+    created = await http.post("/v1/datasets", json={"folder": "sets/market1501"})
+    (storage.data_root / "datasets" / "ds_0000000000000000.json").write_text("{")
+    listed = (await http.get("/v1/datasets")).json()["data"]
+    assert [entry["id"] for entry in listed] == [created.json()["id"]]
+
+
 @pytest.mark.parametrize("by", ["upload", "folder"])
 async def test_a_data_set_in_use_is_not_deleted(
     http: httpx.AsyncClient, job_store: FakeJobStore, market: Path, by: str
@@ -476,6 +487,22 @@ async def test_a_data_set_in_use_is_not_deleted(
     detail = assert_problem(await http.delete(location), 409, "dataset-in-use")["detail"]
     assert job["id"] in detail
     await job_store.cancel(job["id"])
+    assert (await http.delete(location)).status_code == 204
+
+
+async def test_a_data_set_of_a_job_older_than_a_thousand_others_is_in_use(
+    http: httpx.AsyncClient, job_store: FakeJobStore, market: Path
+) -> None:
+    created = await http.post("/v1/datasets", content=zip_of(PEOPLE), headers=ZIP)
+    spec = {"source": {"dataset": created.json()["id"]}, "count": 2}
+    job = (await http.post("/v1/jobs", json=spec)).json()["id"]
+    first = job_store.jobs[job]
+    for number in range(1, 1100):
+        other = replace(first, job_id=job_id(number), created=EPOCH + number, state="done")
+        job_store.jobs[other.job_id] = other
+    location = created.headers["location"]
+    assert job in assert_problem(await http.delete(location), 409, "dataset-in-use")["detail"]
+    await job_store.cancel(job)
     assert (await http.delete(location)).status_code == 204
 
 

@@ -9,14 +9,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from dgnet.jobs.contract import EmbedJob
 from dgnet.jobs.errors import QueueFull
+from dgnet.service.schemas import EmbeddingsRequest
 from tests.service.fakes import FakeJobs, encode, fake_embeddings, gradient, png
 from tests.service.problem import assert_problem
 
 RED, GREEN = png((255, 0, 0)), png((0, 255, 0))
-# mean (1, 0, 0) and a one, normalised
+# mean (1, 0, 0) and a one, normalized
 RED_ROW = np.array([0.5**0.5, 0, 0, 0.5**0.5], np.float32)
 GREEN_ROW = np.array([0, 0.5**0.5, 0, 0.5**0.5], np.float32)
 
@@ -196,3 +198,9 @@ def test_the_fake_embeds_as_these_tests_expect() -> None:
     images = np.zeros((1, 16, 8, 3), np.uint8)
     images[..., 0] = 255
     np.testing.assert_allclose(fake_embeddings(images)[0], RED_ROW, atol=1e-6)
+
+
+def test_of_millions_of_wrong_inputs_the_first_is_named() -> None:
+    with pytest.raises(ValidationError) as refused:
+        EmbeddingsRequest.model_validate_json(b'{"input":[' + b"1," * 100_000 + b"1]}")
+    assert refused.value.error_count() == 2  # no string, and no list of strings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dgnet.jobs.media_types import COMPOSITE_MEDIA_TYPES
+from dgnet.jobs.media_types import COMPOSITES, JPEG, NPY, PNG, WEBP
 from dgnet.service.negotiation import Preference, negotiate, parse_prefer
 from dgnet.service.problems import Problem
 
@@ -12,24 +12,24 @@ from dgnet.service.problems import Problem
 @pytest.mark.parametrize(
     ("accept", "chosen"),
     [
-        (None, "image/png"),
-        ("", "image/png"),
-        ("*/*", "image/png"),
-        ("image/*", "image/png"),
-        ("image/webp", "image/webp"),
-        ("IMAGE/WebP", "image/webp"),
-        ("image/jpeg;q=0.5, image/webp;q=0.9", "image/webp"),
-        ("image/avif, image/webp, image/*;q=0.8, */*;q=0.5", "image/webp"),
-        ("text/html, application/x-npy", "application/x-npy"),
-        ("image/*, image/png;q=0", "image/jpeg"),
-        ("*/*, image/png;q=0.1", "image/jpeg"),
-        ("image/jpeg, image/png", "image/png"),
-        ("image/png;level=1", "image/png"),
-        ("nonsense, image/webp", "image/webp"),
+        (None, PNG),
+        ("", PNG),
+        ("*/*", PNG),
+        ("image/*", PNG),
+        (WEBP, WEBP),
+        ("IMAGE/WebP", WEBP),
+        ("image/jpeg;q=0.5, image/webp;q=0.9", WEBP),
+        ("image/avif, image/webp, image/*;q=0.8, */*;q=0.5", WEBP),
+        ("text/html, application/x-npy", NPY),
+        ("image/*, image/png;q=0", JPEG),
+        ("*/*, image/png;q=0.1", JPEG),
+        ("image/jpeg, image/png", PNG),
+        ("image/png;level=1", PNG),
+        ("nonsense, image/webp", WEBP),
     ],
 )
 def test_the_most_wanted_offered_format_is_chosen(accept: str | None, chosen: str) -> None:
-    assert negotiate(accept, COMPOSITE_MEDIA_TYPES) == chosen
+    assert negotiate(accept, COMPOSITES) == chosen
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_the_most_wanted_offered_format_is_chosen(accept: str | None, chosen: st
 )
 def test_formats_that_are_not_offered_are_not_acceptable(accept: str) -> None:
     with pytest.raises(Problem) as caught:
-        negotiate(accept, COMPOSITE_MEDIA_TYPES)
+        negotiate(accept, COMPOSITES)
     assert caught.value.kind.status == 406
-    assert "image/webp" in caught.value.detail
+    assert WEBP in caught.value.detail
 
 
 @pytest.mark.parametrize(

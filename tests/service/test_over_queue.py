@@ -173,7 +173,7 @@ async def test_a_wait_that_runs_out_leaves_a_job_to_be_collected(house: House) -
     assert Image.open(io.BytesIO(response.content)).size == (40, 80)
 
 
-async def test_a_picture_that_fails_on_the_device_harms_no_neighbour(house: House) -> None:
+async def test_a_picture_that_fails_on_the_device_harms_no_neighbor(house: House) -> None:
     culprit = {"appearance": APPEARANCE, "structure": png((FAILS, FAILS, FAILS), WIDTH, HEIGHT)}
     good, bad = await asyncio.gather(
         house.http.post("/v1/swaps", files=FORM), house.http.post("/v1/swaps", files=culprit)

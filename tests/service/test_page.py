@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from dgnet.jobs.contract import SwapJob
 from dgnet.jobs.errors import QueueFull
 from dgnet.service.app import create_app
 from dgnet.service.settings import ServiceSettings
 from tests.service.browser import Browser
-from tests.service.fakes import FakeJobs, encode, gradient, png
+from tests.service.fakes import MODEL, READY_WORKER, FakeJobs, encode, gradient, png
 from tests.service.server import serving
 
 
@@ -76,6 +78,39 @@ def test_a_refusal_is_shown_in_words(
                 == "The queue is full: 1024 jobs are waiting Try again in 7 s."
             )
         )
+        browser.open("about:blank")
+
+
+def test_the_scene_is_kept_or_generated_as_chosen(
+    browser: Browser, jobs: FakeJobs, app: FastAPI, pictures: tuple[str, str]
+) -> None:
+    model = replace(MODEL, scenes=("keep", "generate"))
+    jobs.live_workers = [replace(READY_WORKER, model=model)]
+    with serving(app) as url:
+        browser.open(url)
+        browser.until(lambda: "is ready" in browser.text("#model"))
+        choose(browser, pictures)
+        for number, scene in enumerate(("", "keep", "generate"), start=1):
+            browser.click(f"#scene option[value='{scene}']")
+            browser.until(lambda: composite_size(browser) == [0, 0])  # not what is asked for
+            browser.click("#go")
+            browser.until(lambda number=number: len(jobs.queued) == number)
+            browser.until(lambda: composite_size(browser) == [8, 16])
+        browser.open("about:blank")
+    assert [job.scene for job in jobs.queued if isinstance(job, SwapJob)] == [
+        None, "keep", "generate",
+    ]  # fmt: skip
+
+
+def test_a_scene_that_the_model_cannot_keep_is_not_offered(browser: Browser, app: FastAPI) -> None:
+    offered = (
+        "return [...document.querySelectorAll('select.scene option:not(:disabled)')]"
+        ".map((option) => option.value);"
+    )
+    with serving(app) as url:
+        browser.open(url)
+        browser.until(lambda: "is ready" in browser.text("#model"))
+        assert browser.run(offered) == ["", "generate"] * 2  # of a swap, and of a job
         browser.open("about:blank")
 
 

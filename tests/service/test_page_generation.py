@@ -265,6 +265,7 @@ class TestForm:
             "source": {"folder": "market", "split": "gallery"},
             "per_identity": 7,
             "pairing": "cross_camera",
+            "scene": "generate",
             "seed": 9007199254740991,
             "labels": ["structure", "uniform", "two_labels", {"teacher_top_k": 3}],
             "keep": {
@@ -287,7 +288,8 @@ class TestForm:
         page.browser.until_text("#split", "gallery (4 people)")
         for selector, value in (
             ("#unit", "per_identity"), ("#split", "gallery"), ("#pairing", "cross_camera"),
-            ("#output-layout", "webdataset"), ("#picture-format", "webp"),
+            ("#job-scene", "generate"), ("#output-layout", "webdataset"),
+            ("#picture-format", "webp"),
         ):  # fmt: skip
             page.choose(selector, value)
         for label in ("appearance", "uniform", "two_labels", "teacher_top_k"):

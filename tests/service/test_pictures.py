@@ -50,7 +50,7 @@ def test_jpeg_decodes_to_its_color() -> None:
     assert np.abs(prepare(data, width=8, height=16).pixels.astype(int) - (200, 100, 50)).max() <= 2
 
 
-def test_grey_sixteen_bit_keeps_its_high_byte_and_is_not_clipped() -> None:
+def test_gray_sixteen_bit_keeps_its_high_byte_and_is_not_clipped() -> None:
     # 0x0000, 0x00ff, 0x8000, 0xffff -> 0, 0, 128, 255
     rows = b"\x00" + bytes.fromhex("000000ff8000ffff")
     prepared = prepare(raw_png(4, 1, depth=16, color_type=0, rows=rows), width=4, height=1)
@@ -63,7 +63,7 @@ def test_color_sixteen_bit_keeps_its_high_byte() -> None:
     assert prepared.pixels.tolist() == [[[255, 128, 1], [0, 255, 127]]]
 
 
-def test_transparent_grey_of_sixteen_bit_becomes_white() -> None:
+def test_transparent_gray_of_sixteen_bit_becomes_white() -> None:
     rows = b"\x00" + bytes.fromhex("1234" + "1235")
     transparent = png_chunk(b"tRNS", bytes.fromhex("1234"))
     data = raw_png(2, 1, depth=16, color_type=0, rows=rows, extra=transparent)
@@ -79,7 +79,7 @@ def test_alpha_is_composited_on_white() -> None:
     assert pixels.tolist() == [[[255, 255, 255], [255, 204, 204], [255, 0, 0]]]
 
 
-def test_grey_with_alpha_is_composited_on_white() -> None:
+def test_gray_with_alpha_is_composited_on_white() -> None:
     image = Image.new("LA", (2, 1), (0, 0))
     image.putpixel((1, 0), (100, 255))
     assert prepare(encode(image), width=2, height=1).pixels.tolist() == [[[255] * 3, [100] * 3]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgnet.jobs.contract import JobStatus, SwapJob, WorkerInfo
+from dgnet.jobs.contract import SCENES, JobStatus, Scene, SwapJob, WorkerInfo
 from dgnet.jobs.errors import (
     BadJob,
     JobError,
@@ -23,7 +24,7 @@ from dgnet.jobs.errors import (
     QueueUnavailable,
 )
 from dgnet.service.settings import ServiceSettings
-from tests.service.fakes import FakeJobs, encode, gradient, png
+from tests.service.fakes import MODEL, READY_WORKER, FakeJobs, encode, gradient, png
 from tests.service.problem import assert_problem
 
 
@@ -99,6 +100,68 @@ async def test_resize_gives_the_composite_the_size_of_the_structure_picture(
     assert decode(response.content).shape == (60, 40, 3)
     response = await http.post("/v1/swaps", files=files)
     assert decode(response.content).shape == (16, 8, 3)
+
+
+@pytest.mark.parametrize("scene", [None, "keep", "generate"])
+async def test_the_scene_travels_with_the_job(
+    http: httpx.AsyncClient, jobs: FakeJobs, scene: Scene | None
+) -> None:
+    serve(jobs, SCENES)
+    params = {} if scene is None else {"scene": scene}
+    assert (await http.post("/v1/swaps", params=params, files=form())).status_code == 200
+    (job,) = jobs.queued
+    assert isinstance(job, SwapJob)
+    assert job.scene == scene
+
+
+async def test_a_scene_that_the_model_cannot_keep_is_refused_before_anything_is_queued(
+    http: httpx.AsyncClient, jobs: FakeJobs
+) -> None:
+    response = await http.post("/v1/swaps", params={"scene": "keep"}, files=form())
+    body = assert_problem(response, 422, "invalid-request")
+    assert "model tiny (0123456789ab) has no mask of what a swap changes" in body["detail"]
+    assert jobs.queued == []
+    response = await http.post("/v1/swaps", params={"scene": "generate"}, files=form())
+    assert response.status_code == 200
+
+
+async def test_no_scene_is_asked_of_workers_of_an_older_release(
+    http: httpx.AsyncClient, jobs: FakeJobs
+) -> None:
+    serve(jobs, SCENES, ())  # one is up to date already
+    for scene in SCENES:
+        response = await http.post("/v1/swaps", params={"scene": scene}, files=form())
+        body = assert_problem(response, 422, "invalid-request")
+        assert "leave scene out, or update them" in body["detail"]
+    assert (await http.post("/v1/swaps", files=form())).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("params", "parts", "detail"),
+    [
+        ({"scene": "blur"}, {}, "'keep' or 'generate'"),
+        ({}, {"scene": (None, "generate")}, r"in the address: POST /v1/swaps?scene="),
+    ],
+)
+async def test_a_scene_that_is_not_understood_is_never_passed_over(
+    http: httpx.AsyncClient,
+    jobs: FakeJobs,
+    params: dict[str, str],
+    parts: dict[str, Any],
+    detail: str,
+) -> None:
+    serve(jobs, SCENES)
+    response = await http.post("/v1/swaps", params=params, files={**form(), **parts})
+    assert detail in assert_problem(response, 422, "invalid-request")["detail"]
+    assert jobs.queued == []
+
+
+def serve(jobs: FakeJobs, *scenes: tuple[Scene, ...]) -> None:
+    """A ready worker for each, that announces these."""
+    jobs.live_workers = [
+        replace(READY_WORKER, worker_id=f"w{number}", model=replace(MODEL, scenes=announced))
+        for number, announced in enumerate(scenes)
+    ]
 
 
 async def test_part_names_decide_not_their_order(http: httpx.AsyncClient, jobs: FakeJobs) -> None:

@@ -130,6 +130,66 @@ async def test_the_own_page_and_programs_may(
     assert (await http.post("/v1/swaps", files=SWAP_FORM, headers=headers)).status_code == 200
 
 
+ORIGINS = {
+    "absent": None,
+    "own": "http://127.0.0.1",
+    "own, other port": "http://127.0.0.1:3000",
+    "an address": "http://10.1.2.3:8000",
+    "allowed": "https://gpu-box:9000",
+    "foreign": "http://evil.example",
+    "null": "null",
+    "junk": "http://[::1",
+}
+# Which of these may, by what the browser says of the page: both have to be ours.
+MAY = {
+    None: {"absent", "own", "allowed"},
+    "same-origin": {"absent", "own", "own, other port", "an address", "allowed"},
+    "none": {"absent", "own", "own, other port", "an address", "allowed"},
+    "same-site": {"own", "allowed"},
+    "cross-site": set[str](),
+    "junk": set[str](),
+}
+
+
+@pytest.mark.parametrize("site", MAY)
+@pytest.mark.parametrize("origin", ORIGINS)
+async def test_site_and_origin_both_have_to_be_ours(
+    http: httpx.AsyncClient, site: str | None, origin: str
+) -> None:
+    named = {"Sec-Fetch-Site": site, "Origin": ORIGINS[origin]}
+    headers = {name: value for name, value in named.items() if value is not None}
+    response = await http.post("/v1/swaps", files=SWAP_FORM, headers=headers)
+    assert response.status_code == (200 if origin in MAY[site] else 403), response.text
+
+
+async def test_a_rebound_name_behind_a_proxy_that_puts_its_own_host_changes_nothing(
+    http: httpx.AsyncClient,
+) -> None:
+    headers = {
+        "Host": "127.0.0.1:8000",
+        "Origin": "http://evil.example",
+        "Sec-Fetch-Site": "same-origin",
+    }
+    for method, path in CHANGES:
+        assert_problem(await http.request(method, path, headers=headers), 403, "cross-site")
+
+
+async def test_with_keys_a_proxy_may_put_its_own_host(jobs: FakeJobs) -> None:
+    """A rebound page has no key; the browser's word is enough, under any public name."""
+    app = create_app(ServiceSettings(api_keys=(SecretStr("key"),)), jobs)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+        own = {
+            "Authorization": "Bearer key",
+            "Origin": "https://dgnet.example",
+            "Sec-Fetch-Site": "same-origin",
+        }
+        assert (await http.post("/v1/swaps", files=SWAP_FORM, headers=own)).status_code == 200
+        other = {**own, "Sec-Fetch-Site": "cross-site"}
+        refused = await http.post("/v1/swaps", files=SWAP_FORM, headers=other)
+        assert_problem(refused, 403, "cross-site")
+
+
 async def test_links_from_elsewhere_lead_here(http: httpx.AsyncClient) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     for path in ("/", "/openapi.json", "/v1/models", "/livez"):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dgnet.arrays import Floats, Pixels
-from dgnet.jobs.contract import EmbedJob, SwapJob
+from dgnet.jobs.contract import EmbedJob, Scene, SwapJob
 
 HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
 
@@ -25,7 +25,8 @@ class OutOfMemoryError(RuntimeError):
 
 
 class FakePredictor:
-    """Composite = half of each picture added; embedding = the picture's mean, three times."""
+    """Composite = half of each picture added, the structure's alone where a scene is to be kept;
+    embedding = the picture's mean, three times."""
 
     height, width, embedding_size = HEIGHT, WIDTH, EMBEDDING_SIZE
     model_id, model_version, device_name = "fake", "0123456789ab", "cpu"
@@ -38,8 +39,9 @@ class FakePredictor:
         open_gate: bool = True,
         height: int = HEIGHT,
         width: int = WIDTH,
+        keeps_scene: bool = False,
     ) -> None:
-        self.height, self.width = height, width
+        self.height, self.width, self.keeps_scene = height, width, keeps_scene
         self.card: dict[str, Any] = {"license": "CC0-1.0"}
         self.batches: list[tuple[str, int]] = []  # kind and size of each device call
         self.gate = threading.Event()  # closed: every call waits
@@ -51,9 +53,13 @@ class FakePredictor:
         self._seconds_per_batch = seconds_per_batch
         self._fits_in_memory = fits_in_memory
 
-    def swap(self, appearance_images: Pixels, structure_images: Pixels) -> Pixels:
+    def swap(
+        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+    ) -> Pixels:
         self._run("swap", structure_images)
-        return appearance_images // 2 + structure_images // 2
+        composites = appearance_images // 2 + structure_images // 2
+        kept = np.array([one == "keep" for one in scene])[:, None, None, None]
+        return np.where(kept, structure_images, composites)
 
     def embed(self, images: Pixels) -> Floats:
         self._run("embed", images)

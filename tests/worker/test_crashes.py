@@ -121,7 +121,7 @@ async def test_slow_batch_keeps_its_lease(server: RedisServer) -> None:
     assert rival.sizes("swap") == []
 
 
-async def test_poison_job_is_given_up_and_its_neighbours_live(server: RedisServer) -> None:
+async def test_poison_job_is_given_up_and_its_neighbors_live(server: RedisServer) -> None:
     settings = queue_settings(lease_seconds=0.5, max_deliveries=3)
     async with client_of(server, settings) as client, redis_of(server) as redis:
         workers = [_start(server, settings)]

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -83,7 +83,7 @@ async def complete(task_store: TaskStore, task: GenerationTask, **changes: Any) 
 
 async def followed(job_store: JobStore, job_id: str, after: str | None = None) -> list[JobEvent]:
     async with asyncio.timeout(60):
-        return [event async for event in job_store.events(job_id, after=after)]
+        return [e async for events in job_store.events(job_id, after=after) for e in events]
 
 
 async def test_a_submitted_job_is_there_and_its_request_is_kept(
@@ -161,6 +161,54 @@ async def test_jobs_are_listed_newest_first_in_pages(job_store: JobStore) -> Non
     listed = await job_store.list(limit=2)
     assert [job.spec["seed"] for job in listed] == [2, 1]
     assert await job_store.list(before=listed[-1].created) == jobs[:1]
+
+
+async def test_those_who_list_jobs_at_once_take_turns(
+    job_store: JobStore, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that somebody else's request waits for a page of 64 jobs, not for all of them."""
+    for number in range(100):
+        await job_store.submit(spec_of(seed=number))
+    read = job_store._read  # pyright: ignore[reportPrivateUsage]
+    at_work = 0
+    sizes: list[int] = []
+
+    async def watched(job_ids: list[str]) -> Any:
+        nonlocal at_work
+        at_work += 1
+        assert at_work == 1
+        sizes.append(len(job_ids))
+        try:
+            return await read(job_ids)
+        finally:
+            at_work -= 1
+
+    monkeypatch.setattr(job_store, "_read", watched)
+    pages = await asyncio.gather(*(job_store.list(limit=1000) for _ in range(5)))
+    assert [len(page) for page in pages] == [100] * 5
+    assert sorted(sizes) == [36] * 5 + [64] * 5
+
+
+async def test_unfinished_jobs_are_found_behind_thousands_of_others(
+    job_store: JobStore, redis: Redis
+) -> None:
+    old = (await job_store.submit(spec_of()))[0]
+    cancelled = (await job_store.submit(spec_of()))[0]
+    await job_store.cancel(cancelled.job_id)
+    record: Any = await cast("Any", redis).hgetall(KEYS.generation(cancelled.job_id))
+    pipeline: Any = redis.pipeline()
+    for number in range(2_500):
+        job_id = f"gen_{number:022d}"
+        pipeline.hset(KEYS.generation(job_id), mapping=record)
+        pipeline.zadd(KEYS.generations, {job_id: old.created + 1 + number})
+    damaged = f"gen_{9999:022d}"
+    pipeline.set(KEYS.generation(damaged), "no record")
+    pipeline.zadd(KEYS.generations, {damaged: old.created + 5000})
+    await pipeline.execute()
+    new = (await job_store.submit(spec_of()))[0]
+    found = await job_store.unfinished()
+    assert {job.job_id for job in found} == {old.job_id, new.job_id}
+    assert found[0].spec == spec_of().to_json()
 
 
 async def test_few_shards_are_handed_out_and_each_completion_hands_out_the_next(

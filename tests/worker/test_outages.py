@@ -24,12 +24,18 @@ from dgnet.jobs import scripts
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import Outcome
 from dgnet.jobs.connection import connect
-from dgnet.jobs.contract import SwapResult
+from dgnet.jobs.contract import SwapResult, WorkerInfo
 from dgnet.jobs.errors import BadJob, QueueUnavailable, ResultExpired, UnknownJob
 from dgnet.jobs.generation import scripts as generation_scripts
+from dgnet.jobs.generation.job_store import JobStore
+from dgnet.jobs.generation.records import new_job_id
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.outages import is_outage
 from dgnet.jobs.settings import QueueSettings
+from dgnet.jobs.storage import StorageSettings
+from dgnet.jobs.tasks import cancel_and_wait
+from dgnet.worker.handlers import model_info
+from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
 from dgnet.worker.requirements import COMMANDS, shortcomings
 from tests.redis_server import RedisServer, redis_server_binary
@@ -137,6 +143,24 @@ async def test_whoever_waits_while_redis_falls_silent_is_told(own_server: RedisS
         predictor.gate.set()
         await until(lambda: _answers(client))
         assert await client.wait(job_id, timeout_seconds=60)  # nothing is lost
+
+
+async def test_all_who_list_jobs_are_told_together_that_redis_is_silent(
+    own_server: RedisServer, tmp_path: Path
+) -> None:
+    async with redis_of(own_server.url) as redis:
+        job_store = JobStore(redis, SETTINGS, StorageSettings(data_root=tmp_path))
+        assert await job_store.list() == []
+        own_server.signal(signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            lists = [job_store.list(limit=1 + number) for number in range(50)]
+            answers = await asyncio.gather(*lists, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {QueueUnavailable}
+            assert time.monotonic() - begun < SOON
+        finally:
+            own_server.signal(signal.SIGCONT)
+        assert await job_store.list() == []
 
 
 def test_a_network_that_was_cut_is_told_soon(own_server: RedisServer, run: Run) -> None:
@@ -349,6 +373,50 @@ async def test_a_worker_with_a_wrong_password_says_so_and_is_ready_once_it_is_ri
             assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
 
 
+async def test_after_the_password_is_right_again_it_is_ready_soon(own_server: RedisServer) -> None:
+    """Not only with the next beat: what Redis has of a worker runs out meanwhile."""
+    settings = queue_settings(
+        lease_seconds=0.5, outage_seconds=1.0, heartbeat_seconds=60.0, heartbeat_ttl_seconds=90.0,
+        workers_cache_seconds=1.0,
+    )  # fmt: skip
+    async with redis_of(own_server.url) as redis:
+        await _set_user(redis)
+        async with installed(_url_of_user(own_server), settings=settings) as client:
+            await _set_user(redis, "resetpass", ">other")
+            await redis.execute_command("CLIENT", "KILL", "USER", "queue")  # pyright: ignore
+            await until(lambda: _is_not_ready(client))
+            await _let_heartbeats_run_out(redis)
+            await asyncio.sleep(3 * settings.lease_seconds)
+            await _set_user(redis, ">secret")
+            begun = time.monotonic()
+            await until(lambda: _ready(client))
+            assert time.monotonic() - begun < 4  # about two on a machine that is not busy
+            assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
+
+
+async def test_a_beat_that_failed_is_made_up_for_soon(own_server: RedisServer) -> None:
+    settings = queue_settings(heartbeat_seconds=60.0, heartbeat_ttl_seconds=90.0)
+    async with redis_of(own_server.url) as redis, running_client(redis, settings) as client:
+        await _set_user(redis, "-sadd")
+        async with redis_of(_url_of_user(own_server)) as limited:
+            info = WorkerInfo(
+                worker_id="w", device="cpu", ready=True, model=model_info(FakePredictor())
+            )
+            heartbeat = Heartbeat(limited, settings, info)
+            beating = asyncio.create_task(heartbeat.run())
+            await asyncio.sleep(0.2)
+            await _set_user(redis, "+sadd")
+            begun = time.monotonic()
+            await until(lambda: _ready(client))
+            assert time.monotonic() - begun < 4
+            await cancel_and_wait([beating])
+
+
+async def _let_heartbeats_run_out(redis: Redis) -> None:
+    names = cast("set[bytes]", await cast("Any", redis).smembers(KEYS.workers))
+    await redis.delete(*(KEYS.worker(name.decode()) for name in names))
+
+
 @pytest.mark.parametrize("name", ["queue-replies", "queue-results", "queue-pulse"])
 async def test_a_task_of_the_client_that_is_killed_is_begun_anew(
     server: RedisServer, name: str
@@ -364,6 +432,33 @@ async def test_a_task_of_the_client_that_is_killed_is_begun_anew(
         assert await waiting
         await until(lambda: name in {task.get_name() for task in asyncio.all_tasks()})
         assert await client.wait(await client.submit(swap_job()), timeout_seconds=30)
+
+
+async def test_a_trip_that_is_killed_is_made_again(own_server: RedisServer, tmp_path: Path) -> None:
+    """A worker repeats it, a front end tells its client to."""
+    predictor = FakePredictor(open_gate=False)
+    async with redis_of(own_server.url) as redis, installed(own_server.url, predictor) as client:
+        job_store = JobStore(redis, SETTINGS, StorageSettings(data_root=tmp_path))
+        job_id = await client.submit(swap_job())
+        await until(lambda: len(predictor.batches) == 3)  # it is on the device
+        own_server.signal(signal.SIGSTOP)
+        try:
+            reading = asyncio.create_task(job_store.get(new_job_id()))
+            await until(lambda: len(_tasks("combined trips")) == 1)
+            _tasks("combined trips")[0].cancel()
+            with pytest.raises(QueueUnavailable, match="ConnectionError"):
+                await reading
+            predictor.gate.set()
+            await until(lambda: len(_tasks("combined trips")) == 1)
+            _tasks("combined trips")[0].cancel()
+        finally:
+            own_server.signal(signal.SIGCONT)
+        await until(lambda: _answers(client))
+        assert await client.wait(job_id, timeout_seconds=30)
+
+
+def _tasks(name: str) -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == name]
 
 
 async def test_uncollected_results_are_bounded_and_the_oldest_say_so(server: RedisServer) -> None:
@@ -465,6 +560,10 @@ async def _ready(client: JobClient) -> bool:
         return await ready_workers(client) == 1
     except QueueUnavailable:
         return False
+
+
+async def _is_not_ready(client: JobClient) -> bool:
+    return not await _ready(client)
 
 
 async def _nobody_is_ready(client: JobClient) -> bool:

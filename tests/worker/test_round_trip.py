@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import Outcome, encode_closed_record
-from dgnet.jobs.contract import EmbedResult, SwapJob, SwapResult
+from dgnet.jobs.contract import SCENES, EmbedResult, Scene, SwapJob, SwapResult
 from dgnet.jobs.errors import BadJob, JobFailed, UnknownJob, WaitTimeout
 from dgnet.jobs.keys import Keys
 from tests.worker.fakes import (
@@ -83,6 +84,43 @@ async def test_jobs_that_arrive_while_the_device_works_form_a_batch(connect: Con
     assert predictor.sizes("swap") == [1, 4, 2]
     swapped = [result for result in results if isinstance(result, SwapResult)]
     assert [result.timings.batch_size for result in swapped] == [1, 4, 4, 4, 4, 2, 2]
+
+
+async def test_one_batch_keeps_the_scene_of_some_jobs_and_generates_that_of_others(
+    connect: Connect,
+) -> None:
+    settings = queue_settings()
+    predictor = FakePredictor(open_gate=False, keeps_scene=True)
+    scenes: list[Scene | None] = ["keep", "generate", None, "keep"]
+    async with (
+        running_worker(connect(), predictor, settings, max_batch=4),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        [worker] = await client.workers()
+        assert worker.model.scenes == ("keep", "generate")
+        first = await client.submit(swap_job())
+        await until(lambda: predictor.sizes("swap") == [1])
+        jobs = [await client.submit(replace(swap_job(10, 20), scene=scene)) for scene in scenes]
+        await until(lambda: _running(client, jobs))
+        predictor.gate.set()
+        results = [await client.wait(job, timeout_seconds=60) for job in (first, *jobs)]
+    assert predictor.sizes("swap") == [1, 4]
+    colors = [int(x.composite[0, 0, 0]) for x in results if isinstance(x, SwapResult)]
+    assert colors == [15, 20, 15, 15, 20]  # what the fake keeps is the structure's color
+
+
+async def test_a_worker_whose_model_has_no_mask_refuses_to_keep_a_scene(connect: Connect) -> None:
+    settings = queue_settings()
+    async with (
+        running_worker(connect(), FakePredictor(), settings),
+        running_client(connect(), settings) as client,
+    ):
+        await until(lambda: _ready(client))
+        keep, generate = [await client.submit(replace(swap_job(), scene=scene)) for scene in SCENES]
+        with pytest.raises(BadJob, match=r"scene is 'keep', and model fake .* has no mask"):
+            await client.wait(keep, timeout_seconds=60)
+        assert isinstance(await client.wait(generate, timeout_seconds=60), SwapResult)
 
 
 async def test_a_worker_holds_one_bulk_message_and_serves_small_ones_meanwhile(

@@ -93,7 +93,7 @@ LONG = ("Attempts.keep_leases:self._queue", "LeasedQueue.renew")
 """Passed only if a job takes longer than a third of a lease."""
 
 
-_VERSION, _NEXT_VERSION = (b"\xa1v" + bytes([number]) for number in (VERSION, VERSION + 1))
+_FIRST_VERSION, _NEXT_VERSION = (b"\xa1v" + bytes([number]) for number in (1, VERSION + 1))
 
 
 class Surprise(Exception):
@@ -249,16 +249,19 @@ async def test_a_result_that_cannot_be_packed_is_tried_elsewhere_and_given_up(
         await until(lambda: _nothing_is_left(client, redis))
 
 
-@pytest.mark.parametrize("name", ["heartbeat", "leases", "claims of the small lane", "batcher"])
+@pytest.mark.parametrize(
+    "name", ["heartbeat", "leases", "claims of the small lane", "batcher", "attempt "]
+)
 async def test_a_background_task_that_is_killed_is_begun_anew(
     server: RedisServer, name: str
 ) -> None:
+    """An attempt that is killed comes again once its lease has run out."""
     predictor = FakePredictor(open_gate=False)
     async with client_of(server) as (client, redis), running_worker(redis, predictor, SETTINGS):
         await until(lambda: _ready(client))
         job_id = await client.submit(swap_job())
         await until(lambda: len(predictor.batches) == 3)  # it is on the device
-        [task] = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        [task] = [task for task in asyncio.all_tasks() if task.get_name().startswith(name)]
         task.cancel()
         await until(task.done)
         predictor.gate.set()
@@ -289,7 +292,7 @@ async def _ready(client: JobClient) -> bool:
 async def _queue_what_nobody_can_read(redis: Redis, settings: QueueSettings) -> None:
     """A message that is none, a task that is none, and a job of a release to come."""
     keys = Keys(settings.key_prefix)
-    newer = encode_job(swap_job()).replace(_VERSION, _NEXT_VERSION)
+    newer = encode_job(swap_job()).replace(_FIRST_VERSION, _NEXT_VERSION)
     for kind, data in (("swap", b"garbage"), ("generation", b"garbage"), ("swap", newer)):
         fields: Any = {"job": f"strange-{kind}", "kind": kind, "reply": "", "data": data}
         await redis.xadd(keys.lane("bulk" if kind == "generation" else "small"), fields)  # pyright: ignore[reportArgumentType]

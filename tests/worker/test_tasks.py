@@ -5,6 +5,7 @@ What ends processes is in tests/faults; here workers share one process.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
@@ -26,7 +27,7 @@ from dgnet.jobs.embedded import embedded_redis
 from dgnet.jobs.errors import BadJob
 from dgnet.jobs.generation.job_store import JobStore
 from dgnet.jobs.keys import Keys
-from dgnet.jobs.storage import StorageSettings
+from dgnet.jobs.storage import StorageSettings, job_folder
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
 from dgnet.worker import bulk_turns, runner
@@ -208,6 +209,32 @@ async def test_cancelling_stops_within_one_batch_and_resuming_ends_with_the_same
         await job_store.resume(job.job_id)
         assert (await ended(job_store, job.job_id)).state == "done"
     assert files_of(storage, job.job_id) == expected
+
+
+async def test_a_watch_that_is_killed_still_hears_that_the_job_was_cancelled(
+    redis: Redis, job_store: JobStore, networks: Networks, storage: StorageSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    async with bulk_worker(redis, networks, SETTINGS, storage):
+        gate = Gate(monkeypatch)
+        job, _ = await job_store.submit(spec_of())
+        await until(lambda: gate.calls == 1)
+        [watch] = [task for task in asyncio.all_tasks() if task.get_name() == "watch"]
+        watch.cancel()
+        await until(watch.done)
+        halts: list[bool] = []
+        halt_set = runner.Halt.set
+
+        def heard(halt: runner.Halt) -> None:
+            halts.append(True)
+            halt_set(halt)
+
+        monkeypatch.setattr(runner.Halt, "set", heard)
+        await job_store.cancel(job.job_id)
+        await until(lambda: bool(halts))
+        gate.open()
+        await until(lambda: lane_is_empty(redis))
+        assert gate.calls == 1
 
 
 async def test_a_worker_that_stops_puts_its_shard_back_at_once(
@@ -394,6 +421,17 @@ async def test_a_complete_job_that_redis_forgot_is_done_again_at_once(
     assert files_of(storage, job.job_id) == made
 
 
+async def test_a_scene_that_the_networks_cannot_keep_fails_the_job(
+    redis: Redis, job_store: JobStore, networks: Networks, storage: StorageSettings
+) -> None:
+    async with bulk_worker(redis, networks, SETTINGS, storage):
+        job, _ = await job_store.submit(spec_of(scene="keep"))
+        job = await ended(job_store, job.job_id)
+    assert (job.state, job.error_code) == ("failed", "bad-job")
+    assert "has no mask of what a swap changes" in (job.error_message or "")
+    assert not (job_folder(storage.data_root, job.job_id) / "shards").exists()
+
+
 async def test_a_job_that_is_impossible_says_why(
     redis: Redis, job_store: JobStore, networks: Networks, storage: StorageSettings
 ) -> None:
@@ -404,7 +442,7 @@ async def test_a_job_that_is_impossible_says_why(
     assert "has only 180 pairs" in (job.error_message or "")
 
 
-async def test_a_worker_delivers_nowhere_but_where_its_own_settings_allow(
+async def test_a_worker_uploads_nowhere_but_where_its_own_settings_allow(
     redis: Redis, networks: Networks, storage: StorageSettings, memory: str,
     undisturbed: Callable[..., dict[str, str]],
 ) -> None:  # fmt: skip

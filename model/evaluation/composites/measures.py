@@ -28,11 +28,11 @@ def nearer_to_appearance(
     return cast(Bools, to_appearance > to_structure)
 
 
-def grey_ssim(left: Pixels, right: Pixels) -> Doubles:
-    """Structural similarity (B,) of the grey pictures.
+def gray_ssim(left: Pixels, right: Pixels) -> Doubles:
+    """Structural similarity (B,) of the gray pictures.
 
     As Wang et al. (2004): Gaussian window of sigma 1.5 (11 x 11), population statistics, a dynamic
-    range of 255; grey is ITU-R 601 luma.
+    range of 255; gray is ITU-R 601 luma.
     """
     require_same_shape(left, right)
     pairs = zip(left @ _LUMA, right @ _LUMA, strict=True)

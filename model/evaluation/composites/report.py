@@ -25,12 +25,12 @@ from dgnet.model.evaluation.composites.judged import (
     PairJudging,
     TripleJudging,
 )
-from dgnet.model.evaluation.composites.measures import grey_ssim, nearer_to_appearance
+from dgnet.model.evaluation.composites.measures import gray_ssim, nearer_to_appearance
 from dgnet.model.evaluation.composites.pairs import draw_pairs
 from dgnet.model.evaluation.composites.sharpness import Sharpness, SharpnessTally
 from dgnet.model.evaluation.composites.truth import TruthErrors, TruthTally
 from dgnet.model.evaluation.pictures import batches, decode_pictures
-from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labelled
+from dgnet.model.evaluation.retrieval.embedding import Embedder, embed_pictures, labeled
 from dgnet.model.evaluation.retrieval.preflight import searching
 from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import RetrievalResult, evaluate_retrieval
@@ -72,7 +72,7 @@ class SwapScores:
     """(a) and (b) over random cross-identity pairs.
 
     `nearer_to_appearance`: share of pairs, 0..1. `ssim_structure` and `ssim_other`: mean SSIM of
-    the grey composite with its structure picture and with a random picture of anybody else;
+    the gray composite with its structure picture and with a random picture of anybody else;
     `ssim_margin` is the difference.
     """
 
@@ -232,8 +232,8 @@ def score_swaps(
                 predictor.embed(composite), predictor.embed(appearance), predictor.embed(structure)
             )
         )
-        to_structure.append(grey_ssim(composite, structure))
-        to_other.append(grey_ssim(composite, other))
+        to_structure.append(gray_ssim(composite, structure))
+        to_other.append(gray_ssim(composite, other))
     ssim_structure = float(np.concatenate(to_structure).mean())
     ssim_other = float(np.concatenate(to_other).mean())
     return SwapScores(
@@ -318,7 +318,7 @@ def score_retrieval(
     """(d) rank-1 and mAP of the embedding under both conventions."""
 
     def embedded(pictures: Sequence[Picture]) -> RetrievalSet:
-        return labelled(pictures, embed_pictures(embedder, pictures, batch_size=config.batch_size))
+        return labeled(pictures, embed_pictures(embedder, pictures, batch_size=config.batch_size))
 
     return evaluate_retrieval(embedded(searching(query)[0]), embedded(gallery))
 

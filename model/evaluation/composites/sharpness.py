@@ -59,7 +59,7 @@ class SharpnessTally:
 
 
 def luma_laplacian(pictures: Pixels) -> Integers:
-    """(B, H - 2, W - 2): the four neighbours of each pixel minus four times itself, in thousandths
+    """(B, H - 2, W - 2): the four neighbors of each pixel minus four times itself, in thousandths
     of a level.
     """
     luma = pictures.astype(np.int64) @ _LUMA  # (B, H, W)

@@ -17,7 +17,7 @@ import numpy as np
 from dgnet.arrays import Embeddings, Integers, Pixels
 from dgnet.model.data.layouts import DataSet, SplitName
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.composites.measures import grey_ssim, nearer_to_appearance
+from dgnet.model.evaluation.composites.measures import gray_ssim, nearer_to_appearance
 from dgnet.model.evaluation.composites.pairs import draw_pairs, draw_person_pairs, person_ids
 from dgnet.model.evaluation.composites.report import (
     EvaluationConfig,
@@ -178,7 +178,7 @@ _NO_PAIRS = (
 
 
 def _instruments(predictor: Swapper, optional: OptionalMeasures) -> Instruments:
-    pairs: dict[str, PairMeasure] = {SSIM: lambda left, right: 1 - grey_ssim(left, right)}
+    pairs: dict[str, PairMeasure] = {SSIM: lambda left, right: 1 - gray_ssim(left, right)}
     if optional.perceptual is not None:
         pairs[LPIPS] = optional.perceptual
     return Instruments(

@@ -54,7 +54,7 @@ def embed_pictures(
     return np.concatenate(batches)
 
 
-def labelled(pictures: Sequence[Picture], embeddings: AnyFloats) -> RetrievalSet:
+def labeled(pictures: Sequence[Picture], embeddings: AnyFloats) -> RetrievalSet:
     """Embeddings with the persons and cameras of their pictures."""
     return RetrievalSet(
         embeddings=embeddings,

@@ -17,7 +17,7 @@ from dgnet.arrays import Embeddings
 from dgnet.markdown import aligned_table
 from dgnet.model.data.layouts import DataSet
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.retrieval.embedding import labelled
+from dgnet.model.evaluation.retrieval.embedding import labeled
 from dgnet.model.evaluation.retrieval.fine_weight import with_fine_weight
 from dgnet.model.evaluation.retrieval.multi_query import pooled_queries
 from dgnet.model.evaluation.retrieval.preflight import (
@@ -126,8 +126,8 @@ def measure_retrieval(
         embeddings = embed(pictures, title)
         warnings.extend(f"{title}: {line}" for line in check_embeddings(embeddings, pictures))
         if config.fine_weight is None:
-            return labelled(pictures, embeddings)
-        return labelled(pictures, with_fine_weight(embeddings, config.fine_weight))
+            return labeled(pictures, embeddings)
+        return labeled(pictures, with_fine_weight(embeddings, config.fine_weight))
 
     query = embedded(query_pictures, "query")
     gallery = embedded(gallery_pictures, "gallery")

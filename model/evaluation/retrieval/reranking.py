@@ -2,9 +2,9 @@
 Encoding", CVPR 2017. Equations are that paper's.
 
 Two pictures resemble each other when they have the same pictures among their mutual nearest
-neighbours. Written from the paper, with no N x N matrix at any time: neighbour lists come from
+neighbors. Written from the paper, with no N x N matrix at any time: neighbor lists come from
 blocks of similarities, everything else is sparse with some hundred values a picture. Where the
-paper leaves a choice: a picture is its own first neighbour (k1 counts the others, k2 counts it
+paper leaves a choice: a picture is its own first neighbor (k1 counts the others, k2 counts it
 too); d is the squared distance of unit embeddings divided by the picture's largest; the weights of
 a picture sum to 1.
 
@@ -29,7 +29,7 @@ from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
 # scipy has no types; a CSR matrix, (N, N) unless said otherwise.
 Sparse = Any
 
-# Similarities at once while neighbours are looked for: 64 MiB of float32.
+# Similarities at once while neighbors are looked for: 64 MiB of float32.
 _BLOCK_VALUES = 2**24
 # Pairs whose distance is computed at once: 64 MiB for each side with 1,024 float32 values.
 _BLOCK_PAIRS = 2**14
@@ -40,9 +40,9 @@ class Reranking:
     """The paper's settings for Market-1501."""
 
     k1: int = 20
-    """Neighbours that are compared."""
+    """Neighbors that are compared."""
     k2: int = 6
-    """Neighbours over which the encoding is averaged, the picture itself included."""
+    """Neighbors over which the encoding is averaged, the picture itself included."""
     original_weight: float = 0.3
     """Weight (the paper's lambda) of the original distance in the final one."""
 
@@ -68,12 +68,12 @@ class RerankedSimilarity:
         self._cosines = CosineSimilarity(query, gallery, device)
         self.shape = self._cosines.shape
         pictures = unit_rows(np.concatenate([query, gallery]))
-        neighbours, self._largest = _neighbours(
+        neighbors, self._largest = _neighbors(
             CosineSimilarity(pictures, pictures, device), max(settings.k1 + 1, settings.k2)
         )
-        encoding = _encoding(pictures, neighbours, self._largest, settings)
+        encoding = _encoding(pictures, neighbors, self._largest, settings)
         self._query_encoding = encoding[: len(query)]
-        self._gallery_encoding = encoding[len(query) :].tocsc()  # (G, N), by neighbour
+        self._gallery_encoding = encoding[len(query) :].tocsc()  # (G, N), by neighbor
         self._query_weight = _row_sums(self._query_encoding)
         self._gallery_weight = _row_sums(self._gallery_encoding)
 
@@ -90,7 +90,7 @@ class RerankedSimilarity:
         return distances.add_(original).neg_()
 
     def _jaccard_distances(self, row: int) -> Doubles:
-        """Equation 10 for one query (G,): only pictures that share a neighbour with it differ
+        """Equation 10 for one query (G,): only pictures that share a neighbor with it differ
         from 1."""
         own, shared = self._query_encoding, self._gallery_encoding
         mine = slice(own.indptr[row], own.indptr[row + 1])
@@ -107,7 +107,7 @@ class RerankedSimilarity:
         return 1 - minimum / (self._query_weight[row] + self._gallery_weight - minimum)
 
 
-def _neighbours(cosines: CosineSimilarity, count: int) -> tuple[Integers, Doubles]:
+def _neighbors(cosines: CosineSimilarity, count: int) -> tuple[Integers, Doubles]:
     """The nearest pictures of each (N, K), itself first, and its largest squared distance (N,)."""
     pictures = cosines.shape[0]
     at_once = max(1, _BLOCK_VALUES // pictures)
@@ -124,23 +124,23 @@ def _neighbours(cosines: CosineSimilarity, count: int) -> tuple[Integers, Double
 
 
 def _encoding(
-    pictures: AnyFloats, neighbours: Integers, largest: Doubles, settings: Reranking
+    pictures: AnyFloats, neighbors: Integers, largest: Doubles, settings: Reranking
 ) -> Sparse:
     """V after local query expansion (equations 7 and 11)."""
-    rows, columns = _expanded_reciprocal(neighbours, settings.k1).nonzero()
+    rows, columns = _expanded_reciprocal(neighbors, settings.k1).nonzero()
     weights = np.exp(-_squared_distances(pictures, rows, columns) / largest[rows])
     count = len(pictures)
     weights /= np.bincount(rows, weights=weights, minlength=count)[rows]
     encoding = sparse.csr_matrix((weights, (rows, columns)), shape=(count, count))
-    averaged = _among_nearest(neighbours, settings.k2).astype(np.float64)
-    return (averaged @ encoding) / min(settings.k2, neighbours.shape[1])
+    averaged = _among_nearest(neighbors, settings.k2).astype(np.float64)
+    return (averaged @ encoding) / min(settings.k2, neighbors.shape[1])
 
 
-def _expanded_reciprocal(neighbours: Integers, k1: int) -> Sparse:
-    """R* (equation 4): mutual neighbours, and those of neighbours that agree by two thirds."""
+def _expanded_reciprocal(neighbors: Integers, k1: int) -> Sparse:
+    """R* (equation 4): mutual neighbors, and those of neighbors that agree by two thirds."""
     # numpy rounds halves to even, which the paper's k1 = 20 never meets.
-    reciprocal = _reciprocal(neighbours, k1 + 1)
-    half = _reciprocal(neighbours, int(np.around(k1 / 2)) + 1)
+    reciprocal = _reciprocal(neighbors, k1 + 1)
+    half = _reciprocal(neighbors, int(np.around(k1 / 2)) + 1)
     # |R(p, k1) and R(q, k1 / 2)| wherever q is in R(p, k1); at least 1, as both hold q.
     common = reciprocal.multiply(reciprocal @ half.T).tocsr()
     sizes = _row_sums(half)
@@ -149,15 +149,15 @@ def _expanded_reciprocal(neighbours: Integers, k1: int) -> Sparse:
     return (reciprocal + common @ half).tocsr()
 
 
-def _reciprocal(neighbours: Integers, count: int) -> Sparse:
+def _reciprocal(neighbors: Integers, count: int) -> Sparse:
     """R (equation 3) as ones: p is among the nearest of g and g among those of p."""
-    nearest = _among_nearest(neighbours, count)
+    nearest = _among_nearest(neighbors, count)
     return nearest.multiply(nearest.T).tocsr()
 
 
-def _among_nearest(neighbours: Integers, count: int) -> Sparse:
+def _among_nearest(neighbors: Integers, count: int) -> Sparse:
     """1 in row p and column g where g is one of the `count` nearest of p."""
-    chosen = neighbours[:, :count]
+    chosen = neighbors[:, :count]
     pictures, width = chosen.shape
     begin = np.arange(pictures + 1, dtype=np.int64) * int(width)
     ones = np.ones(chosen.size, dtype=np.int32)

@@ -38,8 +38,9 @@ function titleOf({ spec }) {
 
 function aboutOf({ id, spec, created }) {
   const { layout, picture_format: pictures } = spec.output;
-  return `${time(created)}; pairing ${plain(spec.pairing)}, seed ${spec.seed}, layout ${layout}, `
-    + `${pictures}; ${id}`;
+  const scene = spec.scene ? `, scene ${spec.scene === "keep" ? "kept" : "generated"}` : "";
+  return `${time(created)}; pairing ${plain(spec.pairing)}${scene}, seed ${spec.seed}, `
+    + `layout ${layout}, ${pictures}; ${id}`;
 }
 
 function countsOf(job) {

@@ -50,6 +50,7 @@ function spec() {
     source: { dataset: text("dataset"), split: text("split") },
     [text("unit")]: number("amount"),
     pairing: text("pairing"),
+    scene: text("scene"),
     seed: number("seed"),
     labels: values.getAll("label").map((label) =>
       label === "teacher_top_k" ? { teacher_top_k: number("top_k") } : label),

@@ -51,8 +51,10 @@ async function swap() {
   const body = new FormData();
   body.append("appearance", pictures.appearance);
   body.append("structure", pictures.structure);
-  const query = element("resize").checked ? "?resize=structure" : "";
-  const response = await request(`/v1/swaps${query}`, {
+  const query = new URLSearchParams();
+  if (element("resize").checked) query.set("resize", "structure");
+  if (element("scene").value) query.set("scene", element("scene").value);
+  const response = await request(`/v1/swaps?${query}`, {
     method: "POST",
     body,
     headers: { Accept: "image/png" },
@@ -72,6 +74,11 @@ async function swap() {
 }
 
 export function startSwap() {
+  element("scene").addEventListener("change", () => {
+    if (running) return;
+    forgetComposite(); // it is not what is asked for any more
+    refresh();
+  });
   element("swap").addEventListener("submit", async (event) => {
     event.preventDefault();
     if (running || element("go").disabled) return;

@@ -173,7 +173,7 @@ def who(dataset: DataSet, pictures: Iterable[Picture]) -> Split:
         ),
     ],
 )
-def test_a_published_tree_is_recognised_and_read(
+def test_a_published_tree_is_recognized_and_read(
     layout: LayoutName, files: tuple[str, ...], expected: list[Split], tmp_path: Path
 ) -> None:
     dataset = read_dataset(write_pictures(tmp_path, *files))

@@ -35,7 +35,7 @@ def test_structure_and_truth_are_flipped_and_cropped_alike_and_the_appearance_is
 
 
 def test_rows_are_triples_and_an_epoch_shows_each_once(tmp_path: Path) -> None:
-    # Plain pictures: grey level 30 * triple + role, untouched by flips and crops.
+    # Plain pictures: gray level 30 * triple + role, untouched by flips and crops.
     for number in range(6):
         for role, name in enumerate(("appearance", "structure", "truth")):
             level = 30 * number + role
@@ -57,7 +57,7 @@ def test_rows_are_triples_and_an_epoch_shows_each_once(tmp_path: Path) -> None:
 
 
 def _levels(images: Tensor) -> list[int]:
-    """Grey levels of plain red channels, by undoing the ImageNet normalisation."""
+    """Gray levels of plain red channels, by undoing the ImageNet normalization."""
     levels = ((images[:, 0, 0, 0] * 0.229 + 0.485) * 255).round()
     return [int(level) for level in levels]
 

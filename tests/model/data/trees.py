@@ -1,4 +1,4 @@
-"""Data sets of a few tiny pictures, each a colour of its own unless told otherwise."""
+"""Data sets of a few tiny pictures, each a color of its own unless told otherwise."""
 
 from __future__ import annotations
 

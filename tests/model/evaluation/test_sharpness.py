@@ -7,14 +7,14 @@ from dgnet.arrays import Pixels
 from dgnet.model.evaluation.composites.sharpness import Sharpness, SharpnessTally, luma_laplacian
 
 
-def grey(levels: list[list[int]]) -> Pixels:
-    """One grey picture (1, H, W, 3)."""
+def gray(levels: list[list[int]]) -> Pixels:
+    """One gray picture (1, H, W, 3)."""
     return np.repeat(np.array(levels, np.uint8)[None, :, :, None], 3, axis=3)
 
 
-# A spot has the Laplacian -4 at its place and 1 at each neighbour, times its level.
-STRUCTURE = grey([[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
-TRUTH = grey([[0, 0, 0, 0, 0], [0, 40, 0, 10, 0], [0, 0, 0, 0, 0]])
+# A spot has the Laplacian -4 at its place and 1 at each neighbor, times its level.
+STRUCTURE = gray([[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+TRUTH = gray([[0, 0, 0, 0, 0], [0, 40, 0, 10, 0], [0, 0, 0, 0, 0]])
 
 
 def test_the_laplacian_is_of_luma_in_thousandths() -> None:
@@ -33,9 +33,9 @@ def measured(*composites: Pixels, structure: Pixels, truth: Pixels) -> Sharpness
 def test_inside_and_outside_are_apart() -> None:
     # Of the two rows that are not at the edge, the left 2 x 2 pixels changed (by 40 and 30
     # levels), the right 2 x 2 did not.
-    structure = grey([[0] * 6, [0, 0, 0, 0, 8, 0], [0] * 6, [0] * 6])
-    truth = grey([[0] * 6, [0, 40, 40, 0, 8, 0], [0, 40, 30, 0, 0, 0], [0] * 6])
-    made = grey([[0] * 6, [0, 20, 20, 0, 8, 0], [0, 20, 15, 0, 0, 0], [0] * 6])
+    structure = gray([[0] * 6, [0, 0, 0, 0, 8, 0], [0] * 6, [0] * 6])
+    truth = gray([[0] * 6, [0, 40, 40, 0, 8, 0], [0, 40, 30, 0, 0, 0], [0] * 6])
+    made = gray([[0] * 6, [0, 20, 20, 0, 8, 0], [0, 20, 15, 0, 0, 0], [0] * 6])
     found = measured(made, structure=structure, truth=truth)
     assert found.inside == pytest.approx(0.5)
     # Truth outside: 40 + 8, -32; 30, 8. The composite's: 28, -32; 15, 8.

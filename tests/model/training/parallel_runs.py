@@ -3,7 +3,7 @@
 `python -m tests.model.training.parallel_runs teacher|joint RUN PICTURES TRIPLES ACCUMULATE`
 
 What a share of a batch cannot know of the rest is left out: dropout, and the statistics of batch
-normalisation, which stands still here. Adam divides by more than usual: its first steps would be of
+normalization, which stands still here. Adam divides by more than usual: its first steps would be of
 one size whatever the gradient's, and rounding decide where a weight goes that no loss depends on.
 """
 

@@ -1,4 +1,4 @@
-"""A step in micro-batches is the step of the whole batch, where nothing normalises by batches."""
+"""A step in micro-batches is the step of the whole batch, where nothing normalizes by batches."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _nothing(mode: bool = True) -> None:
 
 
 def still_networks() -> tuple[DGNet, Teacher]:
-    """Without dropout, and normalising by running statistics even while it trains."""
+    """Without dropout, and normalizing by running statistics even while it trains."""
     torch.manual_seed(1)  # pyright: ignore[reportUnknownMemberType]
     networks = DGNet(tiny_network(backbone="resnet18"))
     teacher = Teacher(networks.config)
@@ -108,7 +108,7 @@ def test_losses_and_gradients_of_every_network_are_those_of_the_whole_batch(
         assert float(found_losses[name]) == pytest.approx(float(loss), rel=1e-5, abs=1e-6), name
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
-        # Of constants that a normalisation takes away again there is nothing but rounding.
+        # Of constants that a normalization takes away again there is nothing but rounding.
         rounding = 1e-6 * max(1.0, float(gradient.numel()))
         apart = length(found[name] - gradient)
         assert apart <= 1e-3 * length(gradient) + rounding, name

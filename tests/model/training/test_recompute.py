@@ -65,7 +65,7 @@ def test_losses_gradients_and_statistics_are_the_same_bit_for_bit(
         assert (gradient is None) == (weight.grad is None), name
         if gradient is not None and weight.grad is not None:
             assert torch.equal(gradient, weight.grad), name
-    for name, tensor in expected.state_dict().items():  # counters of batch normalisation included
+    for name, tensor in expected.state_dict().items():  # counters of batch normalization included
         assert torch.equal(tensor, found.state_dict()[name]), name
 
 

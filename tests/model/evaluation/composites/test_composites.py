@@ -24,7 +24,7 @@ CONFIG = EvaluationConfig(pairs=40, batch_size=16)
 
 
 class Recoloring:
-    """A perfect swap for these pictures: the clothes are one plain color upon a grey texture."""
+    """A perfect swap for these pictures: the clothes are one plain color upon a gray texture."""
 
     height, width = HEIGHT, WIDTH
 
@@ -49,10 +49,10 @@ def _mean_color(images: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float
 
 
 def picture(person: int, texture: int) -> Pixels:
-    """The person's color plus a grey texture of mean zero that stands for the structure."""
-    grey = np.random.default_rng(texture).uniform(-25, 25, (HEIGHT, WIDTH, 1))
-    grey -= grey.mean()
-    return (grey + np.array(COLORS[person])).round().astype(np.uint8)
+    """The person's color plus a gray texture of mean zero that stands for the structure."""
+    gray = np.random.default_rng(texture).uniform(-25, 25, (HEIGHT, WIDTH, 1))
+    gray -= gray.mean()
+    return (gray + np.array(COLORS[person])).round().astype(np.uint8)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgnet.model.evaluation.composites.measures import grey_ssim, nearer_to_appearance
+from dgnet.model.evaluation.composites.measures import gray_ssim, nearer_to_appearance
 from dgnet.model.evaluation.composites.truth import truth_errors
 
 
@@ -71,17 +71,17 @@ def test_pictures_of_different_shapes_are_refused() -> None:
 
 
 def test_ssim_is_one_for_equal_pictures_and_follows_the_formula_for_plain_ones() -> None:
-    assert grey_ssim(plain(100), plain(100)).tolist() == pytest.approx([1.0])
+    assert gray_ssim(plain(100), plain(100)).tolist() == pytest.approx([1.0])
     # Without contrast only the luminance term remains; its constant is (0.01 * 255)^2 = 6.5025.
     expected = (2 * 100 * 50 + 6.5025) / (100**2 + 50**2 + 6.5025)
-    assert grey_ssim(plain(100), plain(50)).tolist() == pytest.approx([expected], rel=1e-4)
+    assert gray_ssim(plain(100), plain(50)).tolist() == pytest.approx([expected], rel=1e-4)
 
 
 def test_ssim_falls_when_the_edges_are_elsewhere() -> None:
     upright, lying = plain(0), plain(0)
     upright[:, :, 8:] = 255
     lying[:, 8:] = 255
-    assert grey_ssim(upright, lying)[0] < 0.5
+    assert gray_ssim(upright, lying)[0] < 0.5
 
 
 def test_nearness_compares_the_dot_products_of_embeddings() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dgnet.arrays import Pixels
-from dgnet.model.evaluation.composites.measures import grey_ssim
+from dgnet.model.evaluation.composites.measures import gray_ssim
 from dgnet.model.evaluation.composites.pairs import draw_person_pairs
 from dgnet.model.evaluation.generation.diversity import PairScores, diversity
 
@@ -81,7 +81,7 @@ def test_persons_weigh_alike_however_many_pairs_they_have() -> None:
 
 def test_identical_pictures_have_no_diversity_and_plain_ones_that_of_their_light() -> None:
     scores = PairScores(
-        np.array([[0, 1], [2, 3]]), {"ssim": lambda left, right: 1 - grey_ssim(left, right)}
+        np.array([[0, 1], [2, 3]]), {"ssim": lambda left, right: 1 - gray_ssim(left, right)}
     )
     scores.add(0, plain(100, 100, 100, 50))
     same, other = scores.scores()["ssim"]

@@ -67,8 +67,8 @@ def mean_color(images: Pixels) -> np.ndarray[tuple[int, int], np.dtype[np.float6
 def write_picture(path: Path, person: int, texture: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(texture)
-    grey = random.uniform(-25, 25, (HEIGHT, WIDTH, 1)) + random.uniform(-5, 5, 3)
-    Image.fromarray((grey + np.array(COLORS[person])).round().astype(np.uint8)).save(path)
+    gray = random.uniform(-25, 25, (HEIGHT, WIDTH, 1)) + random.uniform(-5, 5, 3)
+    Image.fromarray((gray + np.array(COLORS[person])).round().astype(np.uint8)).save(path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dgnet.model.evaluation.retrieval.retrieval_set import RetrievalSet
 from dgnet.model.evaluation.retrieval.scores import evaluate_retrieval
 
 
-def labelled(*rows: tuple[list[float], int, int]) -> RetrievalSet:
+def labeled(*rows: tuple[list[float], int, int]) -> RetrievalSet:
     embeddings, persons, cameras = zip(*rows, strict=True)
     return RetrievalSet(
         embeddings=np.array(embeddings, dtype=np.float32),
@@ -20,8 +20,8 @@ def labelled(*rows: tuple[list[float], int, int]) -> RetrievalSet:
 
 
 def test_a_query_becomes_the_mean_direction_of_its_person_under_its_camera() -> None:
-    query = labelled(([1, 0], 1, 1), ([1, 0], 1, 2), ([0, 3], 2, 1))
-    pictures = labelled(
+    query = labeled(([1, 0], 1, 1), ([1, 0], 1, 2), ([0, 3], 2, 1))
+    pictures = labeled(
         ([2, 0], 1, 1),  # counts as much as the next: lengths do not matter
         ([0, 1], 1, 1),
         ([-1, 0], 1, 2),
@@ -35,8 +35,8 @@ def test_a_query_becomes_the_mean_direction_of_its_person_under_its_camera() -> 
 
 
 def test_pooling_finds_what_a_single_query_misses() -> None:
-    query = labelled(([1, 0], 1, 1))
-    gallery = labelled(([1, 0.2], 2, 2), ([0.5, 1], 1, 2))
-    pooled, _ = pooled_queries(query, labelled(([1, 0], 1, 1), ([0, 1], 1, 1), ([0, 1], 1, 1)))
+    query = labeled(([1, 0], 1, 1))
+    gallery = labeled(([1, 0.2], 2, 2), ([0.5, 1], 1, 2))
+    pooled, _ = pooled_queries(query, labeled(([1, 0], 1, 1), ([0, 1], 1, 1), ([0, 1], 1, 1)))
     assert evaluate_retrieval(query, gallery).torchreid_convention.mAP == pytest.approx(1 / 2)
     assert evaluate_retrieval(pooled, gallery).torchreid_convention.mAP == 1

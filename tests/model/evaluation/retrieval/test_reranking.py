@@ -25,11 +25,11 @@ def final_distances(query: Doubles, gallery: Doubles, settings: Reranking) -> Do
 
     encoding = np.zeros((count, count))
     for p in range(count):
-        neighbours = reciprocal(p, settings.k1)
-        expanded = set(neighbours)
-        for q in neighbours:
+        neighbors = reciprocal(p, settings.k1)
+        expanded = set(neighbors)
+        for q in neighbors:
             half = reciprocal(q, round(settings.k1 / 2))
-            if len(neighbours & half) >= 2 / 3 * len(half):
+            if len(neighbors & half) >= 2 / 3 * len(half):
                 expanded |= half
         for g in expanded:
             encoding[p, g] = np.exp(-distance[p, g])
@@ -75,7 +75,7 @@ def test_distances_are_those_of_the_paper(
     np.testing.assert_allclose(-reranked.rows(4, 9).numpy(), expected[4:9], rtol=1e-9, atol=1e-12)
 
 
-def test_more_neighbours_than_pictures_are_all_pictures() -> None:
+def test_more_neighbors_than_pictures_are_all_pictures() -> None:
     random = np.random.default_rng(0)
     query, gallery = clustered(random, 2, 1.0), clustered(random, 4, 1.0)
     settings = Reranking(k1=20, k2=3)
@@ -84,7 +84,7 @@ def test_more_neighbours_than_pictures_are_all_pictures() -> None:
     np.testing.assert_allclose(-rows.numpy(), expected, rtol=1e-9)
 
 
-def test_duplicates_are_their_own_neighbours_all_the_same() -> None:
+def test_duplicates_are_their_own_neighbors_all_the_same() -> None:
     same = np.ones((5, 3))
     rows = RerankedSimilarity(same[:2], same[2:], Reranking(k1=2, k2=1)).rows(0, 2)
     assert np.isfinite(rows.numpy()).all()

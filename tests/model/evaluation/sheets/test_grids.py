@@ -17,11 +17,11 @@ def plain(*levels: int) -> Pixels:
 
 def levels_in_order(sheet: Pixels) -> list[int]:
     """Levels of the plain pictures met row by row, left to right, at their top left pixel."""
-    grey = sheet[:, :, 0].astype(int)
+    gray = sheet[:, :, 0].astype(int)
     met: list[int] = []
-    for y, x in np.argwhere(grey != 255):
-        if (y == 0 or grey[y - 1, x] != grey[y, x]) and (x == 0 or grey[y, x - 1] != grey[y, x]):
-            met.append(int(grey[y, x]))
+    for y, x in np.argwhere(gray != 255):
+        if (y == 0 or gray[y - 1, x] != gray[y, x]) and (x == 0 or gray[y, x - 1] != gray[y, x]):
+            met.append(int(gray[y, x]))
     return met
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dgnet.model.data.picture import Picture
-from dgnet.model.evaluation.retrieval.embedding import labelled
+from dgnet.model.evaluation.retrieval.embedding import labeled
 from dgnet.model.evaluation.retrieval.ranking import Rankings
 from dgnet.model.evaluation.retrieval.similarity import CosineSimilarity
 from dgnet.model.evaluation.sheets.ranked_results import (
@@ -35,8 +35,8 @@ def test_right_and_wrong_pictures_are_framed_and_junk_is_left_out(blue: Path) ->
 
     query_pictures = seen((1, 1), (2, 1))
     gallery_pictures = seen((1, 1), (1, 2), (2, 2))
-    query = labelled(query_pictures, np.array([[1.0, 0.0], [1.0, 0.0]]))
-    gallery = labelled(gallery_pictures, np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]]))
+    query = labeled(query_pictures, np.array([[1.0, 0.0], [1.0, 0.0]]))
+    gallery = labeled(gallery_pictures, np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]]))
     similarity = CosineSimilarity(query.embeddings, gallery.embeddings)
     sheet = ranked_results(
         similarity, query, gallery, query_pictures, gallery_pictures, rows=[0, 1]

@@ -38,7 +38,7 @@ class PrimaryHead(nn.Module):
         return self._encoder.identify(images)[0]
 
 
-class Labeller:
+class Labeler:
     """A checkpoint's judge of identities on the predictor's device, in its precision."""
 
     def __init__(self, checkpoint: Checkpoint, predictor: Predictor) -> None:
