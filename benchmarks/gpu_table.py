@@ -114,7 +114,8 @@ def _tests(path: Path) -> str:
 
 def _variant(figures: dict[str, Any], beginning: str) -> dict[str, Any]:
     variants = cast("list[dict[str, Any]]", figures.get("rows", []))
-    return next((row for row in variants if row["variant"].startswith(beginning)), {})
+    found = [row for row in variants if row["variant"].startswith(beginning)]
+    return found[0] if found else {}
 
 
 def _bulk(figures: dict[str, Any]) -> str:
