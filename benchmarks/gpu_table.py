@@ -39,7 +39,7 @@ def facts(device_name: str) -> dict[str, Any]:
     }
     if device.type == "cuda":
         found["capability"] = ".".join(map(str, torch.cuda.get_device_capability(device)))
-        found["memory_gib"] = round(torch.cuda.get_device_properties(device).total_memory / 2**30)
+        found["memory_gib"] = round(torch.cuda.mem_get_info(device)[1] / 2**30)
     return found
 
 
@@ -108,13 +108,14 @@ def _tests(path: Path) -> str:
     counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for suite in suites:
         for name in counts:
-            counts[name] += int(suite.get(name, 0))
+            counts[name] += int(suite.get(name) or 0)
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _variant(figures: dict[str, Any], beginning: str) -> dict[str, Any]:
     variants = cast("list[dict[str, Any]]", figures.get("rows", []))
-    return next((row for row in variants if row["variant"].startswith(beginning)), {})
+    found = [row for row in variants if row["variant"].startswith(beginning)]
+    return found[0] if found else {}
 
 
 def _bulk(figures: dict[str, Any]) -> str:

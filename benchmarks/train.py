@@ -182,7 +182,7 @@ def profile(bench: Bench, config: JointConfig) -> str:
     with torch.profiler.profile() as profiler:
         bench.iterate(step, 1)
     order = "self_cuda_time_total" if bench.device.type == "cuda" else "self_cpu_time_total"
-    averages = profiler.key_averages()
+    averages: Any = profiler.key_averages()
     return f"{len(averages)} kinds of operations\n{averages.table(sort_by=order, row_limit=40)}\n"
 
 

@@ -88,13 +88,12 @@ def padded_by_copies(maps: Tensor, padding: int, mode: Padding) -> Tensor:
     for dimension in (2, 3):
         last = maps.shape[dimension] - 1
         if mode == "reflect":
-            before = maps.narrow(dimension, 1, padding).flip(dimension)
-            after = maps.narrow(dimension, last - padding, padding).flip(dimension)
+            before = [maps.narrow(dimension, 1, padding).flip(dimension)]
+            after = [maps.narrow(dimension, last - padding, padding).flip(dimension)]
         else:
-            repeats = [padding if place == dimension else -1 for place in range(4)]
-            before = maps.narrow(dimension, 0, 1).expand(repeats)
-            after = maps.narrow(dimension, last, 1).expand(repeats)
-        maps = torch.cat([before, maps, after], dim=dimension)
+            before = [maps.narrow(dimension, 0, 1)] * padding
+            after = [maps.narrow(dimension, last, 1)] * padding
+        maps = torch.cat([*before, maps, *after], dim=dimension)
     return maps
 
 

@@ -93,7 +93,7 @@ def orthogonalized(
     first, third, fifth = coefficients
     tall = matrix.shape[0] > matrix.shape[1]
     wide = matrix.T if tall else matrix
-    wide = wide / wide.norm().clamp(min=SMALLEST_NORM)
+    wide = wide / wide.square().sum().sqrt().clamp(min=SMALLEST_NORM)
     for _ in range(steps):
         gram = wide @ wide.T
         wide = torch.addmm(

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 
 from dgnet.commands import worker_processes as supervisor
 from dgnet.commands.failures import InputError
@@ -21,6 +20,7 @@ from dgnet.commands.worker_processes import (
     visible_cards,
     worker_processes,
 )
+from dgnet.jobs.connection import connect
 from dgnet.jobs.contract import WorkerInfo
 from dgnet.jobs.keys import Keys
 from dgnet.jobs.live_workers import read_workers
@@ -166,7 +166,7 @@ async def test_a_process_that_does_not_end_is_killed(
 async def test_two_workers_on_one_machine_share_the_queue(tmp_path: Path) -> None:
     checkpoint = save_tiny_checkpoint(tmp_path / "checkpoint")
     with RedisServer() as server:
-        redis = Redis.from_url(server.url)
+        redis = connect(server.url)
 
         async def ready() -> list[WorkerInfo]:
             return [one for one in await read_workers(redis, Keys("dgnet")) if one.ready]

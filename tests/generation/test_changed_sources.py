@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dgnet.generation import local_run
@@ -183,6 +184,10 @@ def test_a_job_begun_by_an_older_release_is_carried_on(
     assert not take_destination(memory, made.identity(), resume=True)
 
 
+def _another_card(device: torch.device) -> str:
+    return "NVIDIA T4"
+
+
 def test_a_job_is_not_carried_on_by_what_rounds_differently(
     people: Path, networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +196,7 @@ def test_a_job_is_not_carried_on_by_what_rounds_differently(
     take_folder(out, made.identity(), resume=False)
     take_folder(out, made.identity(), resume=True)
     with monkeypatch.context() as patch:
-        patch.setattr("dgnet.generation.job.kind_of", lambda device: "NVIDIA T4")
+        patch.setattr("dgnet.generation.job.kind_of", _another_card)
         with pytest.raises(
             GenerationError, match=r'made_by.device \("CPU .*" then, "NVIDIA T4" now'
         ):

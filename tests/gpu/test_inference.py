@@ -5,15 +5,19 @@ where memory runs out.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from dgnet.arrays import Embeddings, Pixels
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, load_checkpoint
 from dgnet.model.devices import Precision, autocast_dtype, choose_device, has_native_bf16
-from dgnet.model.predictor import Pixels, Predictor
+from dgnet.model.predictor import Predictor
+from dgnet.worker.batcher import MicroBatcher, Served
 from dgnet.worker.device import DeviceThread
 from dgnet.worker.handlers import is_out_of_memory, run_canary
 from tests.generation.jobs import contents, job_of, run, save_tiny_checkpoint
@@ -101,25 +105,27 @@ def test_auto_takes_the_card_and_what_it_computes_natively(card: torch.device) -
     assert not torch.backends.cudnn.allow_tf32
 
 
+def _allow(share: float, card: torch.device) -> None:
+    """Of the card's memory, to this process."""
+    torch.cuda.set_per_process_memory_fraction(share, card)  # pyright: ignore[reportUnknownMemberType]
+
+
 async def test_where_memory_runs_out_batches_are_halved_and_all_are_answered(
     card: torch.device,
 ) -> None:
-    from dgnet.worker.batcher import MicroBatcher, Served
-
     there = predictor(str(card), "fp32", 4096)
     large = np.repeat(pictures(), 64, axis=0)  # 1536 rows
     sizes: list[int] = []
 
-    def embed(rows: object) -> Pixels | np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-        batch = np.stack(rows)  # pyright: ignore[reportArgumentType, reportCallIssue]
-        sizes.append(len(batch))
-        return there.embed(batch)
+    def embed(rows: Sequence[Any]) -> Embeddings:
+        sizes.append(len(rows))
+        return there.embed(np.stack(rows))
 
     there.embed(large[:192])  # what a smaller batch takes at most
     room = torch.cuda.max_memory_reserved(card)
     there.free_memory()
-    total = torch.cuda.get_device_properties(card).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, 1.5 * room / total), card)
+    total = torch.cuda.mem_get_info(card)[1]
+    _allow(min(1.0, 1.5 * room / total), card)
     thread = DeviceThread()
     try:
         batcher = MicroBatcher(
@@ -130,7 +136,7 @@ async def test_where_memory_runs_out_batches_are_halved_and_all_are_answered(
         answers = await asyncio.gather(*(batcher.serve("embed", row) for row in large))
     finally:
         thread.close()
-        torch.cuda.set_per_process_memory_fraction(1.0, card)
+        _allow(1.0, card)
     assert all(isinstance(answer, Served) for answer in answers)
     assert sizes[0] == len(large)
     assert min(sizes) < len(large)

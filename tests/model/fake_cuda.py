@@ -35,7 +35,7 @@ class Crossings(TorchDispatchMode):
     """Counts, by file and function of ours, what is copied from one device to another."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self.found: Counter[str] = Counter()
 
     def __torch_dispatch__(

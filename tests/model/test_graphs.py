@@ -53,8 +53,11 @@ def test_inference_is_one_graph(network: Callable[[], NetworkConfig]) -> None:
 
         assert graphs(compose, *appearance.tensors(), *structure.tensors()) == (1, [])
         assert graphs(swap, images) == (1, [])
-        embed = retrieval_embeddings
-        assert graphs(lambda one: embed(ours.appearance_encoder, one), images) == (1, [])
+
+        def embed(images: Tensor) -> Tensor:
+            return retrieval_embeddings(ours.appearance_encoder, images)
+
+        assert graphs(embed, images) == (1, [])
 
 
 @NETWORKS

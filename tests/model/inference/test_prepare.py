@@ -108,8 +108,8 @@ def test_padding_by_copies_is_padding(mode: Padding, padding: int) -> None:
     assert torch.equal(ours, expected)
     assert ours.is_contiguous(memory_format=torch.channels_last)
     weight = torch.rand_like(expected)
-    gradients = [torch.autograd.grad((made * weight).sum(), maps)[0] for made in (ours, expected)]
-    assert torch.allclose(*gradients)
+    made = [torch.autograd.grad((one * weight).sum(), maps)[0] for one in (ours, expected)]
+    assert torch.allclose(made[0], made[1])
 
 
 @pytest.mark.parametrize("network", [tiny_network, tiny_detail])
