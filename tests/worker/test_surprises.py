@@ -70,6 +70,7 @@ ELSEWHERE = {
     "Attempts.abandon": "a worker ends",
     "Heartbeat.withdraw": "a worker ends",
     "LaneClaims.run:backoff.pause": "Redis is away",
+    "MicroBatcher._serve_batch:self._device.run(self._free_memory)": "no memory, in test_batcher",
     "Attempts._work_on_task:self._bulk": "generation jobs, in generation/test_surprises",
     "Attempts._work_on_task:self._until_taken": "generation jobs, in generation/test_surprises",
     "Attempts._give_up:self._bulk": "generation jobs, in generation/test_surprises",
