@@ -70,7 +70,6 @@ ELSEWHERE = {
     "TaskStore.fail": "a step that fails, in test_tasks",
     "TaskStore.was_deleted": "a job that is deleted, below",
     "TaskStore.workers": "a job of other networks, in test_tasks",
-    "TaskStore._until_taken:asyncio.sleep": "Redis is away",
 }
 
 
