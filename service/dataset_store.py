@@ -114,9 +114,8 @@ class DatasetStore:
 
     def update(self, dataset_id: str, **changes: Any) -> DatasetRecord:
         """Change fields of a record that is there; raises UnknownDataset if it is not any more."""
-        changed = self.get(dataset_id).model_copy(update=changes)
-        self.put(changed)
-        return changed
+        with self._alone():
+            return self._changed(dataset_id, changes)
 
     def report(self, dataset_id: str) -> dict[str, Any] | None:
         """What the check said of a set, if it has been made."""
@@ -127,9 +126,28 @@ class DatasetStore:
 
     def put_report(self, dataset_id: str, report: dict[str, Any]) -> DatasetRecord:
         """The check is done; raises UnknownDataset if the set was deleted meanwhile."""
-        self.get(dataset_id)
-        write_file(self._report_file(dataset_id), json.dumps(report).encode(), durable=True)
-        return self.update(dataset_id, state="ready", check_job=None)
+        with self._alone():
+            self.get(dataset_id)
+            write_file(self._report_file(dataset_id), json.dumps(report).encode(), durable=True)
+            return self._changed(dataset_id, {"state": "ready", "check_job": None})
+
+    def _changed(self, dataset_id: str, changes: dict[str, Any]) -> DatasetRecord:
+        changed = self.get(dataset_id).model_copy(update=changes)
+        self.put(changed)
+        return changed
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """Nobody else changes or removes a record meanwhile: what is deleted stays deleted."""
+        try:
+            descriptor = os.open(self._folder, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise UnknownDataset("There is no data set; GET /v1/datasets lists all.") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def register(self, folder: str, reading: Reading) -> DatasetRecord:
         """A record of a folder below the data root; ValueError with a message that is safe."""
@@ -199,8 +217,9 @@ class DatasetStore:
             with contextlib.suppress(FileNotFoundError):
                 dataset_folder(self._data_root, record.id).rename(removed)
             shutil.rmtree(removed, ignore_errors=True)
-        self._report_file(record.id).unlink(missing_ok=True)
-        self._record_file(record.id).unlink(missing_ok=True)
+        with self._alone():
+            self._report_file(record.id).unlink(missing_ok=True)
+            self._record_file(record.id).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what killed processes left behind."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import io
 import os
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +24,7 @@ from dgnet.jobs.contract import DatasetCheckJob, Result
 from dgnet.jobs.errors import BadJob, QueueUnavailable
 from dgnet.jobs.storage import StorageSettings
 from dgnet.service.app import create_app
-from dgnet.service.dataset_store import DatasetStore
+from dgnet.service.dataset_store import DatasetStore, Reading, UnknownDataset
 from dgnet.service.settings import ServiceSettings
 from tests.service.archives import PEOPLE, tar_gz_of, tar_of, zip_of
 from tests.service.fake_job_store import EPOCH, FakeJobStore, job_id
@@ -534,6 +537,28 @@ async def test_a_set_that_is_deleted_during_its_check_stays_deleted(
         assert (await http.delete(f"/v1/datasets/{entry['id']}")).status_code == 204
         jobs.gate.set()
         assert_problem(await creating, 404, "unknown-dataset")
+    assert left_behind(storage) == []
+
+
+def test_changes_of_a_set_that_is_being_deleted_bring_nothing_back(
+    storage: StorageSettings, market: Path
+) -> None:
+    """Many at once, as threads and processes of a front end are."""
+    store = DatasetStore(storage.data_root)
+
+    def told(change: Callable[[], object]) -> None:
+        with contextlib.suppress(UnknownDataset):
+            change()
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            record = store.register("sets/market1501", Reading())
+            changes: list[Callable[[], object]] = [
+                *[partial(store.update, record.id, state="checking")] * 6,
+                *[partial(store.put_report, record.id, {})] * 6,
+            ]
+            changes.insert(6, partial(store.remove, record))
+            list(threads.map(told, changes))
     assert left_behind(storage) == []
 
 
