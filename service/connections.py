@@ -74,7 +74,7 @@ class ConnectionLimits:
         return min(_LONGEST_STEP_SECONDS, self.body_idle_seconds / _STEPS, self.head_seconds / 4)
 
 
-class _Progress:
+class _LeastRate:
     """Whether bytes go on, looked at every step: the last ones, an idle time in all, count."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -148,7 +148,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         state = cast("Mapping[str, Any]", self.app_state)
         self._limits = cast("ConnectionLimits", state.get(LIMITS_KEY) or ConnectionLimits())
-        self._incoming, self._outgoing = _Progress(self._limits), _Progress(self._limits)
+        self._incoming, self._outgoing = _LeastRate(self._limits), _LeastRate(self._limits)
         self._unparsed = bytearray()  # what came behind a request that waits for its turn
         self._messages = 0  # requests that arrived whole
         self._in_body = False

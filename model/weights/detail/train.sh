@@ -51,10 +51,14 @@ render held --people 200 --pictures 8 --seed 9001 --test-people 200 --truth 300
 render recipe2 --people 600 --pictures 4 --worlds 3 --seed 2026 --splits train --truth 2400
 render recipe3 --recipe 3 --people 2400 --pictures 1 --worlds 6 --seed 3026 --splits train \
     --truth 15000
+render others --recipe 3 --people 1200 --pictures 1 --worlds 6 --seed 4026 --splits train \
+    --truth 6000
 
 # The backbone stands still from here on: that of `small`, hardly moved.
 teacher teacher2 recipe2 --pretrained "$small" --iterations 20 --set warmup_iterations=30
 teacher teacher3 recipe3 --pretrained "$work/runs/teacher2/checkpoint" --iterations 1 \
+    --set backbone_learning_rate=0
+teacher teacher4 others --pretrained "$work/runs/teacher3/checkpoint" --iterations 1 \
     --set backbone_learning_rate=0
 
 stage a recipe2 teacher2 "$small" 1200 --set cosine=true \
@@ -63,7 +67,11 @@ stage b recipe3 teacher3 "$work/runs/a/checkpoint" 2000 --set milestones=1700 --
     --set final_weights.truth_mask=0.1 --set final_weights.truth_colours=0.3
 stage c recipe3 teacher3 "$work/runs/b/checkpoint" 3000 --set milestones=2400,2800 --set decay=0.25 \
     --set final_weights.truth_mask=0.3 --set final_weights.truth_colours=1
+# What is soft differs in features, hardly in levels.
+stage d others teacher4 "$work/runs/c/checkpoint" 3000 --set cosine=true \
+    --set final_weights.truth_mask=0.3 --set final_weights.truth_colours=1 \
+    --set final_weights.truth_features=1
 
-dgnet checkpoint pack "$work/runs/c/checkpoint" --half -o "$work/detail"
+dgnet checkpoint pack "$work/runs/d/checkpoint" --half -o "$work/detail"
 dgnet evaluate composites --people "$work/held" --truth "$work/held/truths" \
     --checkpoint "$work/detail" --precision fp32 --update-card --sheet "$work/composites.png"
