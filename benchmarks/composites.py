@@ -77,12 +77,13 @@ def variants(predictor: Predictor, networks: DGNet, pictures: Pixels) -> list[Va
     styles = predictor.appearance_styles(pictures)
     structure_codes = predictor.structure_codes(others)
     plain = placed(deepcopy(naive.networks), predictor.device)
+    plain_styles = styles.each(lambda part: part.float())
+    plain_structures = structure_codes.each(lambda part: part.float())
 
     @torch.no_grad()
     def compose_plainly() -> Pixels:
-        decoded = plain.compose(styles, structure_codes)
-        keep_scene = [True] * len(structure_codes)
-        made = decoded.composites(structure_codes, keep_scene=keep_scene)
+        decoded = plain.compose(plain_styles, plain_structures)
+        made = decoded.composites(plain_structures, keep_scene=[True] * len(plain_structures))
         return denormalize(made).cpu().numpy()
 
     def compose(rows: int) -> Callable[[], Pixels]:

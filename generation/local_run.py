@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dgnet.files import write_file
+from dgnet.files import PART, write_file
 from dgnet.generation.job import Job, Window
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import Stage, StageClock
@@ -19,7 +19,7 @@ from dgnet.generation.output.arrow import require_pyarrow
 from dgnet.generation.output.assembly import assemble, read_manifest, remove_shards
 from dgnet.generation.output.folder import remove_leftovers, take_folder
 from dgnet.generation.output.plots import require_matplotlib
-from dgnet.generation.output.publication import locked
+from dgnet.generation.output.publication import locked, remove_unpublished
 from dgnet.generation.output.shards import (
     ALL_MADE,
     SHARDS_FOLDER,
@@ -116,6 +116,7 @@ def conclude(job: Job, directory: Path, shards: int) -> Summary:
     if is_complete(directory):  # by somebody whom this process, which stood still, took for lost
         remove_shards(directory)
         return Summary()
+    remove_unpublished(directory, f"*{PART}")  # of one who was killed while he did the same
     write_file(directory / SHARDS_FOLDER / ALL_MADE, b"", durable=True)
     return assemble(job.spec, job.listing, job.checkpoint.metadata, directory, shards)
 

@@ -42,6 +42,7 @@ class FakePredictor:
     model_id = "fake"
     model_version = "0123456789ab"
     device_name = "cpu"
+    precision = "float32"
     keeps_scene = False
     scene = "generate"
     device = torch.device("cpu")
@@ -49,6 +50,13 @@ class FakePredictor:
 
     def __init__(self) -> None:
         self.card: dict[str, Any] = {"preset": "fake"}
+
+    def taking_turns(self, in_turn: object) -> FakePredictor:
+        """It has no device to wait for."""
+        return self
+
+    def free_memory(self) -> None:
+        """It holds none."""
 
     def appearance_styles(self, images: Pixels) -> AppearanceCode:
         means = torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)

@@ -84,7 +84,9 @@ def test_embedding_equals_the_published_one_up_to_the_weight_of_its_fine_half() 
     networks = golden.networks()
     metadata = Metadata(config=networks.config, networks=tuple(dict(networks.named_children())))
     predictor = Predictor(
-        Checkpoint(metadata=metadata, networks=networks, teacher=None), device="cpu"
+        Checkpoint(metadata=metadata, networks=networks, teacher=None),
+        device="cpu",
+        precision="fp32",
     )
     ours = predictor.embed_images(golden.picture("x_a"))  # (4, 1024), unit length
     primary, fine = ours.chunk(2, dim=1)

@@ -29,7 +29,7 @@ SPEC: dict[str, Any] = {"source": {"folder": "market"}, "count": 4}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_jobs, "_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr("dgnet.service.routes.generation.RETRY_MILLISECONDS", 10)
+    monkeypatch.setattr("dgnet.service.event_stream.RETRY_MILLISECONDS", 10)
 
 
 @pytest.fixture

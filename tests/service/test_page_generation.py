@@ -192,7 +192,8 @@ class TestDataSets:
         page.register("market")
         page.browser.until_text("#split", "query (4 people)")
         chosen = "document.getElementById('split').value"
-        disabled = "[...document.querySelectorAll('#job option:disabled')].map((o) => o.value)"
+        options = "#split option:disabled, #pairing option:disabled"
+        disabled = f"[...document.querySelectorAll('{options}')].map((o) => o.value)"
         assert page.value(chosen) == "query"
         assert page.value(disabled) == ["train", "multi_query"]
         page.choose("#pairing", "cross_camera")

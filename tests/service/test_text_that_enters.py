@@ -55,7 +55,7 @@ async def test_half_a_surrogate_pair_in_a_spec_is_refused(
     assert (await http.get("/v1/jobs")).json()["data"] == []
 
 
-@pytest.mark.parametrize("body", [b'"\xed\xa0\x80"', b"\xff", b"[" * 100_000, b""])
+@pytest.mark.parametrize("body", [b'"\xed\xa0\x80"', b"\xff", b"[" * 60_000, b""])
 async def test_other_bytes_that_are_no_json_are_refused(
     http: httpx.AsyncClient, body: bytes
 ) -> None:

@@ -60,6 +60,8 @@ IN_THE_BACKGROUND = {
     "worker/main.py:Worker._claim_until_stopped": "claims of the small lane, of the bulk lane",
 }
 AWAITED = {
+    "dgnet/commands/worker_processes.py:_first_of",
+    "dgnet/commands/worker_processes.py:supervise",
     "jobs/client.py:JobClient._ask",
     "jobs/outages.py:answered_within",
     "service/event_stream.py:_pieces",
