@@ -15,6 +15,10 @@ RATE = 0.01
 STEPS = 3
 
 
+def _native(device: torch.device) -> bool:
+    return True
+
+
 def _emulated(device: torch.device) -> bool:
     return False
 
@@ -29,7 +33,10 @@ def _gradient(step: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_convolution_steps_like_the_matrix_of_its_windows(layout: torch.memory_format) -> None:
+def test_a_convolution_steps_like_the_matrix_of_its_windows(
+    layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgnet.model.training.muon.has_native_bf16", _native)
     layer = _layer(layout)
     matrix = nn.Parameter(layer.weight.detach().clone().reshape(5, -1))
     expected = Muon([matrix], lr=RATE, weight_decay=0.1, adjust_lr_fn=STEP_OF_ADAM)
