@@ -21,6 +21,7 @@ from dgnet.worker.device import DeviceThread
 from dgnet.worker.main import Worker
 from dgnet.worker.runner import GenerationRunner
 from tests.generation.jobs import BATCH, contents
+from tests.worker.harness import running
 
 Networks = tuple[Checkpoint, Predictor]
 
@@ -45,12 +46,8 @@ async def bulk_worker(
         redis, checkpoint, predictor, device, settings, chosen, storage, judge_network
     )
     worker = Worker(redis, predictor, settings, chosen, device=device, bulk=runner)
-    running = asyncio.create_task(worker.run())
-    try:
+    async with running(worker):
         yield worker
-    finally:
-        worker.stop()
-        await running
 
 
 async def state_of(job_store: JobStore, job_id: str, *states: str) -> bool:

@@ -87,20 +87,29 @@ async def running_client(redis: Redis, settings: QueueSettings) -> AsyncGenerato
 
 
 @asynccontextmanager
-async def running_worker(
-    redis: Redis, predictor: FakePredictor, settings: QueueSettings, **worker_settings: float
-) -> AsyncGenerator[Worker]:
+async def running(worker: Worker) -> AsyncGenerator[Worker]:
     """A worker in this event loop, stopped and awaited at the end."""
-    worker = Worker(
-        redis, predictor, settings, WorkerSettings.model_validate(dict(worker_settings))
-    )
-    running = asyncio.create_task(worker.run())
+    task = asyncio.create_task(worker.run())
     try:
         yield worker
     finally:
-        predictor.gate.set()
         worker.stop()
-        await running
+        await task
+
+
+@asynccontextmanager
+async def running_worker(
+    redis: Redis, predictor: FakePredictor, settings: QueueSettings, **worker_settings: float
+) -> AsyncGenerator[Worker]:
+    """A worker without bulk work, whose device goes on at the end."""
+    worker = Worker(
+        redis, predictor, settings, WorkerSettings.model_validate(dict(worker_settings))
+    )
+    async with running(worker):
+        try:
+            yield worker
+        finally:
+            predictor.gate.set()
 
 
 class WorkerProcess:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import ast
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import pytest
-from redis.asyncio import Redis
 
 from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult
 from dgnet.jobs.embedded import embedded_redis
@@ -25,7 +23,7 @@ from dgnet.jobs.storage import StorageSettings
 from dgnet.worker.main import Worker
 from tests.worker.bulk import spec_of
 from tests.worker.fakes import FakePredictor
-from tests.worker.harness import ROOT, queue_settings, until
+from tests.worker.harness import ROOT, queue_settings, running, until
 
 ROOMS = ("jobs", "service", "worker", "dgnet/commands")
 BEGUN_ANEW = "tests/worker/test_surprises.py::test_a_background_task_that_is_killed_is_begun_anew"
@@ -99,17 +97,6 @@ class FakeBulk:
     def close(self) -> None: ...
 
 
-@asynccontextmanager
-async def worker_with(bulk: FakeBulk, redis: Redis) -> AsyncGenerator[Worker]:
-    worker = Worker(redis, FakePredictor(), queue_settings(), WorkerSettings(), bulk=bulk)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        await running
-
-
 def named(name: str) -> list[asyncio.Task[object]]:
     return [task for task in asyncio.all_tasks() if task.get_name() == name]
 
@@ -119,7 +106,9 @@ async def test_a_task_of_bulk_work_that_is_killed_is_begun_anew(name: str, tmp_p
     (tmp_path / "people").mkdir()
     redis, bulk = embedded_redis(), FakeBulk()
     job_store = JobStore(redis, queue_settings(), StorageSettings(data_root=tmp_path))
-    async with worker_with(bulk, redis) as worker:
+    settings = queue_settings()
+    new = Worker(redis, FakePredictor(), settings, WorkerSettings(), bulk=bulk)
+    async with running(new) as worker:
         await until(lambda: bool(named(name)) and bulk.upkeeps == 1)
         [task] = named(name)
         while not task.done():  # Python 3.11 may swallow one, see `cancel_and_wait`
