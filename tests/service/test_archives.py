@@ -236,6 +236,7 @@ def test_a_tar_cut_between_two_members_is_refused(folder: Path) -> None:
     "data",
     [b"", b"hello", b"\xfd7zXZ\0" + bytes(600), b"BZh9" + bytes(600), b"\x89PNG\r\n\x1a\n",
      gzip.compress(b"not a tar" * 100)],
+    ids=["empty", "text", "xz", "bzip2", "png", "gzip of no tar"],
 )  # fmt: skip
 def test_other_files_are_no_archives(data: bytes, folder: Path) -> None:
     with pytest.raises(NotAnArchive, match=r"expected zip, tar or tar in gzip"):
