@@ -50,6 +50,7 @@ from dgnet.service.routes import (
     datasets,
     embeddings,
     generation,
+    grids,
     health,
     jobs,
     models,
@@ -132,7 +133,7 @@ def create_app(
     )
     app.state.dependencies = dependencies
     bulk_nouns = (datasets, generation, results) if bulk is not None else ()
-    for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
+    for noun in (swaps, grids, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
     app.mount("/static", page.PageFiles(directory=page.STATIC_DIRECTORY))
     serve_complete(app, asks_for_keys=bool(settings.api_keys))
