@@ -13,8 +13,8 @@ from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.errors import JobFailed, StorageFailed, StorageFull, UnknownJob
 from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.records import is_job_id
+from dgnet.jobs.views import GenerationView, JobLinks, ProblemSummary
 from dgnet.service.problems import JOB_KINDS, Problem, ProblemKind
-from dgnet.service.schemas import GenerationView, JobLinks, ProblemSummary
 
 _OF_THE_VOLUME = (StorageFull.code, StorageFailed.code)
 """Here it is the job that failed by them, not a request."""

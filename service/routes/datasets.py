@@ -15,6 +15,7 @@ from starlette.responses import Response
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
 from dgnet.jobs.media_types import ARCHIVES, FORM, JSON, media_type_of
 from dgnet.jobs.storage import dataset_folder, resolve_below
+from dgnet.jobs.views import DatasetList, DatasetView, FolderRequest
 from dgnet.layouts import LayoutName
 from dgnet.service.archives import (
     ArchiveError,
@@ -54,7 +55,6 @@ from dgnet.service.problems import (
     Problem,
     ProblemKind,
 )
-from dgnet.service.schemas import DatasetList, DatasetView, FolderRequest
 from dgnet.service.settings import ServiceSettings
 from dgnet.service.uploads import (
     ARCHIVE_PART,

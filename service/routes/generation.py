@@ -19,6 +19,7 @@ from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
 from dgnet.jobs.media_types import EVENT_STREAM, JSON, media_type_of
 from dgnet.jobs.storage import is_folder, resolve_source
+from dgnet.jobs.views import GenerationList, GenerationView
 from dgnet.service.dataset_store import UnknownDataset
 from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
 from dgnet.service.event_stream import EventStream
@@ -41,7 +42,6 @@ from dgnet.service.problems import (
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
-from dgnet.service.schemas import GenerationList, GenerationView
 
 router = APIRouter(tags=["jobs"])
 _FOLLOW_LATER_SECONDS = "10"

@@ -1,4 +1,7 @@
-"""JSON bodies of the API, requests and answers."""
+"""JSON bodies of the HTTP API, requests and answers: of the front end and of its clients alike.
+
+Light: neither torch nor FastAPI is imported.
+"""
 
 from __future__ import annotations
 
