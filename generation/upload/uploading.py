@@ -23,12 +23,12 @@ from typing import Any, cast
 
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.generation.output.folder import differences, job_file
-from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
 from dgnet.generation.upload.store import FileDigests, Store
 from dgnet.jobs.generation.errors import GenerationError, UploadError
 from dgnet.jobs.generation.manifest import CARD, JOB_FILE, MANIFEST, MANIFEST_TABLE, SHEET
+from dgnet.jobs.generation.packed import data_file
 from dgnet.paths import local_path
 
 THREADS = 16
