@@ -30,7 +30,7 @@ class TruthBatch:
     truths: Tensor
     changed: Tensor
     """(B, 1, H, W) float32, 1 where the renderer changed the structure picture."""
-    appearance_labels: Tensor  # (B,), whose clothes the truth shows
+    appearance_labels: Tensor  # (B,), whose clothes the truth shows; -1: a stranger's
     structure_labels: Tensor  # (B,), whose body
 
 
@@ -41,14 +41,15 @@ VISIBLE_LEVELS = 24
 class TruthTriples:
     """The triples of a folder (see `triples`), decoded once into memory: 74 kB each at 128x64.
 
-    Raises DatasetError for a triple with somebody who is none of `persons`, the training persons.
+    Raises DatasetError for a triple with somebody who is none of `persons`, the training persons;
+    with None they show strangers, and no identity can be learned from them.
     `device` is where decoded pictures live and batches are made.
     """
 
     def __init__(
         self,
         directory: str | Path,
-        persons: PersonIndex,
+        persons: PersonIndex | None,
         *,
         height: int,
         width: int,
@@ -56,13 +57,14 @@ class TruthTriples:
     ) -> None:
         triples = read_triples(directory)
         self.name = local_path(directory).resolve().name
+        self.of_strangers = persons is None
         self._paths = [
             path
             for triple in triples
             for path in (triple.appearance, triple.structure, triple.truth)
         ]
         self._appearance_labels, self._structure_labels = (
-            torch.tensor([persons.label(person_id) for person_id in person_ids])
+            torch.tensor([_label(persons, person_id) for person_id in person_ids])
             for person_ids in (
                 [triple.appearance_person_id for triple in triples],
                 [triple.structure_person_id for triple in triples],
@@ -118,3 +120,7 @@ class TruthTriples:
             appearance_labels=self._appearance_labels[rows].to(self._device),
             structure_labels=self._structure_labels[rows].to(self._device),
         )
+
+
+def _label(persons: PersonIndex | None, person_id: int) -> int:
+    return -1 if persons is None else persons.label(person_id)
