@@ -116,6 +116,7 @@ def run_options(shared: SharedOptions) -> RunOptions:
 
     return RunOptions(
         directory=shared.output,
+        minutes=shared.minutes,
         log_every=shared.log_every,
         grid_every=shared.grid_every,
         checkpoint_every=shared.checkpoint_every,

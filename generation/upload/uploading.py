@@ -23,7 +23,6 @@ from typing import Any, cast
 
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.generation.output.folder import differences, job_file
-from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
 from dgnet.generation.upload.store import FileDigests, Store
@@ -36,6 +35,7 @@ from dgnet.jobs.generation.manifest import (
     README,
     SHEET,
 )
+from dgnet.jobs.generation.packed import data_file
 from dgnet.paths import local_path
 
 THREADS = 16

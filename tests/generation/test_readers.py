@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgnet.generation.output.packing import read_packed
+from dgnet.jobs.generation.packed import read_packed
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
 from tests.generation.jobs import job_of, manifest, run
