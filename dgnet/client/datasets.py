@@ -27,6 +27,7 @@ class Datasets:
         self,
         source: str | Path,
         *,
+        name: str | None = None,
         layout: str | None = None,
         pattern: str | None = None,
         junk: Sequence[str] | None = None,
@@ -41,7 +42,13 @@ class Datasets:
         else:
             size_bytes = source.stat().st_size
             chunks = file_range(source, 0, size_bytes)
-        given = {"layout": layout, "pattern": pattern, "junk": junk, "distractors": distractors}
+        given = {
+            "name": name,
+            "layout": layout,
+            "pattern": pattern,
+            "junk": junk,
+            "distractors": distractors,
+        }
         return self._connection.json(
             "POST",
             "/v1/datasets",
@@ -57,6 +64,7 @@ class Datasets:
         self,
         folder: str,
         *,
+        name: str | None = None,
         layout: str | None = None,
         pattern: str | None = None,
         junk: Sequence[str] | None = None,
@@ -65,6 +73,7 @@ class Datasets:
         """A folder below the server's data root."""
         body = {
             "folder": folder,
+            "name": name,
             "layout": layout,
             "pattern": pattern,
             "junk": junk,

@@ -25,6 +25,7 @@ Job = dict[str, Any]
 """What GET /v1/jobs/{id} answers."""
 
 PATIENCE_SECONDS: Final = 300.0
+_COMPOSITES_AT_ONCE: Final = 200
 _RETRY_SECONDS: Final = 2.0
 
 
@@ -66,6 +67,29 @@ class Jobs:
     def delete(self, job_id: str) -> None:
         """Cancel it and free its storage."""
         self._connection.request("DELETE", _address(job_id))
+
+    def composites(
+        self, job_id: str, *, limit: int | None = None, **choice: str | float | bool
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of the manifest, with the addresses of their pictures, page by page as they are
+        asked for; dropped ones, too. `choice` is what GET /v1/jobs/{id}/composites takes: person,
+        camera, kept, dropped, score with minimum and maximum, sort and order.
+        """
+        given = {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in choice.items()
+        }
+        given["limit"] = str(min(limit or _COMPOSITES_AT_ONCE, _COMPOSITES_AT_ONCE))
+        address: str | None = f"{_address(job_id, '/composites')}?{urlencode(given)}"
+        got = 0
+        while address:
+            page = self._connection.json("GET", address)
+            for row in page["data"]:
+                if limit is not None and got == limit:
+                    return
+                got += 1
+                yield row
+            address = page["next"]
 
     def follow(self, job_id: str, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Job]:
         """The job whenever something happens to it; the last one is at its end. Others may be too,

@@ -17,6 +17,7 @@ from dgnet.arrays import Floats
 from dgnet.jobs.contract import EmbedJob, EmbedResult, ModelInfo
 from dgnet.jobs.errors import JobFailed
 from dgnet.jobs.media_types import FORM, JSON, NPY, media_type_of
+from dgnet.jobs.views import EmbeddingsRequest, EmbeddingsView
 from dgnet.service.answers import result_headers
 from dgnet.service.dependencies import AppDependencies, Dependencies
 from dgnet.service.encoding import encode_npy
@@ -50,7 +51,6 @@ from dgnet.service.problems import (
     Problem,
 )
 from dgnet.service.routes.plain import PlainRoute
-from dgnet.service.schemas import EmbeddingsRequest, EmbeddingsView
 
 router = APIRouter(tags=["embeddings"], route_class=PlainRoute)
 OFFERED = (JSON, NPY)

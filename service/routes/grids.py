@@ -21,7 +21,9 @@ from starlette.responses import Response
 from dgnet.arrays import Pixels
 from dgnet.jobs.contract import GridCell, GridJob, GridResult, ModelInfo, Scene
 from dgnet.jobs.errors import JobFailed
-from dgnet.jobs.media_types import FORM, GRIDS, JPEG, NPZ, PNG, ZIP
+from dgnet.jobs.media_types import FORM, GRIDS, JPEG, JSON, NPZ, PNG, ZIP
+from dgnet.jobs.plain_words import in_words
+from dgnet.jobs.views import GridIndex, GridMember
 from dgnet.pictures.sheets import crossed, grid, lines
 from dgnet.service.answers import result_headers
 from dgnet.service.dependencies import AppDependencies, Dependencies
@@ -54,7 +56,6 @@ from dgnet.service.problems import (
     Problem,
 )
 from dgnet.service.routes.swaps import SceneQuery, source_of
-from dgnet.service.schemas import GridIndex, GridMember
 
 router = APIRouter(tags=["swaps"])
 GAP: Final = 3  # pixels between the pictures of a sheet
@@ -187,7 +188,7 @@ async def create_grid(
         pictures=_pictures("Each once; in whatever role"),
         pairs={
             "type": "string",
-            "contentMediaType": "application/json",
+            "contentMediaType": JSON,
             "description": "JSON: a list of pairs of positions among `pictures`, from 0: who gives "
             "the clothes, and who gives pose and scene",
             "example": "[[0, 1], [0, 2], [1, 0]]",
@@ -429,11 +430,11 @@ def _read_pairs(content: bytes, pictures: int) -> list[tuple[int, int]]:
     try:
         pairs = _PAIRS.validate_json(content, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in ("pairs", *first["loc"]))
         raise Problem(
             INVALID_REQUEST,
-            f"{place}: {first['msg']}. Expected JSON such as [[0, 1], [0, 2]]: positions among "
+            f"{place}: {in_words(first)}. Expected JSON such as [[0, 1], [0, 2]]: positions among "
             "'pictures', from 0.",
         ) from error
     if not pairs:

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from dgnet.jobs.errors import QueueUnavailable
 from dgnet.jobs.keys import LANES
+from dgnet.jobs.views import Health, Readiness
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS
-from dgnet.service.schemas import Health, Readiness
 
 router = APIRouter(tags=["operations"])
 

@@ -14,6 +14,7 @@ from dgnet.jobs.contract import EmbedResult, JobStatus, SwapResult
 from dgnet.jobs.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
 from dgnet.jobs.generation.records import is_job_id
 from dgnet.jobs.media_types import COMPOSITES, WEBP
+from dgnet.jobs.views import GenerationView, JobView, ProblemSummary
 from dgnet.service.answers import composite_response, job_path
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.generation_views import generation_view
@@ -26,7 +27,6 @@ from dgnet.service.problems import (
     RESULT_NOT_READY,
     Problem,
 )
-from dgnet.service.schemas import GenerationView, JobView, ProblemSummary
 from dgnet.service.settings import ServiceSettings
 
 router = APIRouter(tags=["jobs"])

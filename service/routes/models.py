@@ -8,10 +8,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from dgnet.jobs.contract import WorkerInfo
+from dgnet.jobs.views import ModelList, ModelView
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS, UNKNOWN_MODEL, Problem
-from dgnet.service.schemas import ModelList, ModelView
 
 router = APIRouter(tags=["models"])
 

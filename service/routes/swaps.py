@@ -11,6 +11,7 @@ from starlette.responses import Response
 from dgnet.jobs.contract import Scene, SwapJob, SwapResult
 from dgnet.jobs.errors import JobFailed, WaitTimeout
 from dgnet.jobs.media_types import COMPOSITES, FORM, WEBP
+from dgnet.jobs.views import JobView
 from dgnet.service.answers import composite_response, job_accepted, job_path
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.forms import FormPart, parse_form
@@ -41,7 +42,6 @@ from dgnet.service.problems import (
     Problem,
 )
 from dgnet.service.routes.plain import PlainRoute
-from dgnet.service.schemas import JobView
 
 router = APIRouter(tags=["swaps"], route_class=PlainRoute)
 ROLES = ("appearance", "structure")
