@@ -283,3 +283,93 @@ class GenerationList(BaseModel):
     object: Literal["list"] = "list"
     data: list[GenerationView]
     next: str | None = Field(description="Address of older ones, if there may be any")
+
+
+class CompositeLinks(BaseModel):
+    """Addresses of a composite's pictures."""
+
+    composite: str | None = Field(description="Null where it was dropped: then none was written")
+    appearance: str
+    structure: str
+
+
+class CompositeView(BaseModel):
+    """A composite as the manifest's row has it (docs/generation.md), and where its pictures are."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "position": 17,
+                    "file": "bounding_box_train/0007_c2s9_000000017_99.jpg",
+                    "sha256": "9f2c5d0b8f6f1a9d4f0d7e1d0c4b6a3e",
+                    "bytes": 3120,
+                    "appearance_path": "bounding_box_train/0007_c1s1_000123_00.jpg",
+                    "appearance_person": 7,
+                    "appearance_camera": 1,
+                    "structure_path": "bounding_box_train/0011_c2s1_000456_00.jpg",
+                    "structure_person": 11,
+                    "structure_camera": 2,
+                    "scene": "keep",
+                    "kept_share": 0.61,
+                    "labels": {"appearance": 7, "structure": 11},
+                    "scores": {"identity_consistency": 0.83},
+                    "kept": True,
+                    "dropped": None,
+                    "links": {
+                        role: f"/v1/jobs/gen_nW2nLr9o7m0c3Qy8sV1xZA/composites/17/{role}"
+                        for role in ("composite", "appearance", "structure")
+                    },
+                }
+            ]
+        },
+    )
+
+    position: int
+    file: str | None
+    sha256: str | None
+    bytes: int | None
+    appearance_path: str
+    appearance_person: int
+    appearance_camera: int | None
+    structure_path: str
+    structure_person: int
+    structure_camera: int | None
+    scene: Scene | None = None
+    kept_share: float | None = None
+    labels: dict[str, Any]
+    scores: dict[str, float | None]
+    kept: bool
+    dropped: str | None = Field(description="Why it was dropped")
+    links: CompositeLinks
+
+
+class CompositeList(BaseModel):
+    """A page of a job's composites."""
+
+    object: Literal["list"] = "list"
+    data: list[CompositeView]
+    total: int = Field(description="Composites that the filters choose, on all pages")
+    next: str | None = Field(description="Address of the next page, if there is one")
+
+
+class Histogram(BaseModel):
+    """How a score spreads, over its whole range so that those of two jobs can be compared."""
+
+    lowest: float
+    highest: float
+    kept: list[int] = Field(description="Composites in each of the equally wide bins")
+    dropped: list[int]
+    missing: int = Field(description="Composites without this score")
+
+
+class CompositeSummary(BaseModel):
+    """What a job's composites can be filtered by."""
+
+    composites: int
+    kept: int
+    dropped: dict[str, int] = Field(description="By reason")
+    persons: list[int] = Field(description="Of appearance or structure; the first 1000")
+    cameras: list[int]
+    scores: dict[str, Histogram] = Field(description="Those that were recorded")

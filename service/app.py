@@ -25,6 +25,7 @@ from dgnet.jobs.errors import JobError
 from dgnet.jobs.storage import StorageSettings, storage_problem
 from dgnet.jobs.tasks import Background
 from dgnet.release import RELEASE
+from dgnet.service.composite_indexes import CompositeIndexes
 from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, JobQueue
@@ -47,6 +48,7 @@ from dgnet.service.problems import (
     problem_response,
 )
 from dgnet.service.routes import (
+    composites,
     datasets,
     embeddings,
     generation,
@@ -88,6 +90,7 @@ def create_app(
             job_store=job_store,
             storage=storage,
             dataset_store=DatasetStore(storage.data_root),
+            composites=CompositeIndexes(storage.data_root, max_bytes=settings.max_index_bytes),
             upload_slots=asyncio.Semaphore(settings.max_uploads),
             max_followers=settings.max_followers,
         )
@@ -131,7 +134,7 @@ def create_app(
         openapi_url=None,  # `serve_complete` has the whole document
     )
     app.state.dependencies = dependencies
-    bulk_nouns = (datasets, generation, results) if bulk is not None else ()
+    bulk_nouns = (datasets, generation, composites, results) if bulk is not None else ()
     for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
     app.mount("/static", page.PageFiles(directory=page.STATIC_DIRECTORY))

@@ -22,6 +22,7 @@ from dgnet.jobs.errors import NoWorker
 from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings
+from dgnet.service.composite_indexes import CompositeIndexes
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.event_stream import EventTexts
 from dgnet.service.metrics import Metrics
@@ -86,6 +87,7 @@ class Bulk:
     job_store: GenerationJobStore
     storage: StorageSettings
     dataset_store: DatasetStore
+    composites: CompositeIndexes
     upload_slots: asyncio.Semaphore
     max_followers: int
     followers: set[object] = field(default_factory=set[object])

@@ -131,6 +131,12 @@ class ServiceSettings(BaseSettings):
         default=30.0, gt=0, description="An upload that sends nothing for so long is given up"
     )
 
+    max_index_bytes: int = Field(
+        default=256 * MEBIBYTE,
+        ge=1024,
+        description="Memory of a process for the composites of jobs that are looked through",
+    )
+
     access_log: Literal["all", "errors"] = Field(
         default="errors",
         description="Which requests get a log line: `all`, or `errors` (status 400 and above)",

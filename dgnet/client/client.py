@@ -76,6 +76,7 @@ class Jobs:
     submit = _blocking(AsyncJobs.submit)
     get = _blocking(AsyncJobs.get)
     list = _iterating(AsyncJobs.list)
+    composites = _iterating(AsyncJobs.composites)
     cancel = _blocking(AsyncJobs.cancel)
     resume = _blocking(AsyncJobs.resume)
     delete = _blocking(AsyncJobs.delete)

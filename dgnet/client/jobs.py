@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from dgnet.client.connection import Connection, ReportProgress, no_report
@@ -19,10 +19,13 @@ from dgnet.files import replaced_file
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.media_types import EVENT_STREAM, JSON_LINES, PARQUET, PNG
-from dgnet.jobs.views import GenerationList, GenerationView
+from dgnet.jobs.views import CompositeList, CompositeView, GenerationList, GenerationView
 from dgnet.paths import local_path
 
+Page = TypeVar("Page", GenerationList, CompositeList)
+
 PATIENCE_SECONDS: Final = 300.0
+_COMPOSITES_AT_ONCE: Final = 200
 _RETRY_SECONDS: Final = 2.0
 _NOT_READY: Final = "result-not-ready"
 
@@ -49,18 +52,12 @@ class AsyncJobs:
 
     async def list(self, *, limit: int | None = None) -> AsyncGenerator[GenerationView]:
         """Newest first, page by page as they are asked for."""
-        address: str | None = "/v1/jobs"
+        first = "/v1/jobs"
         if limit is not None:
-            address += "?" + urlencode({"limit": min(limit, 1000)})
-        given = 0
-        while address:
-            page = await self._connection.model(GenerationList, "GET", address)
+            first += "?" + urlencode({"limit": min(limit, 1000)})
+        async for page in self._pages(GenerationList, first, limit):
             for job in page.data:
-                if limit is not None and given == limit:
-                    return
-                given += 1
                 yield job
-            address = page.next
 
     async def cancel(self, job_id: str) -> GenerationView:
         """Stop it within a batch; what is published stays."""
@@ -73,6 +70,23 @@ class AsyncJobs:
     async def delete(self, job_id: str) -> None:
         """Cancel it and free its storage."""
         await self._connection.request("DELETE", _address(job_id))
+
+    async def composites(
+        self, job_id: str, *, limit: int | None = None, **choice: str | float | bool
+    ) -> AsyncGenerator[CompositeView]:
+        """Rows of the manifest, with the addresses of their pictures, page by page as they are
+        asked for; dropped ones, too. `choice` is what GET /v1/jobs/{id}/composites takes: person,
+        camera, kept, dropped, score with minimum and maximum, sort and order.
+        """
+        asked = {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in choice.items()
+        }
+        asked["limit"] = str(min(limit or _COMPOSITES_AT_ONCE, _COMPOSITES_AT_ONCE))
+        first = f"{_address(job_id, '/composites')}?{urlencode(asked)}"
+        async for page in self._pages(CompositeList, first, limit):
+            for row in page.data:
+                yield row
 
     async def wait(
         self, job_id: str, *, patience_seconds: float = PATIENCE_SECONDS
@@ -151,6 +165,19 @@ class AsyncJobs:
     ) -> None:
         """The contact sheet, a PNG."""
         await self._download(job_id, "/preview", local_path(target), PNG, progress)
+
+    async def _pages(
+        self, kind: type[Page], address: str | None, limit: int | None
+    ) -> AsyncGenerator[Page]:
+        """Of a list, as they are asked for, with `limit` items together."""
+        left = limit
+        while address and left != 0:
+            page = await self._connection.model(kind, "GET", address)
+            if left is not None:
+                del page.data[left:]
+                left -= len(page.data)
+            yield page
+            address = page.next
 
     async def _download(
         self, job_id: str, leaf: str, target: Path, accept: str, progress: ReportProgress

@@ -128,6 +128,17 @@ def generate(
     split: Annotated[
         SplitName | None, typer.Option(help="Pictures to pair; train if absent.")
     ] = None,
+    source_name: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What the pictures are called, for the data card."),
+    ] = None,
+    source_license: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Under which they were given, for the data card, such as CC-BY-4.0.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on the job that the output folder holds.")
     ] = False,
@@ -181,6 +192,8 @@ def generate(
             "split": split,
             "junk": junk,
             "distractors": distractors,
+            "name": source_name,
+            "license": source_license,
         },
         "count": count,
         "per_identity": per_identity,

@@ -23,12 +23,19 @@ from typing import Any, cast
 
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.generation.output.folder import differences, job_file
-from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
 from dgnet.generation.upload.store import FileDigests, Store
 from dgnet.jobs.generation.errors import GenerationError, UploadError
-from dgnet.jobs.generation.manifest import CARD, JOB_FILE, MANIFEST, MANIFEST_TABLE, SHEET
+from dgnet.jobs.generation.manifest import (
+    CARD,
+    JOB_FILE,
+    MANIFEST,
+    MANIFEST_TABLE,
+    README,
+    SHEET,
+)
+from dgnet.jobs.generation.packed import data_file
 from dgnet.paths import local_path
 
 THREADS = 16
@@ -196,7 +203,7 @@ def _upload_file(store: Store, folder: Path, name: str, arrived: str | None) -> 
 
 def _all_but_the_manifest(folder: Path) -> Iterator[str]:
     """Files of a complete set: those that describe it, then those that the manifest names."""
-    described = [folder / name for name in (JOB_FILE, CARD, SHEET, MANIFEST_TABLE)]
+    described = [folder / name for name in (JOB_FILE, README, CARD, SHEET, MANIFEST_TABLE)]
     described += sorted((folder / PLOTS_FOLDER).glob("*.png"))
     for path in described:
         if path.exists():  # there is no sheet where nothing was kept

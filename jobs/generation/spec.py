@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -51,6 +52,14 @@ Text = Annotated[str, AfterValidator(_encodable)]
 """Text that can be written down: a string of Python, JSON or YAML need not be."""
 
 
+Told = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(_encodable),
+]
+"""What somebody says of a data set, in at most so many characters."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,6 +79,10 @@ class SourceSpec(_Part):
     """What the data set calls junk; -1 if absent, `none` for nobody."""
     distractors: tuple[Text, ...] | None = None
     """What the data set calls distractors; 0 if absent, `none` for nobody."""
+    name: Told | None = None
+    """What the pictures are called where they come from, for the card."""
+    license: Told | None = None
+    """Under which they were given, for the card: a name such as CC-BY-4.0, or a sentence."""
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSpec:
@@ -256,7 +269,7 @@ class GenerationSpec(_Part):
         # The one place that was given: a job is described alike wherever its source comes from.
         del values["source"]["dataset" if self.source.dataset is None else "folder"]
         # As a spec was written before there were these fields.
-        for name in ("junk", "distractors"):
+        for name in ("junk", "distractors", "name", "license"):
             if values["source"][name] is None:
                 del values["source"][name]
         return values

@@ -75,6 +75,27 @@ def trained(people: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactor
     return run
 
 
+def test_a_run_ends_with_its_minutes_and_tells_what_fitted(
+    people: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    command = joint(people, teacher, run, "--minutes", "0.01", "--set", "warmup_start=0")
+    assert exit_code(*command) == 0
+    training = read_metadata(run / "checkpoint").training
+    assert training["minutes"] == 0.01
+    # What the schedule is written for stays beside it.
+    assert training["joint"]["iterations"] == 2
+    summary = json.loads((run / "summary.json").read_text())
+    assert training["iterations_done"] == summary["iteration"] >= 1
+    assert summary["finished"]
+    assert summary["used"] >= 0.01
+    assert exit_code(*command, "--resume") == 0
+    assert read_metadata(run / "checkpoint").training == training
+    capsys.readouterr()
+    assert exit_code(*joint(people, teacher, run, "--minutes", "2", "--resume")) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
 def test_the_teacher_keeps_sizes_schedule_and_data(teacher: Path, people: Path) -> None:
     metadata = read_metadata(teacher)
     assert metadata.networks == ("teacher",)

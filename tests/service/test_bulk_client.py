@@ -19,9 +19,10 @@ from dgnet.client import jobs as client_jobs
 from dgnet.jobs.contract import DatasetCheckJob
 from dgnet.jobs.errors import BadJob
 from dgnet.jobs.generation.spec import GenerationSpec
-from dgnet.jobs.storage import StorageSettings
+from dgnet.jobs.storage import StorageSettings, job_folder
 from dgnet.service.app import let_followers_go
 from tests.service.archives import PEOPLE, zip_of
+from tests.service.composites import write_set
 from tests.service.fake_job_store import FILES, FakeJobStore, job_id
 from tests.service.fakes import FakeJobs
 from tests.service.server import serving
@@ -318,3 +319,19 @@ def test_an_archive_of_the_client_is_one_that_others_read(tmp_path: Path) -> Non
     data = b"".join(tar_range(files_below(folder), 0, tar_size(files_below(folder))))
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert len(archive.getnames()) == 4
+
+
+def test_composites_come_page_by_page(
+    url: str, client: Client, storage: StorageSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_jobs, "_COMPOSITES_AT_ONCE", 2)
+    job = client.jobs.submit(SPEC).id
+    write_set(job_folder(storage.data_root, job))
+    httpx.get(f"{url}/change", params={"job": job, "state": "done"})
+    write_set(job_folder(storage.data_root, job))  # what the fake wrote is another manifest
+
+    def positions(**options: Any) -> list[int]:
+        return [row.position for row in client.jobs.composites(job, **options)]
+
+    assert positions(kept=True, sort="identity_consistency", order="desc") == [1, 5, 0, 3]
+    assert positions(limit=3) == [0, 1, 2]
