@@ -146,6 +146,7 @@ class DatasetView(BaseModel):
             "examples": [
                 {
                     "id": "ds_5f0c3a9e1b7d2468",
+                    "name": "Market-1501, train",
                     "origin": "upload",
                     "folder": "datasets/ds_5f0c3a9e1b7d2468",
                     "layout": None,
@@ -165,6 +166,7 @@ class DatasetView(BaseModel):
     )
 
     id: str
+    name: str | None = Field(default=None, description="What people call it")
     origin: Literal["upload", "folder"]
     folder: str = Field(description="Below the server's data root")
     layout: str | None = Field(description="As given; found out from the names if null")
@@ -197,6 +199,7 @@ class FolderRequest(BaseModel):
     )
 
     folder: str = Field(min_length=1, max_length=4096)
+    name: str | None = Field(default=None, max_length=200, description="What people call it")
     layout: LayoutName | None = None
     pattern: str | None = Field(default=None, max_length=1000)
     junk: tuple[str, ...] | None = Field(
@@ -226,6 +229,7 @@ class GenerationView(BaseModel):
                 {
                     "id": "gen_nW2nLr9o7m0c3Qy8sV1xZA",
                     "kind": "generation",
+                    "name": "100,000 of Market",
                     "state": "running",
                     "spec": {"source": {"dataset": "ds_5f0c3a9e1b7d2468"}, "count": 100000},
                     "created": "2026-01-31T12:00:00Z",
@@ -257,6 +261,7 @@ class GenerationView(BaseModel):
 
     id: str
     kind: Literal["generation"] = "generation"
+    name: str | None = Field(default=None, description="As the spec has it")
     state: GenerationState
     spec: dict[str, Any]
     created: datetime

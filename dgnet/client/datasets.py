@@ -26,6 +26,7 @@ class AsyncDatasets:
         self,
         source: str | Path,
         *,
+        name: str | None = None,
         layout: str | None = None,
         pattern: str | None = None,
         junk: Sequence[str] | None = None,
@@ -34,7 +35,13 @@ class AsyncDatasets:
     ) -> DatasetView:
         """A zip, tar or gzipped tar, or a folder, of which the pictures are sent."""
         size_bytes, chunks = await self._connection.wire.aside(lambda: _body(local_path(source)))
-        given = {"layout": layout, "pattern": pattern, "junk": junk, "distractors": distractors}
+        given = {
+            "name": name,
+            "layout": layout,
+            "pattern": pattern,
+            "junk": junk,
+            "distractors": distractors,
+        }
         return await self._connection.model(
             DatasetView,
             "POST",
@@ -51,6 +58,7 @@ class AsyncDatasets:
         self,
         folder: str,
         *,
+        name: str | None = None,
         layout: str | None = None,
         pattern: str | None = None,
         junk: Sequence[str] | None = None,
@@ -59,6 +67,7 @@ class AsyncDatasets:
         """A folder below the server's data root."""
         body = {
             "folder": folder,
+            "name": name,
             "layout": layout,
             "pattern": pattern,
             "junk": junk,
