@@ -108,7 +108,7 @@ def networks_identity(checkpoint: Checkpoint, predictor: Predictor, batch: int) 
         "batch": batch,
         MADE_BY: {
             "device": kind_of(predictor.device),
-            "torch": str(torch.__version__),
+            "torch": f"{torch.__version__}{' compiled' if predictor.is_compiled else ''}",
             "pillow": PIL.__version__,
         },
     }

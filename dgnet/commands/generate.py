@@ -19,6 +19,7 @@ from dgnet.commands.judge_options import JudgeOption, load_judge
 from dgnet.commands.options import (
     ApiKeyOption,
     CheckpointOption,
+    CompileOption,
     DeviceOption,
     DistractorsOption,
     JunkOption,
@@ -172,6 +173,7 @@ def generate(
     judge: JudgeOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    compiling: CompileOption = "auto",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Rows on the device at once; suits it if absent.")
     ] = None,
@@ -248,7 +250,11 @@ def generate(
     try:
         with needs_extra("generate"):
             loaded, predictor = local.load_networks(
-                checkpoint, device=device, precision=precision, max_batch=batch_size
+                checkpoint,
+                device=device,
+                precision=precision,
+                max_batch=batch_size,
+                compiling=compiling,
             )
             asked_judge = load_judge(judge, device=device) if spec.needs_judge else None
             made = Job.of(spec, loaded, predictor, judge=asked_judge)

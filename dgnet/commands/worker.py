@@ -14,6 +14,8 @@ import typer
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import (
     CheckpointOption,
+    CompileOption,
+    Compiling,
     DeviceOption,
     Precision,
     PrecisionOption,
@@ -32,6 +34,7 @@ def worker(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    compiling: CompileOption = "auto",
     devices: Annotated[
         str | None,
         typer.Option(
@@ -63,9 +66,17 @@ def worker(
     worker_settings = read_settings(WorkerSettings)
     start_logging()
     if devices:
-        _on_all(devices, redis_url, checkpoint, precision, worker_settings.shutdown_seconds)
+        _on_all(
+            devices, redis_url, checkpoint, precision, compiling, worker_settings.shutdown_seconds
+        )
         return
-    networks, predictor = load_networks(checkpoint, device=device, precision=precision)
+    networks, predictor = load_networks(
+        checkpoint,
+        device=device,
+        precision=precision,
+        compiling=compiling,
+        warm=worker_settings.max_batch,
+    )
     thread = DeviceThread()
     bulk = bulk_work(networks, predictor, thread, settings)
     uvloop.run(run_worker(predictor, settings, worker_settings, device=thread, bulk_work=bulk))
@@ -76,6 +87,7 @@ def _on_all(
     redis_url: str,
     checkpoint: Path | None,
     precision: Precision,
+    compiling: Compiling,
     finish_seconds: float,
 ) -> None:
     """A process for each device, until a signal."""
@@ -87,5 +99,7 @@ def _on_all(
     own = {**os.environ, "DGNET_REDIS_URL": redis_url}
     own.pop("DGNET_DEVICES", None)
     weights = [] if checkpoint is None else ["--checkpoint", str(checkpoint)]
-    processes = worker_processes(chosen, ["--precision", precision, *weights], own)
+    processes = worker_processes(
+        chosen, ["--precision", precision, "--compile", compiling, *weights], own
+    )
     asyncio.run(supervise(processes, finish_seconds=finish_seconds))
