@@ -325,7 +325,8 @@ class TestForm:
         page.fill("#consistency", "")
         page.browser.click("#submit")
         shows(page, "state", "Waiting for a worker")
-        assert page.value("document.querySelectorAll('.field-problem, [aria-invalid]').length") == 0
+        told = "document.querySelectorAll('#job .field-problem, #job [aria-invalid=true]')"
+        assert page.value(f"[...{told}].filter((one) => one.checkVisibility()).length") == 0
         assert page.browser.text("#job-problem") == ""
 
     def test_what_belongs_to_no_field_is_told_at_the_form(self, page: Page) -> None:
@@ -430,8 +431,8 @@ class TestJobs:
         ((_, after),) = asked_for
         assert after in ("2-0", "3-0")
         assert page.value(
-            "[...document.querySelectorAll('#jobs .actions button')].map((b) => b.hidden)"
-        ) == [True, True, False]
+            "[...document.querySelectorAll('#jobs .job > .actions button')].map((b) => b.hidden)"
+        ) == [True, True, False, False]
 
     def test_what_cannot_be_done_is_told_at_the_job(self, page: Page) -> None:
         # Somebody else finishes it between the look at the page and the click.
@@ -568,7 +569,7 @@ def test_nothing_is_wider_than_a_telephone(page: Page) -> None:
     page.browser.run(LOOK_AGAIN)
     shows(page, "state", "Done")
     page.browser.run("for (const d of document.querySelectorAll('details')) d.open = true;")
-    shows(page, "card-text", "# Composites")
+    shows(page, "card-text", "Composites")
     metrics = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     page.browser.devtools("Emulation.setDeviceMetricsOverride", **metrics)
     try:
@@ -613,7 +614,7 @@ def test_from_an_archive_to_a_data_set_with_a_real_worker(browser: Browser, tmp_
         browser.until(lambda: browser.run(width) > 0)
         browser.click("#jobs [data-part=card] summary")
         browser.until_text("#jobs [data-part=card-text]", "6 pictures made by DG-Net")
-        plots = "return document.querySelectorAll('#jobs [data-part=plots] img').length;"
+        plots = "return document.querySelectorAll('#jobs [data-part=card-text] img').length;"
         browser.until(lambda: browser.run(plots) == 2)
         save_downloads(browser, tmp_path)
         browser.click("#jobs .downloads a")
