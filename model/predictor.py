@@ -25,7 +25,7 @@ from torch.nn import functional
 from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
@@ -214,6 +214,15 @@ class Predictor:
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
+    def join_appearances(self, codes: AppearanceCode, pictures: Sequence[int]) -> AppearanceCode:
+        """Codes of persons of whom there are several pictures: row i is made of the next
+        `pictures[i]` rows (`codes.join_appearances`). PredictorError where they do not add up.
+        """
+        try:
+            return join_appearances(codes, pictures)
+        except ValueError as error:
+            raise PredictorError(str(error)) from error
+
     def structure_codes(self, images: Pixels) -> StructureCode:
         """What the decoder takes of pictures that give pose, body and scene, on the device, in the
         arithmetic that makes it.
@@ -313,14 +322,18 @@ class Predictor:
         appearance_images: Pixels,
         structure_images: Pixels,
         *,
+        pictures: Sequence[int] | None = None,
         scene: Scenes = None,
     ) -> Pixels:
-        """Composites of pairs of pictures, row by row."""
-        return self.compose(
-            self.appearance_styles(appearance_images),
-            self.structure_codes(structure_images),
-            scene=scene,
-        )
+        """Composites of pairs of pictures, row by row.
+
+        With `pictures` row i wears what the next `pictures[i]` appearance pictures show, all of
+        one person.
+        """
+        codes = self.appearance_styles(appearance_images)
+        if pictures is not None:
+            codes = self.join_appearances(codes, pictures)
+        return self.compose(codes, self.structure_codes(structure_images), scene=scene)
 
     def embed(self, images: Pixels) -> Floats:
         """Retrieval embeddings (B, D), L2-normalized.
