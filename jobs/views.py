@@ -48,6 +48,24 @@ class JobView(BaseModel):
     error: ProblemSummary | None = Field(description="Why the job failed, if it did")
 
 
+class GridMember(BaseModel):
+    """One composite of a grid, a list of pairs or a walk; positions count from 0 within a role."""
+
+    file: str = Field(description="Its name in the zip")
+    appearance: int
+    second_appearance: int | None = Field(description="Towards which a walk goes")
+    weight: float = Field(description="Of the second appearance, 0 to 1")
+    structure: int
+
+
+class GridIndex(BaseModel):
+    """`index.json` of a zip of composites."""
+
+    object: Literal["list"] = "list"
+    model_version: str
+    data: list[GridMember]
+
+
 class ModelView(BaseModel):
     """The card of a model that live workers serve."""
 
@@ -146,6 +164,7 @@ class DatasetView(BaseModel):
             "examples": [
                 {
                     "id": "ds_5f0c3a9e1b7d2468",
+                    "name": "Market-1501, train",
                     "origin": "upload",
                     "folder": "datasets/ds_5f0c3a9e1b7d2468",
                     "layout": None,
@@ -165,6 +184,7 @@ class DatasetView(BaseModel):
     )
 
     id: str
+    name: str | None = Field(default=None, description="What people call it")
     origin: Literal["upload", "folder"]
     folder: str = Field(description="Below the server's data root")
     layout: str | None = Field(description="As given; found out from the names if null")
@@ -197,6 +217,7 @@ class FolderRequest(BaseModel):
     )
 
     folder: str = Field(min_length=1, max_length=4096)
+    name: str | None = Field(default=None, max_length=200, description="What people call it")
     layout: LayoutName | None = None
     pattern: str | None = Field(default=None, max_length=1000)
     junk: tuple[str, ...] | None = Field(
@@ -226,6 +247,7 @@ class GenerationView(BaseModel):
                 {
                     "id": "gen_nW2nLr9o7m0c3Qy8sV1xZA",
                     "kind": "generation",
+                    "name": "100,000 of Market",
                     "state": "running",
                     "spec": {"source": {"dataset": "ds_5f0c3a9e1b7d2468"}, "count": 100000},
                     "created": "2026-01-31T12:00:00Z",
@@ -257,6 +279,7 @@ class GenerationView(BaseModel):
 
     id: str
     kind: Literal["generation"] = "generation"
+    name: str | None = Field(default=None, description="As the spec has it")
     state: GenerationState
     spec: dict[str, Any]
     created: datetime

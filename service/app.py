@@ -22,9 +22,11 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from dgnet.jobs.errors import JobError
+from dgnet.jobs.plain_words import in_words
 from dgnet.jobs.storage import StorageSettings, storage_problem
 from dgnet.jobs.tasks import Background
 from dgnet.release import RELEASE
+from dgnet.samples import SAMPLE_PEOPLE
 from dgnet.service.composite_indexes import CompositeIndexes
 from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
@@ -52,6 +54,7 @@ from dgnet.service.routes import (
     datasets,
     embeddings,
     generation,
+    grids,
     health,
     jobs,
     models,
@@ -128,15 +131,19 @@ def create_app(
         version=RELEASE,
         description=DESCRIPTION,
         lifespan=lifespan,
-        # The interactive documentation pages load scripts from elsewhere; the document suffices.
+        # FastAPI's pages load scripts from elsewhere; /docs is ours.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,  # `serve_complete` has the whole document
     )
     app.state.dependencies = dependencies
     bulk_nouns = (datasets, generation, composites, results) if bulk is not None else ()
-    for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
+    for noun in (swaps, grids, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
+    app.mount(
+        f"{page.SAMPLES}/{page.SHOWN_SPLIT}",
+        page.PageFiles(directory=SAMPLE_PEOPLE / page.SHOWN_SPLIT),
+    )
     app.mount("/static", page.PageFiles(directory=page.STATIC_DIRECTORY))
     serve_complete(app, asks_for_keys=bool(settings.api_keys))
     _install_error_handlers(app, settings)
@@ -280,4 +287,4 @@ def _from_validation_error(_: Request, error: Exception) -> Problem:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     arrived = repr(first.get("input"))[:100]
-    return Problem(INVALID_REQUEST, f"{place} is {arrived}: {first['msg']}.")
+    return Problem(INVALID_REQUEST, f"{place} is {arrived}; {in_words(first)}.")

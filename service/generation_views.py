@@ -37,10 +37,12 @@ def generation_view(job: GenerationJob, *, retention_seconds: float) -> Generati
     address = f"/v1/jobs/{job.job_id}"
     done = job.state == "done"
     ended = job.finished
+    shown = _shown(job.spec)
     return GenerationView(
         id=job.job_id,
+        name=shown.get("name"),
         state=job.state,
-        spec=_shown(job.spec),
+        spec=shown,
         created=_time(job.created),
         updated=_time(job.updated),
         finished=None if ended is None else _time(ended),

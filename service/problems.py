@@ -50,6 +50,9 @@ BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The request body is too lar
 ARCHIVE_TOO_LARGE = ProblemKind("archive-too-large", 413, "Too much comes out of the archive")
 PICTURE_TOO_LARGE = ProblemKind("picture-too-large", 413, "A picture has too many bytes")
 TOO_MANY_PICTURES = ProblemKind("too-many-pictures", 413, "The request has too many pictures")
+TOO_MANY_COMPOSITES = ProblemKind(
+    "too-many-composites", 413, "The request asks for too many composites"
+)
 UNSUPPORTED_CONTENT_TYPE = ProblemKind(
     "unsupported-content-type", 415, "The request body has the wrong content type"
 )
@@ -59,8 +62,8 @@ MISDIRECTED = ProblemKind("misdirected", 421, "This service has no such name")
 RANGE_NOT_SATISFIABLE = ProblemKind("range-not-satisfiable", 416, "The range lies outside")
 HEAD_TOO_LARGE = ProblemKind("head-too-large", 431, "The request's headers are too large")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "A parameter or field is invalid")
-TOO_MANY_COMPOSITES = ProblemKind(
-    "too-many-composites", 422, "The job has too many composites to look through"
+TOO_MANY_TO_BROWSE = ProblemKind(
+    "too-many-to-browse", 422, "The job has too many composites to look through"
 )
 MISSING_PART = ProblemKind("missing-part", 422, "A part of the form is missing")
 DAMAGED_PICTURE = ProblemKind("damaged-picture", 422, "The picture is truncated or damaged")
@@ -112,7 +115,7 @@ KINDS: dict[str, ProblemKind] = {
         UNKNOWN_DATASET,
         UNKNOWN_FILE,
         UNKNOWN_COMPOSITE,
-        TOO_MANY_COMPOSITES,
+        TOO_MANY_TO_BROWSE,
         METHOD_NOT_ALLOWED,
         NOT_ACCEPTABLE,
         HEAD_TIMEOUT,
@@ -126,6 +129,7 @@ KINDS: dict[str, ProblemKind] = {
         ARCHIVE_TOO_LARGE,
         PICTURE_TOO_LARGE,
         TOO_MANY_PICTURES,
+        TOO_MANY_COMPOSITES,
         UNSUPPORTED_CONTENT_TYPE,
         NOT_A_PICTURE,
         NOT_AN_ARCHIVE,

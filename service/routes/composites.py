@@ -41,7 +41,7 @@ from dgnet.service.openapi import BINARY, header, problems
 from dgnet.service.problems import (
     INVALID_REQUEST,
     JOB_KINDS,
-    TOO_MANY_COMPOSITES,
+    TOO_MANY_TO_BROWSE,
     UNKNOWN_COMPOSITE,
     Problem,
 )
@@ -72,7 +72,7 @@ async def _index(bulk: AppBulk, job: Browsed) -> CompositeIndex:
         return await bulk.composites.of(job)
     except TooManyComposites as error:
         raise Problem(
-            TOO_MANY_COMPOSITES,
+            TOO_MANY_TO_BROWSE,
             f"{job.job_id} has more than {bulk.composites.max_composites} composites, the most "
             "that can be looked through here (DGNET_MAX_INDEX_BYTES); fetch its manifest instead.",
         ) from error
@@ -87,7 +87,7 @@ Index = Annotated[CompositeIndex, Depends(_index)]
     "/v1/jobs/{job_id}/composites",
     summary="Look through the composites",
     response_model=CompositeList,
-    responses=problems(INVALID_REQUEST, TOO_MANY_COMPOSITES, *_UNKNOWN),
+    responses=problems(INVALID_REQUEST, TOO_MANY_TO_BROWSE, *_UNKNOWN),
 )
 async def list_composites(
     job: Browsed,
@@ -132,7 +132,7 @@ async def list_composites(
     "/v1/jobs/{job_id}/composites/summary",
     summary="Count the composites",
     response_model=CompositeSummary,
-    responses=problems(INVALID_REQUEST, TOO_MANY_COMPOSITES, *_UNKNOWN),
+    responses=problems(INVALID_REQUEST, TOO_MANY_TO_BROWSE, *_UNKNOWN),
 )
 async def summarize_composites(
     index: Index,
@@ -152,7 +152,7 @@ async def summarize_composites(
             "content": {kind: {"schema": BINARY} for kind in (JPEG, PNG, WEBP)},
             "headers": {"Cache-Control": header("Pictures of a job do not change", "private")},
         },
-        **problems(INVALID_REQUEST, UNKNOWN_COMPOSITE, TOO_MANY_COMPOSITES, *_UNKNOWN),
+        **problems(INVALID_REQUEST, UNKNOWN_COMPOSITE, TOO_MANY_TO_BROWSE, *_UNKNOWN),
     },
 )
 async def fetch_composite_picture(

@@ -126,6 +126,9 @@ async def create_dataset(
     pattern: Annotated[
         str | None, Query(max_length=1000, description="Of an upload, for the layout `pattern`")
     ] = None,
+    name: Annotated[
+        str | None, Query(max_length=200, description="Of an upload: what people call it")
+    ] = None,
     junk: Annotated[
         list[str] | None,
         Query(max_length=100, description="Of an upload: what it calls junk, `none` for nobody"),
@@ -142,7 +145,7 @@ async def create_dataset(
             dependencies.serving_model()
         )  # nobody sends gigabytes for an answer that nobody can give
         record = await _uploaded(
-            request, dependencies, bulk, _reading(layout, pattern, junk, distractors)
+            request, dependencies, bulk, _reading(layout, pattern, junk, distractors), name
         )
     elif media_type_of(content_type) == JSON:
         body = await request.body()
@@ -250,6 +253,7 @@ async def _uploaded(
     dependencies: Dependencies,
     bulk: Bulk,
     reading: Reading,
+    name: str | None,
 ) -> DatasetRecord:
     settings = dependencies.settings
     if bulk.upload_slots.locked() and not give_up_a_slow_upload(request.scope):
@@ -286,7 +290,9 @@ async def _uploaded(
                     raise ArchiveError(
                         f"The archive has no picture ({unpacked.ignored} other files)."
                     )
-                return bulk.dataset_store.adopt(dataset_root(pictures), reading, unpacked)
+                return bulk.dataset_store.adopt(
+                    dataset_root(pictures), reading, unpacked, name=name
+                )
 
         try:
             return await to_the_end(unpack_and_adopt, stop=stop.set)
@@ -312,14 +318,16 @@ async def _incoming(bulk: Bulk) -> AsyncGenerator[Path]:
 
 
 def _folder_request(body: bytes) -> FolderRequest:
-    expected = "'folder' and optionally 'layout', 'pattern', 'junk' and 'distractors'"
+    expected = "'folder' and optionally 'name', 'layout', 'pattern', 'junk', 'distractors'"
     return read_model(FolderRequest, body, expected=expected)
 
 
 async def _registered(bulk: Bulk, wanted: FolderRequest) -> DatasetRecord:
     try:
         reading = _reading(wanted.layout, wanted.pattern, wanted.junk, wanted.distractors)
-        return await asyncio.to_thread(bulk.dataset_store.register, wanted.folder, reading)
+        return await asyncio.to_thread(
+            bulk.dataset_store.register, wanted.folder, reading, name=wanted.name
+        )
     except ValueError as error:
         raise Problem(INVALID_REQUEST, f"folder: {error}.") from error
 

@@ -283,6 +283,9 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
                 record.distractors if source.distractors is None else source.distractors
             ),
         }
+        _refuse_impossible_amount(
+            spec, await asyncio.to_thread(bulk.dataset_store.report, record.id)
+        )
         if record.origin == "folder":  # workers know uploads by their ids, and no records
             changes |= {"dataset": None, "folder": record.folder}
         placed = SourceSpec.model_validate({**source.model_dump(), **changes})
@@ -297,6 +300,32 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
             "source.folder", f"{str(source.folder)!r} is no folder below the server's data root"
         )
     return spec
+
+
+def _refuse_impossible_amount(spec: GenerationSpec, report: dict[str, Any] | None) -> None:
+    """What the check of the data set knows; a source that is read otherwise is the worker's."""
+    source = spec.source
+    others = (source.layout, source.pattern, source.junk, source.distractors)
+    if report is None or "pairs" not in report or others != (None, None, None, None):
+        return
+    pairs = report["pairs"].get(source.split, {}).get(spec.pairing)
+    if pairs is None:
+        raise _invalid_field(
+            "pairing",
+            f"the pictures of the split {source.split} allow no pairs of the kind {spec.pairing}; "
+            "choose another pairing or split",
+        )
+    field, asked, most, of_whom = (
+        ("count", spec.count, pairs["all"], "")
+        if spec.count is not None
+        else ("per_identity", spec.per_identity, pairs["fewest_of_a_person"], " of a person")
+    )
+    if asked is not None and asked > most:
+        raise _invalid_field(
+            field,
+            f"is {asked}, but there are only {most} pairs{of_whom} (split {source.split}, pairing "
+            f"{spec.pairing}); ask for at most that many",
+        )
 
 
 async def _refuse_unserved_scene(dependencies: Dependencies, spec: GenerationSpec) -> None:

@@ -46,8 +46,9 @@ def test_cells_lie_end_to_end_and_styles_are_averaged(networks: DGNet) -> None:
     assert torch.allclose(joined.style[1], (codes.style[1] + codes.style[2]) / 2)
     assert torch.allclose(joined.tone[1], (codes.tone[1] + codes.tone[2]) / 2)
     # The first row has one picture: its second half is nobody's.
-    assert joined.prior[0].tolist() == [0.0] * CELLS + [-math.inf] * CELLS
-    assert joined.prior[1].tolist() == pytest.approx([-math.log(2)] * 2 * CELLS)
+    one, nobody = torch.zeros(CELLS), torch.full((CELLS,), -math.inf)
+    assert torch.equal(joined.prior[0], torch.cat([one, nobody]))
+    assert torch.allclose(joined.prior[1], torch.full((2 * CELLS,), -math.log(2)))
 
 
 def test_the_same_picture_twice_is_one_picture(networks: DGNet) -> None:
@@ -70,6 +71,16 @@ def test_a_row_does_not_see_how_many_pictures_others_have(images: Pixels) -> Non
     difference = together.astype(int) - np.concatenate(alone)
     assert np.abs(difference).max() <= 1
     assert (together[1] != asked.swap(images[1:2], structures[1:])[0]).any(), "all three count"
+
+
+def test_one_person_goes_with_each_structure(images: Pixels) -> None:
+    asked = predictor(tiny_detail())
+    worn = images[:2]
+    both = asked.swap(worn, images[2:4], pictures=[2])
+    assert both.shape == (2, HEIGHT, WIDTH, 3)
+    single = asked.swap(worn, images[3], pictures=[2])
+    assert single.shape == (HEIGHT, WIDTH, 3)
+    assert np.abs(single.astype(int) - both[1]).max() <= 1
 
 
 def test_without_a_look_up_styles_alone_are_averaged(images: Pixels) -> None:

@@ -235,7 +235,7 @@ async def test_indexes_stay_within_their_memory(
         manifest = job_folder(storage.data_root, other) / "manifest.jsonl"
         manifest.write_bytes(lines(0) * (most + 1))
         answer = await http.get(f"/v1/jobs/{other}/composites")
-        detail = assert_problem(answer, 422, "too-many-composites")["detail"]
+        detail = assert_problem(answer, 422, "too-many-to-browse")["detail"]
         assert f"more than {most} composites" in detail
 
 

@@ -314,11 +314,9 @@ class TestForm:
             "for (const d of document.querySelectorAll('#job details')) d.open = false;"
         )
         page.browser.click("#submit")
+        page.browser.until_text("[data-field='output.size']", "must be at least 16 (got 12)")
         page.browser.until_text(
-            "[data-field='output.size']", "greater than or equal to 16 (got 12)"
-        )
-        page.browser.until_text(
-            "[data-field='keep.minimum_identity_consistency']", "less than or equal to 1 (got 2"
+            "[data-field='keep.minimum_identity_consistency']", "must be at most 1 (got 2"
         )
         page.browser.until_text("#job-problem", "see the marked fields")
         assert page.value("document.activeElement.id") == "consistency"
