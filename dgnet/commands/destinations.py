@@ -60,8 +60,10 @@ class Target:
             self._tidy()
         return complete
 
-    def upload(self) -> None:
-        """Put the files of a complete job to the URL, if there is one."""
+    def upload(self, *, again: str = "run the same command with --resume") -> None:
+        """Put the files of a complete job to the URL, if there is one; `again` tells how an upload
+        that was interrupted is carried on.
+        """
         if self.url is None:
             return
         from dgnet.generation.upload.uploading import upload
@@ -76,8 +78,7 @@ class Target:
                 done = upload(self.folder, self.url, report=report)
         except KeyboardInterrupt:
             raise CommandError(
-                f"the upload to {self.url} was interrupted; what arrived is kept: run the same "
-                "command with --resume"
+                f"the upload to {self.url} was interrupted; what arrived is kept: {again}"
             ) from None
         self._tidy()
         typer.echo(
