@@ -26,7 +26,7 @@ from torch.nn import functional
 from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
@@ -216,6 +216,15 @@ class Predictor:
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
+    def join_appearances(self, codes: AppearanceCode, pictures: Sequence[int]) -> AppearanceCode:
+        """Codes of persons of whom there are several pictures: row i is made of the next
+        `pictures[i]` rows (`codes.join_appearances`). PredictorError where they do not add up.
+        """
+        try:
+            return join_appearances(codes, pictures)
+        except ValueError as error:
+            raise PredictorError(str(error)) from error
+
     def structure_codes(self, images: Pixels) -> StructureCode:
         """What the decoder takes of pictures that give pose, body and scene, on the device, in the
         arithmetic that makes it.
@@ -315,16 +324,21 @@ class Predictor:
         appearance: AnyPictures,
         structure: AnyPictures,
         *,
+        pictures: Sequence[int] | None = None,
         scene: Scenes = None,
     ) -> Pixels:
         """Composites (B, H, W, 3) of pairs of pictures, row by row; one (H, W, 3) of two single
         pictures. A single one on one side goes with each of the other side, and is encoded once.
 
-        Pictures are paths, bytes of files, PIL images or arrays of any size.
+        Pictures are paths, bytes of files, PIL images or arrays of any size. With `pictures` row i
+        wears what the next `pictures[i]` appearance pictures show, all of one person.
         """
         styles = self.appearance_styles(self.pixels(appearance))
+        single_appearance = is_single(appearance)
+        if pictures is not None:
+            styles, single_appearance = self.join_appearances(styles, pictures), len(pictures) == 1
         codes = self.structure_codes(self.pixels(structure))
-        single = is_single(appearance), is_single(structure)
+        single = single_appearance, is_single(structure)
         if single == (True, False):
             styles = styles[[0] * len(codes)]
         elif single == (False, True):
