@@ -43,7 +43,7 @@ from dgnet.jobs.errors import (
     UnknownJob,
     WaitTimeout,
 )
-from dgnet.jobs.keys import GROUP, LANES, Keys
+from dgnet.jobs.keys import GROUP, LANES, Keys, lane_named
 from dgnet.jobs.live_workers import read_workers
 from dgnet.jobs.outages import REDIS_ERRORS, Backoff, answered_within, unavailable
 from dgnet.jobs.rate import RateMeter
@@ -228,31 +228,35 @@ class JobClient:
             self._unanswered[submission.job_id] = None
         while len(self._unanswered) > _MAX_UNANSWERED:
             del self._unanswered[next(iter(self._unanswered))]
+        lanes: list[Lane] = sorted({submission.lane for submission in batch})
         keys = [
-            *(self._keys.lane(lane) for lane in LANES),
-            *(self._keys.finished(lane) for lane in LANES),
+            *(self._keys.lane(lane) for lane in lanes),
+            *(self._keys.finished(lane) for lane in lanes),
             *(self._keys.record(submission.job_id) for submission in batch),
         ]
         arguments: list[str | bytes | int] = [
-            *(self._settings.lane_depth(lane) for lane in LANES),
+            len(lanes),
             self._settings.job_ttl_seconds,
             self._reply_channel,
+            *(self._settings.lane_depth(lane) for lane in lanes),
         ]
         for submission in batch:
             arguments += [
-                LANES.index(submission.lane) + 1,
+                lanes.index(submission.lane) + 1,
+                submission.lane,
                 submission.job_id,
                 submission.kind,
                 submission.payload,
             ]
         script = run_script(self._redis, SUBMIT, keys, arguments)
         reply = await answered_within(self._settings.outage_seconds, script)
-        depths = dict(zip(LANES, reply[0:2], strict=True))
-        for lane, finished in zip(LANES, reply[2:4], strict=True):
+        count = len(lanes)
+        depths = dict(zip(lanes, reply[:count], strict=True))
+        for lane, finished in zip(lanes, reply[count : 2 * count], strict=True):
             self._rates[lane].observe(finished)
         return [
             None if entered else self._refuse(submission, depths[submission.lane])
-            for submission, entered in zip(batch, reply[4:], strict=True)
+            for submission, entered in zip(batch, reply[2 * count :], strict=True)
         ]
 
     def _refuse(self, submission: _Submission, depth: int) -> QueueFull:
@@ -439,7 +443,7 @@ class JobClient:
         lane, _, entry = record[1:].decode().split(" ")
         try:
             pending = await self._redis.xpending_range(
-                self._keys.lane(LANES[int(lane) - 1]), GROUP, min=entry, max=entry, count=1
+                self._keys.lane(lane_named(lane)), GROUP, min=entry, max=entry, count=1
             )
         except ResponseError:  # no group: no worker has ever been here
             pending = []

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgnet.jobs.contract import Lane
+from dgnet.jobs.errors import BadJob
 
-GROUP = "workers"  # the consumer group on both lanes
-LANES: tuple[Lane, Lane] = ("small", "bulk")  # in the order they are served
+GROUP = "workers"  # the consumer group on every lane
+LANES: tuple[Lane, ...] = ("small", "grid", "bulk")  # in the order they are served
+
+
+def lane_named(name: str) -> Lane:
+    """The lane that an open record names; the first releases wrote 1 and 2."""
+    first: dict[str, Lane] = {"1": "small", "2": "bulk"}
+    for lane in LANES:
+        if lane in (name, first.get(name)):
+            return lane
+    raise BadJob(f"a record names the lane {name[:20]!r}; known are {', '.join(LANES)}")
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,24 @@ class JobView(BaseModel):
     error: ProblemSummary | None = Field(description="Why the job failed, if it did")
 
 
+class GridMember(BaseModel):
+    """One composite of a grid, a list of pairs or a walk; positions count from 0 within a role."""
+
+    file: str = Field(description="Its name in the zip")
+    appearance: int
+    second_appearance: int | None = Field(description="Towards which a walk goes")
+    weight: float = Field(description="Of the second appearance, 0 to 1")
+    structure: int
+
+
+class GridIndex(BaseModel):
+    """`index.json` of a zip of composites."""
+
+    object: Literal["list"] = "list"
+    model_version: str
+    data: list[GridMember]
+
+
 class ModelView(BaseModel):
     """The card of a model that live workers serve."""
 
@@ -366,6 +384,7 @@ class Histogram(BaseModel):
     highest: float
     kept: list[int] = Field(description="Composites in each of the equally wide bins")
     dropped: list[int]
+    mean: float = Field(description="Of kept and dropped ones together")
     missing: int = Field(description="Composites without this score")
 
 

@@ -54,6 +54,7 @@ from dgnet.service.routes import (
     datasets,
     embeddings,
     generation,
+    grids,
     health,
     jobs,
     models,
@@ -137,7 +138,7 @@ def create_app(
     )
     app.state.dependencies = dependencies
     bulk_nouns = (datasets, generation, composites, results) if bulk is not None else ()
-    for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
+    for noun in (swaps, grids, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
     app.mount(
         f"{page.SAMPLES}/{page.SHOWN_SPLIT}",

@@ -132,6 +132,21 @@ class Dependencies:
             ),
         )  # fmt: skip
 
+    async def require_grids(self, model: ModelInfo) -> None:
+        """Raises NoWorker where every ready worker of the model is of a release without grids."""
+        workers = await self.jobs.workers()
+        if not any(
+            worker.ready
+            and worker.model.makes_grids
+            and worker.model.model_version == model.model_version
+            for worker in workers
+        ):
+            raise NoWorker(
+                f"The workers of model {model.model_id} run a release that makes one composite at "
+                "a time: update them, or POST /v1/swaps.",
+                retry_after_seconds=self.settings.retry_after_seconds,
+            )
+
 
 async def dependencies_of(request: Request) -> Dependencies:
     """The dependencies of the app that serves this request."""

@@ -50,6 +50,9 @@ BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The request body is too lar
 ARCHIVE_TOO_LARGE = ProblemKind("archive-too-large", 413, "Too much comes out of the archive")
 PICTURE_TOO_LARGE = ProblemKind("picture-too-large", 413, "A picture has too many bytes")
 TOO_MANY_PICTURES = ProblemKind("too-many-pictures", 413, "The request has too many pictures")
+TOO_MANY_COMPOSITES = ProblemKind(
+    "too-many-composites", 413, "The request asks for too many composites"
+)
 UNSUPPORTED_CONTENT_TYPE = ProblemKind(
     "unsupported-content-type", 415, "The request body has the wrong content type"
 )
@@ -126,6 +129,7 @@ KINDS: dict[str, ProblemKind] = {
         ARCHIVE_TOO_LARGE,
         PICTURE_TOO_LARGE,
         TOO_MANY_PICTURES,
+        TOO_MANY_COMPOSITES,
         UNSUPPORTED_CONTENT_TYPE,
         NOT_A_PICTURE,
         NOT_AN_ARCHIVE,

@@ -68,6 +68,9 @@ class ServiceSettings(BaseSettings):
         default=4096, ge=1, description="Longest side of a picture in pixels, from its header"
     )
     max_pictures: int = Field(default=64, ge=1, description="Most pictures in one request")
+    max_composites: int = Field(
+        default=256, ge=1, description="Most composites of a grid, a list of pairs or a walk"
+    )
     max_request_pixels: int = Field(
         default=256_000_000,
         ge=1,

@@ -72,7 +72,7 @@ class Attempts:
 
     @property
     def suspects_wait(self) -> bool:
-        """Whether small jobs wait to run alone: no bulk work begins."""
+        """Whether small jobs wait to run alone: neither grids nor bulk work begin."""
         return self._suspects_wait
 
     @suspects_wait.setter

@@ -5,8 +5,8 @@ alone, so that a job that kills its worker takes no neighbor along, and after `m
 given up. The same holds for what a worker failed at in a way that nobody foresaw: it lets the
 message go at once, and takes it again only if nobody else did for a lease. In the bulk lane a
 worker holds one message at a time, so that shards spread over all workers and jobs take turns. A
-suspect of the small lane waits until no bulk work is in flight; one of the bulk lane runs beside
-small jobs, which would otherwise wait for a whole shard.
+suspect of the small lane waits until neither grids nor bulk work are in flight; one of these lanes
+runs beside small jobs, which would otherwise wait for a whole grid or shard.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class LaneClaims:
             await self._queue.forget_consumers(self._lane, _FORGET_CONSUMERS_SECONDS)
             self._next_forget = time.monotonic() + _FORGET_CONSUMERS_SECONDS
         await self._attempts.wait_below(self._lane, self._capacity)
-        if self._lane == "bulk":
+        if self._lane != "small":
             await self._attempts.wait_for_suspects()
         if self._is_stopping():
             return
@@ -118,7 +118,7 @@ class LaneClaims:
             else:
                 ordinary.append(message)
         await self._begin_again(ordinary[: self._free()])
-        if self._lane == "bulk":
+        if self._lane != "small":
             await self._begin_again(suspects[: self._free()])
         else:
             await self._isolate(suspects)
@@ -126,8 +126,8 @@ class LaneClaims:
     async def _isolate(self, suspects: list[Abandoned]) -> None:
         """Runs small suspects one by one, once nothing else is in flight."""
         self._attempts.suspects_wait = bool(suspects)
-        if suspects and self._attempts.count("bulk"):
-            return  # no new bulk work begins; they are looked at again when this is over
+        if suspects and (self._attempts.count("bulk") or self._attempts.count("grid")):
+            return  # no such work begins; they are looked at again when this is over
         for suspect in suspects:
             await self._attempts.wait_below(self._lane, 1)
             if self._is_stopping():

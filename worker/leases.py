@@ -66,7 +66,7 @@ class _Finish:
 
 
 class LeasedQueue:
-    """The two lanes as one worker sees them; `consumer` is the worker's id."""
+    """The lanes as one worker sees them; `consumer` is the worker's id."""
 
     def __init__(self, redis: Redis, settings: QueueSettings, consumer: str) -> None:
         self._redis = redis
@@ -157,7 +157,7 @@ class LeasedQueue:
             self._redis,
             PUT_BACK,
             [self._keys.lane(claim.lane), self._keys.record(claim.job_id)],
-            [GROUP, claim.entry_id, f"o{LANES.index(claim.lane) + 1} {claim.kind}"],
+            [GROUP, claim.entry_id, f"o{claim.lane} {claim.kind}"],
         )
 
     async def forget_consumers(self, lane: Lane, gone_seconds: float) -> None:
@@ -184,15 +184,17 @@ class LeasedQueue:
                 )
 
     async def _finish_batch(self, batch: Sequence[_Finish]) -> Sequence[None]:
+        lanes: list[Lane] = sorted({finish.claim.lane for finish in batch})
         keys = [
-            *(self._keys.lane(lane) for lane in LANES),
-            *(self._keys.finished(lane) for lane in LANES),
+            *(self._keys.lane(lane) for lane in lanes),
+            *(self._keys.finished(lane) for lane in lanes),
             self._keys.dead_letters,
             self._keys.uncollected,
             self._keys.uncollected_bytes,
             self._keys.expired,
         ]
         arguments: list[str | bytes | int] = [
+            len(lanes),
             GROUP,
             self._settings.result_ttl_seconds,
             _DEAD_LETTERS_LENGTH,
@@ -203,7 +205,7 @@ class LeasedQueue:
             claim = finish.claim
             keys.append(self._keys.record(claim.job_id))
             arguments += [
-                LANES.index(claim.lane) + 1,
+                lanes.index(claim.lane) + 1,
                 claim.entry_id,
                 claim.reply_channel,
                 finish.closed_record,

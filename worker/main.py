@@ -1,7 +1,8 @@
 """A worker from canary to last answer: claims jobs for its device until it is told to stop.
 
 Of the small lane it takes what the batcher can use (two batches: one on the device, one gathering),
-of the bulk lane one message at a time, side by side: the device serves small batches first.
+of the grid lane two messages, of the bulk lane one at a time, side by side: the device serves small
+batches first.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dgnet.worker.attempts import Attempts
 from dgnet.worker.bulk import BulkWork
 from dgnet.worker.claiming import LaneClaims
 from dgnet.worker.device import DeviceThread
+from dgnet.worker.grids import GRIDS_AT_ONCE
 from dgnet.worker.handlers import JobHandler, ServedModel, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
@@ -82,6 +84,7 @@ class Worker:
                 device=self._device,
                 max_batch=worker_settings.max_batch,
                 small_batch_seconds=worker_settings.small_batch_seconds,
+                grid_batch=worker_settings.grid_batch,
                 out_of_memory=out_of_memory,
                 bulk=bulk,
             ),
@@ -89,7 +92,11 @@ class Worker:
             settings,
             bulk,
         )
-        capacities: dict[Lane, int] = {"small": 2 * worker_settings.max_batch, "bulk": 1}
+        capacities: dict[Lane, int] = {
+            "small": 2 * worker_settings.max_batch,
+            "grid": GRIDS_AT_ONCE,
+            "bulk": 1,
+        }
         self._claims = {
             lane: LaneClaims(
                 lane, self._queue, self._attempts, settings,

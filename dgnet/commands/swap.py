@@ -1,7 +1,8 @@
 """`dgnet swap`: the clothes of some pictures on the pose and scene of others.
 
 One picture of each kind gives one composite; more give a grid with a row for every appearance and a
-column for every structure. Computed here with every code computed once, or asked from a server.
+column for every structure, or one of all appearances where they show one person. Computed here with
+every code computed once, or asked from a server.
 
 Legend: N appearances, M structures, H x W pixels.
 """
@@ -31,6 +32,9 @@ from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
 from dgnet.jobs.contract import Scene
 
+MOST_OF_ONE_PERSON = 16
+"""Pictures whose cells lie end to end in one code; more would hardly show anything new."""
+
 
 def swap(
     appearance: Annotated[
@@ -48,6 +52,14 @@ def swap(
         int | None,
         typer.Option(min=2, help="Steps from the first to the second of two appearances."),
     ] = None,
+    same_person: Annotated[
+        bool,
+        typer.Option(
+            "--same-person",
+            help="All appearances show one person in the same clothes: each composite takes from "
+            "all of them what they show.",
+        ),
+    ] = False,
     scene: SceneOption = None,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
@@ -63,15 +75,23 @@ def swap(
             f"--interpolate goes between two appearances, {len(appearances)} were given: "
             "repeat --appearance, or leave --interpolate out"
         )
+    if same_person and interpolate is not None:
+        raise InputError("--interpolate goes between two persons: leave --same-person out")
+    if same_person and len(appearances) > MOST_OF_ONE_PERSON:
+        raise InputError(
+            f"{len(appearances)} appearances of one person; at most {MOST_OF_ONE_PERSON} are taken"
+        )
     if server is not None:
-        if interpolate is not None:
-            raise InputError("--interpolate works on this machine only: leave --server out")
+        if interpolate is not None or same_person:
+            option = "--same-person" if same_person else "--interpolate"
+            raise InputError(f"{option} works on this machine only: leave --server out")
         sheet = swap_on_server(appearances, structures, scene=scene, server=server, api_key=api_key)
     else:
         sheet = swap_here(
             appearances,
             structures,
             interpolate=interpolate,
+            same_person=same_person,
             scene=scene,
             checkpoint=checkpoint,
             device=device,
@@ -86,6 +106,7 @@ def swap_here(
     structures: Sequence[Path],
     *,
     interpolate: int | None,
+    same_person: bool,
     scene: Scene | None,
     checkpoint: Path | None,
     device: str,
@@ -102,6 +123,9 @@ def swap_here(
     appearance_images = read_pictures(appearances, height=height, width=width)
     structure_images = read_pictures(structures, height=height, width=width)
     styles = predictor.appearance_styles(appearance_images)
+    if same_person:
+        styles = predictor.join_appearances(styles, [len(appearances)])
+        appearances, appearance_images = appearances[:1], appearance_images[:1]
     structure_codes = predictor.structure_codes(structure_images)
     columns = len(structures)
     if interpolate is None:

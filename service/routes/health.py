@@ -6,15 +6,14 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from dgnet.jobs.contract import Lane
 from dgnet.jobs.errors import QueueUnavailable
+from dgnet.jobs.keys import LANES
 from dgnet.jobs.views import Health, Readiness
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS
 
 router = APIRouter(tags=["operations"])
-LANES: tuple[Lane, ...] = ("small", "bulk")
 
 
 @router.get("/livez", summary="Is the process alive?")

@@ -67,10 +67,9 @@ async def show_job(
     error = _failure(status)
     if isinstance(status.result, SwapResult | EmbedResult):
         response.headers["X-Model-Version"] = status.result.model_version
-    if status.kind == "dataset-check":
-        raise UnknownJob(
-            f"Job {job_id[:100]!r} checks a data set: GET /v1/datasets has its report."
-        )
+    if status.kind in ("dataset-check", "grid"):
+        where = "GET /v1/datasets has its report" if status.kind != "grid" else "it is not kept"
+        raise UnknownJob(f"Job {job_id[:100]!r} is a {status.kind}: {where}.")
     return JobView(
         id=job_id,
         kind=status.kind,

@@ -45,6 +45,14 @@ from dgnet.service.routes.plain import PlainRoute
 
 router = APIRouter(tags=["swaps"], route_class=PlainRoute)
 ROLES = ("appearance", "structure")
+SceneQuery = Annotated[
+    Scene | None,
+    Query(
+        description="What no swap changes: `keep` passes on the structure picture's own pixels, "
+        "`generate` none of them. Kept if absent, where the model can; a model that cannot refuses "
+        "`keep`."
+    ),
+]
 
 
 @router.post(
@@ -115,14 +123,7 @@ async def create_swap(
         Literal["structure"] | None,
         Query(description="Gives the composite the size of the structure picture"),
     ] = None,
-    scene: Annotated[
-        Scene | None,
-        Query(
-            description="What no swap changes: `keep` passes on the structure picture's own pixels,"
-            " `generate` none of them. Kept if absent, where the model can; a model that cannot "
-            "refuses `keep`."
-        ),
-    ] = None,
+    scene: SceneQuery = None,
 ) -> Response:
     """Two pictures in, one composite out."""
     media_type = negotiate(request.headers.get("accept"), COMPOSITES)
@@ -182,6 +183,12 @@ def _source(parts: list[FormPart], role: str) -> Source:
         raise Problem(
             TOO_MANY_PICTURES, f"The form has {len(matching)} parts {role!r}; expected one."
         )
-    part = matching[0]
-    label = f"{role} picture" + (f" {part.filename[:100]!r}" if part.filename else "")
-    return Source(part.content, label)
+    return source_of(matching[0])
+
+
+def source_of(part: FormPart, number: int | None = None) -> Source:
+    """A part's picture, named by its role, perhaps its number there, and the client's file name."""
+    words = [part.name, "picture", *([] if number is None else [str(number)])]
+    if part.filename:
+        words.append(repr(part.filename[:100]))
+    return Source(part.content, " ".join(words))

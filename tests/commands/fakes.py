@@ -21,7 +21,7 @@ from dgnet.arrays import Floats, Pixels
 from dgnet.commands import local
 from dgnet.commands.cli import main
 from dgnet.model.checkpoints import Checkpoint, Metadata
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.dgnet import DGNet
 from dgnet.model.rows import nothing
 from tests.model.tiny import tiny_network
@@ -61,6 +61,9 @@ class FakePredictor:
     def appearance_styles(self, images: Pixels) -> AppearanceCode:
         means = torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)
         return AppearanceCode(means, nothing(means), nothing(means), nothing(means))
+
+    def join_appearances(self, codes: AppearanceCode, pictures: Sequence[int]) -> AppearanceCode:
+        return join_appearances(codes, pictures)
 
     def structure_codes(self, images: Pixels) -> StructureCode:
         pixels = torch.tensor(images).float()  # (B, H, W, 3)

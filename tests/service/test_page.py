@@ -15,10 +15,11 @@ from fastapi import FastAPI
 from PIL import Image
 from pydantic import SecretStr
 
-from dgnet.jobs.contract import EmbedJob, SwapJob
+from dgnet.jobs.contract import EmbedJob, GridJob, SwapJob
 from dgnet.jobs.errors import QueueFull
 from dgnet.service.app import create_app
 from dgnet.service.settings import ServiceSettings
+from tests.service.axe import violations
 from tests.service.browser import Browser
 from tests.service.fakes import (
     MODEL,
@@ -308,6 +309,58 @@ class TestSwaps:
         page.until_text("[data-problem=structure]", "too large: choose a smaller")
         assert "bytes" not in page.text("[data-problem=structure]")
         page.log()  # it tells of the refused request
+
+
+class TestSeveral:
+    @pytest.fixture
+    def settings(self) -> ServiceSettings:
+        return ServiceSettings()
+
+    def test_a_grid_of_sample_people_and_a_walk_between_two(
+        self, page: Browser, jobs: FakeJobs
+    ) -> None:
+        check_grid_and_walk(page, jobs)
+
+
+def check_grid_and_walk(page: Browser, jobs: FakeJobs) -> None:
+    page.click("#grid-samples")
+    page.until_text("#grid-count", "4 x 4: 16 composites")
+    page.click("#grid-appearances li:last-child button")
+    page.until_text("#grid-count", "3 x 4: 12 composites")
+    page.click("#grid-go")
+    cells = "document.querySelectorAll('#grid-result td button').length"
+    page.until(lambda: page.run(f"return {cells};") == 12)
+    page.click("#grid-result tr:nth-child(2) td:nth-child(4) button")
+    page.until_text("#viewer-title", "appearance 2 on structure 3")
+    page.click("#viewer-close")
+    assert page.run("return document.getElementById('grid-download').href;").startswith("blob:")
+
+    page.click("#walk-samples button:nth-child(3)")
+    page.until(lambda: not page.run("return document.getElementById('walk-go').disabled;"))
+    page.click("#walk-go")
+    page.until_text("#walk-share", "50 % of the first clothes, 50 % of the second")
+    page.type("#walk-slider", "\ue014")  # right
+    page.until_text("#walk-share", "40 % of the first clothes, 60 % of the second")
+    page.click("#walk-keep")
+    page.until(lambda: page.run("return document.getElementById('history').children.length;") == 1)
+    grid, walk = (job for job in jobs.queued if isinstance(job, GridJob))
+    assert (len(grid.cells), len(walk.cells)) == (12, 11)
+
+
+def test_axe_finds_nothing_in_light_and_dark(page: Browser) -> None:
+    page.click("#grid-samples")
+    page.click("#go")
+    page.until_text("#similarity", "Similarity to the appearance")
+    page.until_text("#grid-count", "16 composites")
+    page.click("#look")
+    page.until_text("#viewer figure:nth-child(2)", "pixels")
+    for scheme in ("light", "dark"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        page.devtools("Emulation.setEmulatedMedia", features=features)
+        assert violations(page) == []
+        page.run("document.getElementById('viewer').close();")
+        assert violations(page) == []
+    page.devtools("Emulation.setEmulatedMedia", features=[])
 
 
 def test_a_server_that_is_gone_is_told_and_comes_back(

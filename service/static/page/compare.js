@@ -16,14 +16,6 @@ function svg(tag, attributes, ...children) {
 
 const sum = (counts) => counts.reduce((total, count) => total + count, 0);
 
-/** Mean of the middles of the bins. */
-function mean({ lowest, highest, kept, dropped }) {
-  const wide = (highest - lowest) / kept.length;
-  const total = kept.reduce((so, count, bin) =>
-    so + (count + dropped[bin]) * (lowest + (bin + 0.5) * wide), 0);
-  return total / (sum(kept) + sum(dropped));
-}
-
 /** Shares of all composites of a job, so that jobs of different sizes compare. */
 function shares({ kept, dropped }) {
   const total = sum(kept) + sum(dropped);
@@ -52,7 +44,7 @@ function drawn(histograms) {
 }
 
 const words = (histograms) => histograms.map(({ title, of }) =>
-  `${title}: mean ${mean(of).toFixed(2)} of ${number(sum(of.kept) + sum(of.dropped))}`).join("; ");
+  `${title}: mean ${of.mean.toFixed(2)} of ${number(sum(of.kept) + sum(of.dropped))}`).join("; ");
 
 async function summaryOf(job) {
   const known = read.get(job.id);
@@ -93,7 +85,7 @@ async function compare() {
         drawn(found),
         ...found.map(({ title, of, place }) => make("p", { className: "legend" },
           make("span", { className: `swatch series-${place}` }),
-          `${title}: mean ${mean(of).toFixed(2)}, ${number(sum(of.kept))} kept, `
+          `${title}: mean ${of.mean.toFixed(2)}, ${number(sum(of.kept))} kept, `
           + `${number(sum(of.dropped))} dropped`)));
     });
     element("histograms").replaceChildren(...(charts.length ? charts
