@@ -36,7 +36,9 @@ export async function fillStrip(strip, purpose, take) {
 /** The chosen one of a strip, as screen readers and style have it. */
 export function markStrip(strip, address) {
   for (const button of strip.children) {
-    button.setAttribute("aria-pressed", String(button.firstChild.getAttribute("src") === address));
+    const pressed = button.firstChild.getAttribute("src") === address;
+    button.setAttribute("aria-pressed", String(pressed));
+    if (pressed) strip.scrollLeft = button.offsetLeft - strip.clientWidth / 2;
   }
 }
 

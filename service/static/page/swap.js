@@ -7,7 +7,7 @@ import { fillStrip, markStrip, sampleFile, samples, strip } from "./samples.js";
 import { similarities } from "./similarity.js";
 
 const ROLES = ["appearance", "structure"];
-const FIRST_SAMPLES = { appearance: 0, structure: 4 };
+const FIRST_SAMPLES = { appearance: 8, structure: 4 };
 
 const pictures = { appearance: null, structure: null };
 const previews = { appearance: null, structure: null };

@@ -1,6 +1,8 @@
 // Pictures side by side at their real pixels, or each pixel larger, with their sizes said.
 import { element, make } from "./dom.js";
 
+const NARROW_PIXELS = 700; // three pictures at four times are wider
+
 let zoom = 4;
 
 function fit() {
@@ -62,6 +64,10 @@ export function startViewer() {
       zoom = Number(choice.value);
       fit();
     });
+  }
+  if (innerWidth < NARROW_PIXELS) {
+    zoom = 1;
+    document.querySelector("[name=zoom][value='1']").checked = true;
   }
   element("viewer-close").addEventListener("click", () => element("viewer").close());
   element("viewer").addEventListener("click", (event) => {
