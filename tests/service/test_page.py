@@ -370,8 +370,8 @@ def test_a_server_that_is_gone_is_told_and_comes_back(
         browser.open(url)
         browser.until(lambda: not browser.run("return document.getElementById('go').disabled;"))
         browser.devtools("Network.enable")
+        network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         try:
-            network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
             browser.devtools("Network.emulateNetworkConditions", offline=True, **network)
             browser.click("#go")
             browser.until_text("#problem", "The server cannot be reached.")
