@@ -526,6 +526,7 @@ class TestJobs:
         with serving(app) as url:
             page = Page(browser, url, job_store)
             shows(page, "title", "100 composites from market")
+            browser.until(lambda: bool(app.state.dependencies.bulk.followers))
             yield page
             browser.open("about:blank")
 
