@@ -19,6 +19,7 @@ from dgnet.commands.embed import embed
 from dgnet.commands.failures import CommandError
 from dgnet.commands.generate import generate
 from dgnet.commands.serve import serve
+from dgnet.commands.sets import pull, push
 from dgnet.commands.swap import swap
 from dgnet.commands.worker import worker
 from dgnet.release import RELEASE
@@ -60,6 +61,8 @@ app.command()(worker)
 app.command()(swap)
 app.command()(embed)
 app.command()(generate)
+app.command()(push)
+app.command()(pull)
 app.add_typer(data.app, name="data")
 app.add_typer(people.app, name="people")
 app.add_typer(train.app, name="train")

@@ -1,7 +1,9 @@
 """`dgnet swap`: the clothes of some pictures on the pose and scene of others.
 
 One picture of each kind gives one composite; more give a grid with a row for every appearance and a
-column for every structure. Computed here with every code computed once, or asked from a server.
+column for every structure, or one of all appearances where they show one person; the clothes below
+the waist may be somebody else's. Computed here with every code computed once, or asked from a
+server.
 
 Legend: N appearances, M structures, H x W pixels.
 """
@@ -31,6 +33,9 @@ from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
 from dgnet.jobs.contract import Scene
 
+MOST_OF_ONE_PERSON = 16
+"""Pictures whose cells lie end to end in one code; more would hardly show anything new."""
+
 
 def swap(
     appearance: Annotated[
@@ -48,6 +53,21 @@ def swap(
         int | None,
         typer.Option(min=2, help="Steps from the first to the second of two appearances."),
     ] = None,
+    same_person: Annotated[
+        bool,
+        typer.Option(
+            "--same-person",
+            help="All appearances show one person in the same clothes: each composite takes from "
+            "all of them what they show.",
+        ),
+    ] = False,
+    lower: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Who gives the clothes below the waist; --appearance gives those above.",
+        ),
+    ] = None,
     scene: SceneOption = None,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
@@ -63,15 +83,27 @@ def swap(
             f"--interpolate goes between two appearances, {len(appearances)} were given: "
             "repeat --appearance, or leave --interpolate out"
         )
+    alone = {"--same-person": same_person, "--lower": lower is not None}
+    given = [option for option, on in alone.items() if on]
+    if given and interpolate is not None:
+        raise InputError(f"--interpolate goes between two persons: leave {given[0]} out")
+    if same_person and len(appearances) > MOST_OF_ONE_PERSON:
+        raise InputError(
+            f"{len(appearances)} appearances of one person; at most {MOST_OF_ONE_PERSON} are taken"
+        )
     if server is not None:
         if interpolate is not None:
-            raise InputError("--interpolate works on this machine only: leave --server out")
+            given = ["--interpolate"]
+        if given:
+            raise InputError(f"{given[0]} works on this machine only: leave --server out")
         sheet = swap_on_server(appearances, structures, scene=scene, server=server, api_key=api_key)
     else:
         sheet = swap_here(
             appearances,
             structures,
             interpolate=interpolate,
+            same_person=same_person,
+            lower=lower,
             scene=scene,
             checkpoint=checkpoint,
             device=device,
@@ -86,6 +118,8 @@ def swap_here(
     structures: Sequence[Path],
     *,
     interpolate: int | None,
+    same_person: bool,
+    lower: Path | None,
     scene: Scene | None,
     checkpoint: Path | None,
     device: str,
@@ -102,13 +136,24 @@ def swap_here(
     appearance_images = read_pictures(appearances, height=height, width=width)
     structure_images = read_pictures(structures, height=height, width=width)
     styles = predictor.appearance_styles(appearance_images)
+    if same_person:
+        styles = predictor.join_appearances(styles, [len(appearances)])
+        appearances, appearance_images = appearances[:1], appearance_images[:1]
+    lower_style = None
+    if lower is not None:
+        pixels = read_pictures([lower], height=height, width=width)
+        lower_style = predictor.appearance_styles(pixels)[[0] * len(structures)]
     structure_codes = predictor.structure_codes(structure_images)
     columns = len(structures)
     if interpolate is None:
         rows: list[Pixels] = []
         for row in track(range(len(appearances)), "Swapping"):
             with rows_named(lambda row=row: [f"{appearances[row]} on {x}" for x in structures]):
-                rows.append(predictor.compose(styles[[row] * columns], structure_codes))
+                worn = styles[[row] * columns]
+                if lower_style is None:
+                    rows.append(predictor.compose(worn, structure_codes))
+                else:
+                    rows.append(predictor.compose_halves(worn, lower_style, structure_codes))
         composites = np.stack(rows)
         return as_sheet(appearance_images, structure_images, composites)
     first, second = styles[[0] * columns], styles[[1] * columns]
