@@ -32,6 +32,7 @@ from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.rows import Rows
+from dgnet.model.waist import joined_at_waist
 from dgnet.pictures import AnyPictures, PictureRefused, as_list, is_single, name_of, pixels_of
 
 T = TypeVar("T")
@@ -258,6 +259,21 @@ class Predictor:
             return decoded.composites(structure, keep_scene=keep_scene[rows])
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
+
+    def compose_halves(
+        self,
+        upper: AppearanceCode,
+        lower: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scenes = None,
+    ) -> Pixels:
+        """Composites as `compose` makes them: row i wears the upper clothes of `upper` i and the
+        lower ones, shoes among them, of `lower` i (`waist`).
+        """
+        return joined_at_waist(
+            *(self.compose(worn, structures, scene=scene) for worn in (upper, lower))
+        )
 
     def composed(
         self,

@@ -1,8 +1,9 @@
 """`dgnet swap`: the clothes of some pictures on the pose and scene of others.
 
 One picture of each kind gives one composite; more give a grid with a row for every appearance and a
-column for every structure, or one of all appearances where they show one person. Computed here with
-every code computed once, or asked from a server.
+column for every structure, or one of all appearances where they show one person; the clothes below
+the waist may be somebody else's. Computed here with every code computed once, or asked from a
+server.
 
 Legend: N appearances, M structures, H x W pixels.
 """
@@ -72,6 +73,13 @@ def swap(
             "all of them what they show.",
         ),
     ] = False,
+    lower: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Who gives the clothes below the waist; --appearance gives those above.",
+        ),
+    ] = None,
     scene: SceneOption = None,
     picture_format_of_folder: Annotated[
         PictureFormat | None,
@@ -101,8 +109,10 @@ def swap(
             f"--interpolate goes between two appearances, {len(appearances)} were given: "
             "repeat --appearance, or leave --interpolate out"
         )
-    if same_person and interpolate is not None:
-        raise InputError("--interpolate goes between two persons: leave --same-person out")
+    alone = {"--same-person": same_person, "--lower": lower is not None}
+    given = [option for option, on in alone.items() if on]
+    if given and interpolate is not None:
+        raise InputError(f"--interpolate goes between two persons: leave {given[0]} out")
     if same_person and len(appearances) > MOST_OF_ONE_PERSON:
         raise InputError(
             f"{len(appearances)} appearances of one person; at most {MOST_OF_ONE_PERSON} are taken"
@@ -115,9 +125,10 @@ def swap(
         targets = [output]
     refuse_to_overwrite(targets, overwrite=overwrite)
     if server is not None:
-        if interpolate is not None or same_person:
-            option = "--same-person" if same_person else "--interpolate"
-            raise InputError(f"{option} works on this machine only: leave --server out")
+        if interpolate is not None:
+            given = ["--interpolate"]
+        if given:
+            raise InputError(f"{given[0]} works on this machine only: leave --server out")
         swapped = swap_on_server(
             appearances, structures, scene=scene, server=server, api_key=api_key
         )
@@ -127,6 +138,7 @@ def swap(
             structures,
             interpolate=interpolate,
             same_person=same_person,
+            lower=lower,
             scene=scene,
             checkpoint=checkpoint,
             device=device,
@@ -200,6 +212,7 @@ def swap_here(
     *,
     interpolate: int | None,
     same_person: bool,
+    lower: Path | None,
     scene: Scene | None,
     checkpoint: Path | None,
     device: str,
@@ -219,13 +232,21 @@ def swap_here(
     if same_person:
         styles = predictor.join_appearances(styles, [len(appearances)])
         appearances, appearance_images = appearances[:1], appearance_images[:1]
+    lower_style = None
+    if lower is not None:
+        pixels = read_pictures([lower], height=height, width=width)
+        lower_style = predictor.appearance_styles(pixels)[[0] * len(structures)]
     structure_codes = predictor.structure_codes(structure_images)
     columns = len(structures)
     if interpolate is None:
         rows: list[Pixels] = []
         for row in track(range(len(appearances)), "Swapping"):
             with rows_named(lambda row=row: [f"{appearances[row]} on {x}" for x in structures]):
-                rows.append(predictor.compose(styles[[row] * columns], structure_codes))
+                worn = styles[[row] * columns]
+                if lower_style is None:
+                    rows.append(predictor.compose(worn, structure_codes))
+                else:
+                    rows.append(predictor.compose_halves(worn, lower_style, structure_codes))
         composites = np.stack(rows)
         return Swapped(
             appearances=appearance_images, structures=structure_images, composites=composites
