@@ -337,8 +337,8 @@ class Predictor:
 
     def swap(
         self,
-        appearance: AnyPictures,
-        structure: AnyPictures,
+        appearance_images: AnyPictures,
+        structure_images: AnyPictures,
         *,
         pictures: Sequence[int] | None = None,
         scene: Scenes = None,
@@ -349,12 +349,12 @@ class Predictor:
         Pictures are paths, bytes of files, PIL images or arrays of any size. With `pictures` row i
         wears what the next `pictures[i]` appearance pictures show, all of one person.
         """
-        styles = self.appearance_styles(self.pixels(appearance))
-        single_appearance = is_single(appearance)
+        styles = self.appearance_styles(self.pixels(appearance_images))
+        single_appearance = is_single(appearance_images)
         if pictures is not None:
             styles, single_appearance = self.join_appearances(styles, pictures), len(pictures) == 1
-        codes = self.structure_codes(self.pixels(structure))
-        single = single_appearance, is_single(structure)
+        codes = self.structure_codes(self.pixels(structure_images))
+        single = single_appearance, is_single(structure_images)
         if single == (True, False):
             styles = styles[[0] * len(codes)]
         elif single == (False, True):
@@ -383,9 +383,8 @@ class Predictor:
             try:
                 rows.append(pixels_of(picture, height=self.height, width=self.width))
             except (PictureRefused, OSError) as error:
-                what = (
-                    error.what if isinstance(error, PictureRefused) else f"cannot be read: {error}"
-                )
+                refused = isinstance(error, PictureRefused)
+                what = error.what if refused else f"cannot be read ({error})"
                 raise PredictorError(f"{name_of(picture, index)} {what}") from error
         if not rows:
             raise PredictorError("no picture given; expected at least one")
