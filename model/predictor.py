@@ -32,6 +32,7 @@ from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.rows import Rows
+from dgnet.model.waist import joined_at_waist
 from dgnet.pictures import AnyPictures, PictureRefused, as_list, is_single, name_of, pixels_of
 
 T = TypeVar("T")
@@ -259,6 +260,21 @@ class Predictor:
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
 
+    def compose_halves(
+        self,
+        upper: AppearanceCode,
+        lower: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scenes = None,
+    ) -> Pixels:
+        """Composites as `compose` makes them: row i wears the upper clothes of `upper` i and the
+        lower ones, shoes among them, of `lower` i (`waist`).
+        """
+        return joined_at_waist(
+            *(self.compose(worn, structures, scene=scene) for worn in (upper, lower))
+        )
+
     def composed(
         self,
         appearances: AppearanceCode,
@@ -321,8 +337,8 @@ class Predictor:
 
     def swap(
         self,
-        appearance: AnyPictures,
-        structure: AnyPictures,
+        appearance_images: AnyPictures,
+        structure_images: AnyPictures,
         *,
         pictures: Sequence[int] | None = None,
         scene: Scenes = None,
@@ -333,12 +349,12 @@ class Predictor:
         Pictures are paths, bytes of files, PIL images or arrays of any size. With `pictures` row i
         wears what the next `pictures[i]` appearance pictures show, all of one person.
         """
-        styles = self.appearance_styles(self.pixels(appearance))
-        single_appearance = is_single(appearance)
+        styles = self.appearance_styles(self.pixels(appearance_images))
+        single_appearance = is_single(appearance_images)
         if pictures is not None:
             styles, single_appearance = self.join_appearances(styles, pictures), len(pictures) == 1
-        codes = self.structure_codes(self.pixels(structure))
-        single = single_appearance, is_single(structure)
+        codes = self.structure_codes(self.pixels(structure_images))
+        single = single_appearance, is_single(structure_images)
         if single == (True, False):
             styles = styles[[0] * len(codes)]
         elif single == (False, True):
@@ -367,9 +383,8 @@ class Predictor:
             try:
                 rows.append(pixels_of(picture, height=self.height, width=self.width))
             except (PictureRefused, OSError) as error:
-                what = (
-                    error.what if isinstance(error, PictureRefused) else f"cannot be read: {error}"
-                )
+                refused = isinstance(error, PictureRefused)
+                what = error.what if refused else f"cannot be read ({error})"
                 raise PredictorError(f"{name_of(picture, index)} {what}") from error
         if not rows:
             raise PredictorError("no picture given; expected at least one")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from dgnet.commands.failures import CommandError, InputError, needs_extra
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.progress import progress_bar
+from dgnet.commands.talk import say
 from dgnet.jobs.generation.spec import url_problem
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Target:
                 f"the upload to {self.url} was interrupted; what arrived is kept: {again}"
             ) from None
         self._tidy()
-        typer.echo(
+        say(
             f"{done.files} files at {self.url}, {done.sent} of them sent now "
             f"({done.bytes_sent / 1e6:.1f} MB)"
         )

@@ -24,6 +24,7 @@ from dgnet.model.checkpoints import Checkpoint, Metadata
 from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.dgnet import DGNet
 from dgnet.model.rows import nothing
+from dgnet.model.waist import joined_at_waist
 from tests.model.tiny import tiny_network
 
 BROKEN: Final = "TEST_BROKEN_PREDICTOR"
@@ -78,6 +79,11 @@ class FakePredictor:
     ) -> Pixels:
         mixed = (structures.maps + appearances.style[:, None, None]) / 2
         return mixed.to(torch.uint8).numpy()
+
+    def compose_halves(
+        self, upper: AppearanceCode, lower: AppearanceCode, structures: StructureCode
+    ) -> Pixels:
+        return joined_at_waist(*(self.compose(worn, structures) for worn in (upper, lower)))
 
     def interpolate(
         self,

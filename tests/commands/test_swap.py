@@ -80,6 +80,15 @@ def test_appearances_of_one_person_give_one_composite(paint: PaintPicture, tmp_p
     assert colors(out) == {(50, 20, 50)}
 
 
+def test_the_clothes_below_the_waist_may_be_of_another(paint: PaintPicture, tmp_path: Path) -> None:
+    red, green = paint("red.png", (200, 0, 0)), paint("green.png", (0, 80, 0))
+    blue, out = paint("blue.png", (0, 0, 100)), tmp_path / "out.png"
+    assert swap("--appearance", red, "--lower", green, "--structure", blue, "-o", out) == 0
+    found = pixels(out)
+    assert {tuple(map(int, color)) for color in found[:15].reshape(-1, 3)} == {(100, 0, 50)}
+    assert {tuple(map(int, color)) for color in found[17:].reshape(-1, 3)} == {(0, 40, 50)}
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [

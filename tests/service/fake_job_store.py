@@ -46,7 +46,12 @@ class FakeJobStore:
         self.changed = asyncio.Condition()
 
     async def submit(
-        self, spec: GenerationSpec, *, idempotency_key: str | None = None
+        self,
+        spec: GenerationSpec,
+        *,
+        idempotency_key: str | None = None,
+        model: str = "",
+        named: str | None = None,
     ) -> tuple[GenerationJob, bool]:
         self._fail()
         text = json.dumps(spec.to_json())
@@ -62,7 +67,7 @@ class FakeJobStore:
             job_id=job_id(number), state="queued", spec=spec.to_json(), created=EPOCH + number,
             updated=EPOCH + number, finished=None, planned=0, made=0, kept=0, dropped={},
             unreadable=0, shards=0, shards_done=0, rate=None, eta_seconds=None, error_code=None,
-            error_message=None, model_version=None,
+            error_message=None, model_version=model or None,
         )  # fmt: skip
         if idempotency_key is not None:
             self.keys[idempotency_key] = (job.job_id, text)
