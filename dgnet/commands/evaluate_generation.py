@@ -43,8 +43,8 @@ def evaluate_generation(
     split: Annotated[
         SplitName | None,
         typer.Option(
-            help="Whose pictures take part; if absent, those that a set of `dgnet generate` was made "
-            "of, else query and gallery together."
+            help="Whose pictures take part; if absent, those that a set of `dgnet generate` was "
+            "made of, else query and gallery together."
         ),
     ] = None,
     generated: Annotated[
