@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dgnet.client import DGNetClient as DGNetClient
     from dgnet.client import DGNetError as DGNetError
     from dgnet.client import JobFailed as JobFailed
+    from dgnet.generation.generate import generate as generate
     from dgnet.model.data.layouts import read_dataset as read_dataset
     from dgnet.model.predictor import Predictor as Predictor
 
@@ -25,6 +26,7 @@ _HOMES = {
     "DGNetError": "dgnet.client:DGNetError",
     "JobFailed": "dgnet.client:JobFailed",
     "Predictor": "dgnet.model.predictor:Predictor",
+    "generate": "dgnet.generation.generate:generate",
     "read_dataset": "dgnet.model.data.layouts:read_dataset",
 }
 
@@ -35,6 +37,7 @@ __all__ = [
     "DGNetError",
     "JobFailed",
     "Predictor",
+    "generate",
     "read_dataset",
 ]
 

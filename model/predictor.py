@@ -24,7 +24,7 @@ from torch import Tensor
 
 from dgnet.arrays import Floats, Pixels
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
@@ -33,6 +33,7 @@ from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.inference.programs import Tensors, programs_of
 from dgnet.model.inference.transfers import HostCopies, to_device
 from dgnet.model.rows import Rows
+from dgnet.model.waist import joined_at_waist
 from dgnet.pictures import AnyPictures, PictureRefused, as_list, is_single, name_of, pixels_of
 
 T = TypeVar("T")
@@ -241,6 +242,15 @@ class Predictor:
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
+    def join_appearances(self, codes: AppearanceCode, pictures: Sequence[int]) -> AppearanceCode:
+        """Codes of persons of whom there are several pictures: row i is made of the next
+        `pictures[i]` rows (`codes.join_appearances`). PredictorError where they do not add up.
+        """
+        try:
+            return join_appearances(codes, pictures)
+        except ValueError as error:
+            raise PredictorError(str(error)) from error
+
     def structure_codes(self, images: Pixels) -> StructureCode:
         """What the decoder takes of pictures that give pose, body and scene, on the device, in the
         arithmetic that makes it.
@@ -273,6 +283,21 @@ class Predictor:
             return self._run("compose", self._kept(keep_scene[rows]), *codes)[0]
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
+
+    def compose_halves(
+        self,
+        upper: AppearanceCode,
+        lower: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scenes = None,
+    ) -> Pixels:
+        """Composites as `compose` makes them: row i wears the upper clothes of `upper` i and the
+        lower ones, shoes among them, of `lower` i (`waist`).
+        """
+        return joined_at_waist(
+            *(self.compose(worn, structures, scene=scene) for worn in (upper, lower))
+        )
 
     def composed(
         self,
@@ -334,19 +359,24 @@ class Predictor:
 
     def swap(
         self,
-        appearance: AnyPictures,
-        structure: AnyPictures,
+        appearance_images: AnyPictures,
+        structure_images: AnyPictures,
         *,
+        pictures: Sequence[int] | None = None,
         scene: Scenes = None,
     ) -> Pixels:
         """Composites (B, H, W, 3) of pairs of pictures, row by row; one (H, W, 3) of two single
         pictures. A single one on one side goes with each of the other side, and is encoded once.
 
-        Pictures are paths, bytes of files, PIL images or arrays of any size.
+        Pictures are paths, bytes of files, PIL images or arrays of any size. With `pictures` row i
+        wears what the next `pictures[i]` appearance pictures show, all of one person.
         """
-        styles = self.appearance_styles(self.pixels(appearance))
-        codes = self.structure_codes(self.pixels(structure))
-        single = is_single(appearance), is_single(structure)
+        styles = self.appearance_styles(self.pixels(appearance_images))
+        single_appearance = is_single(appearance_images)
+        if pictures is not None:
+            styles, single_appearance = self.join_appearances(styles, pictures), len(pictures) == 1
+        codes = self.structure_codes(self.pixels(structure_images))
+        single = single_appearance, is_single(structure_images)
         if single == (True, False):
             styles = styles[[0] * len(codes)]
         elif single == (False, True):
@@ -375,9 +405,8 @@ class Predictor:
             try:
                 rows.append(pixels_of(picture, height=self.height, width=self.width))
             except (PictureRefused, OSError) as error:
-                what = (
-                    error.what if isinstance(error, PictureRefused) else f"cannot be read: {error}"
-                )
+                refused = isinstance(error, PictureRefused)
+                what = error.what if refused else f"cannot be read ({error})"
                 raise PredictorError(f"{name_of(picture, index)} {what}") from error
         if not rows:
             raise PredictorError("no picture given; expected at least one")

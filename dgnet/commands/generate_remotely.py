@@ -21,6 +21,7 @@ from dgnet.commands.failures import CommandError, InputError
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.progress import progress_bar
 from dgnet.commands.remote import as_failure, connected
+from dgnet.commands.talk import answer, say
 from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.jobs.generation.manifest import CARD
@@ -54,6 +55,7 @@ def submit(
     dataset: str | None,
     output: str | None,
     follow: bool,
+    as_json: bool = False,
 ) -> None:
     """Upload `data` if there is any, submit the spec, and see it through if `follow`."""
     target = _target(output, follow=follow)
@@ -72,15 +74,25 @@ def submit(
         except DGNetError as error:
             raise as_failure(error, where) from error
         with _leaving_it_running(server, job.id, target):
-            typer.echo(f"job {job.id} at {without_secrets(server.url)}")
+            # Whoever does not follow it needs its name.
+            tell = say if follow else typer.echo
+            tell(f"job {job.id} at {without_secrets(server.url)}", err=as_json)
             if follow:
-                _see_through(client, server, job.id, target)
+                _see_through(client, server, job.id, target, as_json=as_json)
+            elif as_json:
+                answer(job.model_dump(mode="json"))
             else:
-                typer.echo(f"to fetch what it makes: {server.way_back(job.id, None)}")
+                say(f"to fetch what it makes: {server.way_back(job.id, None)}")
 
 
 def come_back(
-    server: JobServer, job_id: str, *, output: str | None, follow: bool, resume: bool
+    server: JobServer,
+    job_id: str,
+    *,
+    output: str | None,
+    follow: bool,
+    resume: bool,
+    as_json: bool = False,
 ) -> None:
     """To a job that was submitted before."""
     target = _target(output, follow=follow)
@@ -91,7 +103,9 @@ def come_back(
             raise as_failure(error, job_id) from error
         if follow:
             with _leaving_it_running(server, job_id, target):
-                _see_through(client, server, job_id, target)
+                _see_through(client, server, job_id, target, as_json=as_json)
+        elif as_json:
+            answer(job.model_dump(mode="json"))
         else:
             typer.echo(f"{job_id} is {job.state}: {_counts(job)}")
 
@@ -134,11 +148,13 @@ def _upload(client: Client, data: Path, source: dict[str, Any]) -> str:
             if isinstance(error, OSError):
                 raise InputError(f"cannot read {data}: {error.strerror}") from error
             raise as_failure(error, str(data)) from error
-    typer.echo(f"data set {dataset.id} uploaded: {dataset.files} files")
+    say(f"data set {dataset.id} uploaded: {dataset.files} files", err=True)
     return dataset.id
 
 
-def _see_through(client: Client, server: JobServer, job_id: str, target: Path | None) -> None:
+def _see_through(
+    client: Client, server: JobServer, job_id: str, target: Path | None, *, as_json: bool
+) -> None:
     """Follow to the end, fetch, and tell what came of it."""
     job = _followed(client, job_id)
     if job.state != "done":
@@ -146,9 +162,12 @@ def _see_through(client: Client, server: JobServer, job_id: str, target: Path | 
     if target is not None:
         _fetch(client, job_id, target)
     where = target or job.spec["output"]["destination"] or without_secrets(server.url)
-    typer.echo(f"{_counts(job)}, in {where}")
-    for reason, number in sorted(job.dropped.items()):
-        typer.echo(f"dropped, {reason}: {number}")
+    if as_json:
+        answer(job.model_dump(mode="json"))
+    else:
+        say(f"{_counts(job)}, in {where}")
+        for reason, number in sorted(job.dropped.items()):
+            say(f"dropped, {reason}: {number}")
     if job.unreadable:
         typer.echo(f"warning: {job.unreadable} pictures could not be read", err=True)
     if not job.kept:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import Compiling, Precision
+from dgnet.commands.talk import say
 from dgnet.jobs.contract import Scene
 
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ def load_networks(
         )
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
-    typer.echo(f"dgnet: computes on {predictor.device_name} in {predictor.precision}", err=True)
+    say(f"dgnet: computes on {predictor.device_name} in {predictor.precision}", err=True)
     if predictor.is_compiled and warm:
-        typer.echo("dgnet: compiles the networks, which may take minutes", err=True)
+        say("dgnet: compiles the networks, which may take minutes", err=True)
         predictor.warm_up(warm)
     return loaded, predictor

@@ -201,9 +201,14 @@ def _train_teacher(shared: SharedOptions, start: Checkpoint, dataset: DataSet) -
 
 def _train_joint(shared: SharedOptions, start: Checkpoint, dataset: DataSet, truths: Path) -> Path:
     """DG-Net on the pictures and the true composites; returns its checkpoint."""
-    from dgnet.model.checkpoints import load_teacher
+    from dgnet.model.checkpoints import load_teacher, save_checkpoint
     from dgnet.model.data.truth_batches import TruthTriples
-    from dgnet.model.training.adapting import TEACHER_SHARE, adapting_joint
+    from dgnet.model.training.adapting import (
+        TEACHER_SHARE,
+        WAY,
+        adapting_joint,
+        part_of_the_way,
+    )
     from dgnet.model.training.joint import train_joint
     from dgnet.model.training.starting import Start
     from dgnet.model.training.training_run import checkpoint_directory
@@ -226,7 +231,7 @@ def _train_joint(shared: SharedOptions, start: Checkpoint, dataset: DataSet, tru
         }
         run = replace(run, data=card)
     with interruptible(stage.output, run.workers):
-        train_joint(
+        learned, metadata = train_joint(
             network,
             config,
             teacher,
@@ -235,7 +240,16 @@ def _train_joint(shared: SharedOptions, start: Checkpoint, dataset: DataSet, tru
             truth=truth,
             generator=start.networks,
         )
-    return checkpoint_directory(stage.output)
+    checkpoint = checkpoint_directory(stage.output)
+    save_checkpoint(
+        checkpoint,
+        part_of_the_way(start.networks, learned),
+        teacher=teacher,
+        training={**metadata.training, "part_of_the_way": WAY},
+        data=metadata.data,
+        fingerprint=metadata.fingerprint,
+    )
+    return checkpoint
 
 
 def _require_alone(run: TrainingRun) -> None:

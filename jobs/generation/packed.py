@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ def read_packed(directory: Path, file: str) -> bytes:
             assert member is not None
             return member.read()
     if packed.endswith(".parquet"):
-        return _of_parquet(directory / packed, file)
+        for found, data in _of_parquet(directory / packed):
+            if found == file:
+                return data
+        raise FileNotFoundError(f"{directory / packed} holds no picture {file}")
     return (directory / file).read_bytes()
 
 
@@ -38,12 +42,26 @@ def data_file(file: str) -> str:
     return packed if packed.endswith((".tar", ".parquet")) else file
 
 
-def _of_parquet(path: Path, file: str) -> bytes:
-    """From the Parquet file that holds it; a batch of pictures in memory at a time."""
+def packed_pictures(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each picture in a packed file, one or a batch of them in memory at a time;
+    its own `name` tells the kind.
+    """
+    if name.endswith(".parquet"):
+        for file, data in _of_parquet(path):
+            yield file.partition("/")[2], data
+        return
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            if member.isfile() and not member.name.endswith(".json"):
+                file = tar.extractfile(member)
+                assert file is not None
+                yield member.name, file.read()
+
+
+def _of_parquet(path: Path) -> Iterator[tuple[str, bytes]]:
+    """What the manifest calls each picture of a Parquet file, and its bytes."""
     parquet: Any = importlib.import_module("pyarrow.parquet")
     with parquet.ParquetFile(path) as table:
         for batch in table.iter_batches(_ROWS_AT_ONCE, columns=["file", PICTURE_COLUMN]):
             for row in batch.to_pylist():
-                if row["file"] == file:
-                    return row[PICTURE_COLUMN]["bytes"]
-    raise FileNotFoundError(f"{path} holds no picture {file}")
+                yield row["file"], row[PICTURE_COLUMN]["bytes"]

@@ -78,7 +78,7 @@ class CompiledPrograms:
         rows = inputs[0].shape[0]
         bucket = bucket_of(rows)
         filled = tuple(filled_up(part, bucket) for part in inputs)
-        key = (name, bucket, *(part.dtype for part in filled))
+        key = (name, bucket, *((part.dtype, part.shape[1:]) for part in filled))
         with self._lock:  # graphs read from, and write to, memory of their own
             call = self._calls.get(key)
             if call is None:

@@ -7,18 +7,30 @@ them as a share of every batch, so that the mask and the change of clothes are n
 backbone of E_a stands still: the generator's codes are made of it. The teacher learns the same
 persons on its own, from the backbone of the one before.
 
+At the end the generator's weights go back halfway to those that it started from (Wortsman et al.,
+2022, "Robust fine-tuning of zero-shot models"): on a world never seen that was better than either
+end (docs/experiments.md).
+
 Schedules are written for some hundred iterations and stretched over iterations or minutes.
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
+
+import torch
+
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.config import NetworkConfig
+from dgnet.model.dgnet import DGNet
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, LossWeights, TeacherConfig
 
 TEACHER_SHARE = 0.25
 """Of the minutes, or of the iterations, that the teacher takes before DG-Net."""
+
+WAY = 0.5
+"""That the generator's weights go from those it started from to those it learned."""
 
 ITERATIONS = 600
 """That the schedule is written for."""
@@ -78,3 +90,22 @@ def starting_teacher(start: Checkpoint) -> Teacher:
     backbone = start.networks.appearance_encoder.backbone
     teacher.backbone.load_state_dict(backbone.state_dict())
     return teacher
+
+
+def part_of_the_way(start: DGNet, learned: DGNet, way: float = WAY) -> DGNet:
+    """A copy of the learned networks whose generator's weights lie between those of both: 0 is the
+    start's, 1 the learned ones.
+    """
+    networks = deepcopy(learned)
+    for name, part in networks.generator_parts.items():
+        before = start.generator_parts[name].state_dict()
+        state = part.state_dict()
+        part.load_state_dict(
+            {
+                key: torch.lerp(before[key].to(found), found, way)
+                if found.is_floating_point()
+                else found
+                for key, found in state.items()
+            }
+        )
+    return networks

@@ -21,15 +21,20 @@ from dgnet.model.training.parts import StepParts
 
 
 def update_discriminator(
-    parts: StepParts, pictures: Iterable[tuple[Tensor, Tensor]], weights: LossWeights
+    parts: StepParts,
+    pictures: Iterable[tuple[Tensor, Tensor]],
+    weights: LossWeights,
+    inside: Tensor | None = None,
 ) -> Losses:
-    """D learns to tell real pictures from generated ones, a micro-batch at a time."""
+    """D learns to tell real pictures from generated ones, a micro-batch at a time; by what lies
+    `inside` a mask (B, 1, H, W), if there is one.
+    """
     optimizer = parts.optimizers.discriminator
     optimizer.zero_grad()
     found: list[Losses] = []
     for real, generated in pictures:
         with parts.precision():
-            loss, penalty = parts.discriminator_losses(real, generated)
+            loss, penalty = parts.discriminator_losses(real, generated, inside)
             adversary, penalty = 2 * loss, 2 * penalty
             total = adversary + weights.gradient_penalty * penalty
         (total / parts.config.accumulate).backward()  # pyright: ignore[reportUnknownMemberType]

@@ -47,8 +47,8 @@ class LossWeights:
     """Of the distance of composites, with the scene kept, to the truths in ImageNet features of
     strides 2, 4 and 8: what is sharp differs there and hardly in colors. With `detail` alone."""
     truth_adversarial: float = 0.0
-    """Of D's judgment of the same composites, with the scene kept, beside their truths: outside of
-    what changed both are equal, so D judges the clothes. With `detail` alone."""
+    """Of D's judgment of the same composites, with the scene kept, beside their truths, on the
+    patches that changed: elsewhere both are equal. With `detail` alone."""
     squared_errors: bool = False
     """Compare pictures by squared instead of absolute differences; set by the schedule where
     reconstruction comes first."""

@@ -24,14 +24,18 @@ class DiscriminatorLosses(nn.Module):
         super().__init__()
         self.discriminator = discriminator
 
-    def forward(self, real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
-        """The adversary's loss and the gradient penalty at the real pictures, unweighted."""
+    def forward(
+        self, real: Tensor, generated: Tensor, inside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The adversary's loss, by what lies `inside` a mask (B, 1, H, W) if there is one, and the
+        gradient penalty at the real pictures, unweighted.
+        """
         if torch.compiler.is_compiling():
             real_scores, penalty = self._penalized(real)
-            return discriminator_loss(self.discriminator(generated), real_scores), penalty
+            return discriminator_loss(self.discriminator(generated), real_scores, inside), penalty
         real.requires_grad_()
         real_scores = self.discriminator(real)
-        loss = discriminator_loss(self.discriminator(generated), real_scores)
+        loss = discriminator_loss(self.discriminator(generated), real_scores, inside)
         return loss, gradient_penalty(real, real_scores)
 
     def _penalized(self, real: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -98,10 +98,11 @@ class JointStep:
         micro = micro_batches(batch, draws, truth, parts.config.accumulate)
         adversary: Losses = {}
 
-        def judged_beside(truths: Tensor, composites: Tensor) -> Tensor:
-            found = update_discriminator(parts, ((truths, composites.detach()),), weights)
+        def judged_beside(truths: Tensor, composites: Tensor, changed: Tensor) -> Tensor:
+            pictures = ((truths, composites.detach()),)
+            found = update_discriminator(parts, pictures, weights, inside=changed)
             adversary.update({f"truth_{name}": loss for name, loss in found.items()})
-            return generator_adversarial_loss(parts.twins.discriminator(composites))
+            return generator_adversarial_loss(parts.twins.discriminator(composites), changed)
 
         if weights.adversarial and len(micro) > 1:
             adversary = update_discriminator(

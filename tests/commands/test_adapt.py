@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,14 @@ from dgnet.model.data.shares import WHOLE, Share
 from dgnet.model.data.truth_batches import TruthBatch, TruthTriples
 from dgnet.model.dgnet import DGNet
 from dgnet.model.teacher import Teacher
+from dgnet.model.tensor_files import read_tensors
 from tests.commands.test_cli import exit_code
-from tests.model.tiny import PERSONS, tiny_detail, write_people, write_triples
+from tests.model.tiny import PERSONS, tiny_detail, write_dataset, write_people, write_triples
 
 SHORT = ("--iterations", "4", "--batch-size", "2", "--checkpoint-every", "1", "--pairs", "4")
 ON_CPU = ("--device", "cpu", "--precision", "fp32")
 
-
-@pytest.fixture(autouse=True)
-def normal_arithmetic() -> Generator[None]:
-    """Training on a CPU flushes the smallest numbers to zero, for the whole process."""
-    yield
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("normal_arithmetic")
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +35,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    for seed, split in enumerate(("bounding_box_train", "query", "bounding_box_test")):
-        write_people(folder / split, seed=seed)
-    return folder
+    return write_dataset(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +80,17 @@ def test_the_backbone_that_the_generator_knows_stands_still(adapted: Path, start
     )
     for name, tensor in before.items():
         assert torch.equal(tensor, after[name]), name
+
+
+def test_the_generator_goes_half_of_the_way(adapted: Path, start: Path) -> None:
+    before, after = (load_checkpoint(at).networks for at in (start, adapted / "checkpoint"))
+    state = read_tensors(adapted / "state" / "000003" / "state.safetensors")
+    assert read_metadata(adapted / "checkpoint").training["part_of_the_way"] == 0.5
+    for name, part in after.generator_parts.items():
+        first = before.generator_parts[name].state_dict()
+        for key, tensor in part.state_dict().items():
+            learned = state[f"network.average.parts.{name}.{key}"]
+            assert torch.allclose(tensor, (first[key] + learned) / 2, atol=1e-6), (name, key)
 
 
 def test_figures_before_and_after_are_in_the_card(adapted: Path, start: Path) -> None:
