@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from dgnet.generation.local_run import Progress
 
 
+PERSONS_NAMED = 5
+"""Of those who are left with nothing."""
+
+
 def generate(
     inputs: Annotated[
         list[Path] | None,
@@ -83,6 +87,16 @@ def generate(
             "--label",
             metavar="NAME",
             help="appearance, structure, teacher_top_k=K, uniform or two_labels; repeat for more.",
+        ),
+    ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--score",
+            metavar="NAME",
+            help="Of every composite, in the manifest: identity_consistency, teacher_confidence, "
+            "realism_percentile or judge_similarity; repeat for more, none for none. "
+            "identity_consistency if absent.",
         ),
     ] = None,
     minimum_identity_consistency: Annotated[
@@ -204,6 +218,7 @@ def generate(
         "scene": scene,
         "seed": seed,
         "labels": labels or None,
+        "scores": scores or None,
         "keep": {
             "minimum_identity_consistency": minimum_identity_consistency,
             "minimum_teacher_confidence": minimum_teacher_confidence,
@@ -361,6 +376,7 @@ def _figures(progress: Progress, target: Target, seconds: float) -> dict[str, An
         "dropped": progress.dropped,
         "unreadable": progress.unreadable,
         "changed": sorted(progress.changed),
+        "persons_without": progress.persons_without,
         "seconds": round(seconds, 3),
     }
 
@@ -371,6 +387,13 @@ def _tell(progress: Progress, target: Target, seconds: float, *, talk: bool) -> 
         typer.echo(f"warning: {path} could not be read and was skipped: {reason}", err=True)
     for path in sorted(progress.changed):
         typer.echo(f"warning: {path} was replaced while the set was made, see {CARD}", err=True)
+    if without := progress.persons_without:
+        more = "" if len(without) <= PERSONS_NAMED else f" and {len(without) - PERSONS_NAMED} more"
+        typer.echo(
+            f"warning: every composite of {len(without)} persons was dropped: "
+            f"{', '.join(without[:PERSONS_NAMED])}{more}; lower the filters or give --top-up",
+            err=True,
+        )
     if not talk:
         return
     made_now = progress.made - progress.made_before

@@ -1,6 +1,7 @@
 """Scores and labels of composites, and whether they are kept.
 
-Only what the spec asks for is computed. A score that decides is in the manifest, rounded as it was
+Only what the spec asks for is computed, which is the identity score unless it says otherwise. A
+score that decides is in the manifest, rounded as it was
 compared: what the manifest shows explains every drop.
 
 Legend: B composites, H x W pixels, D embedding values, I the teacher's classes.
@@ -92,7 +93,7 @@ class Judging:
         """Judge composites (B, H, W, 3) of the pictures (B) and (B)."""
         scores = self._scores(composites, appearance_embeddings)
         soft = self._labeler.probabilities(composites) if self._labeler else None
-        if soft is not None and self._spec.keep.minimum_teacher_confidence is not None:
+        if soft is not None and "teacher_confidence" in self._spec.wanted_scores:
             scores["teacher_confidence"] = soft.max(axis=1)
         return [
             self._verdict(
@@ -108,7 +109,7 @@ class Judging:
     def embedders(self) -> dict[Score, Embed]:
         """What compares composites with their appearance pictures, by the score's name."""
         wanted: dict[Score, Embed] = {}
-        if self._spec.keep.minimum_identity_consistency is not None:
+        if "identity_consistency" in self._spec.wanted_scores:
             wanted["identity_consistency"] = self._predictor.embed
         if self._spec.needs_judge:
             assert self._judge is not None

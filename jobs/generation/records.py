@@ -192,7 +192,8 @@ def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec,
         path = unsettled_request_file(storage.data_root, job_id)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return spec_from(values["spec"]), float(values["created"])
+        # A release that knew no choice of scores computed none unasked.
+        return spec_from({"scores": [], **values["spec"]}), float(values["created"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
