@@ -72,6 +72,9 @@ class ModelView(BaseModel):
     id: str = Field(examples=["small"])
     object: Literal["model"] = "model"
     version: str = Field(description="First 12 hex digits of the weights' sha256")
+    default: bool = Field(
+        default=False, description="Whether requests that name no model are for this one"
+    )
     height: int = Field(description="Pixels")
     width: int = Field(description="Pixels")
     embedding_size: int
@@ -384,6 +387,7 @@ class Histogram(BaseModel):
     highest: float
     kept: list[int] = Field(description="Composites in each of the equally wide bins")
     dropped: list[int]
+    mean: float = Field(description="Of kept and dropped ones together")
     missing: int = Field(description="Composites without this score")
 
 

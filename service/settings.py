@@ -68,6 +68,11 @@ class ServiceSettings(BaseSettings):
         default=4096, ge=1, description="Longest side of a picture in pixels, from its header"
     )
     max_pictures: int = Field(default=64, ge=1, description="Most pictures in one request")
+    default_model: str | None = Field(
+        default=None,
+        description="Id or version of the model for requests that name none; unset: the one that "
+        "most ready workers serve",
+    )
     max_composites: int = Field(
         default=256, ge=1, description="Most composites of a grid, a list of pairs or a walk"
     )

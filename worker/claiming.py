@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from dgnet.jobs.connection import BLOCK_SECONDS
 from dgnet.jobs.contract import Lane
@@ -22,7 +21,7 @@ from dgnet.jobs.outages import REDIS_ERRORS, Backoff
 from dgnet.jobs.settings import QueueSettings
 from dgnet.worker import metrics
 from dgnet.worker.attempts import Attempts
-from dgnet.worker.leases import Abandoned, Claim, LeasedQueue
+from dgnet.worker.leases import Abandoned, LeasedQueue
 
 _log = logging.getLogger(__name__)
 
@@ -106,12 +105,12 @@ class LaneClaims:
         ordinary: list[Abandoned] = []
         suspects: list[Abandoned] = []
         for message in await self._queue.abandoned(self._lane, _LOOKED_AT):
-            if self._attempts.holds(self._lane, message.entry_id):
+            if self._attempts.holds(message.stream, message.entry_id):
                 continue  # ours; its renewal is late
-            if self._attempts.avoids(self._lane, message.entry_id):
+            if self._attempts.avoids(message.stream, message.entry_id):
                 continue  # others shall have it
             if message.deliveries >= self._max_deliveries:
-                for claim in await self._taken_over([message]):
+                for claim in await self._queue.take_over([message]):
                     self._attempts.dead_letter(claim, message.deliveries)
             elif message.deliveries >= _SUSPECT_DELIVERIES:
                 suspects.append(message)
@@ -141,12 +140,7 @@ class LaneClaims:
 
     async def _begin_again(self, messages: list[Abandoned]) -> None:
         if messages:
-            claims = await self._taken_over(messages)
+            claims = await self._queue.take_over(messages)
             metrics.REDELIVERIES.inc(len(claims))
             for claim in claims:
                 self._attempts.begin(claim)
-
-    async def _taken_over(self, messages: list[Abandoned]) -> list[Claim]:
-        before = {message.entry_id: message.deliveries for message in messages}
-        claims = await self._queue.take_over(self._lane, list(before))
-        return [replace(claim, deliveries=before[claim.entry_id] + 1) for claim in claims]

@@ -62,7 +62,7 @@ class ServedModel(GridModel, Protocol):
     def keeps_scene(self) -> bool: ...
 
     def swap(
-        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+        self, appearance_images: Pixels, structure_images: Pixels, /, *, scene: list[Scene | None]
     ) -> Pixels:
         """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3); a scene for each row."""
         ...

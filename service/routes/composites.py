@@ -262,6 +262,7 @@ def _summary(index: CompositeIndex, bins: int) -> CompositeSummary:
             highest=highest,
             kept=kept_bins,
             dropped=dropped_bins,
+            mean=float(np.concatenate([kept_values, dropped_values]).mean()),
             missing=len(index) - found,
         )
     return CompositeSummary(

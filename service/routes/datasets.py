@@ -142,7 +142,7 @@ async def create_dataset(
     content_type = request.headers.get("content-type")
     if is_upload(content_type):
         await (
-            dependencies.serving_model()
+            dependencies.any_ready_model()
         )  # nobody sends gigabytes for an answer that nobody can give
         record = await _uploaded(
             request, dependencies, bulk, _reading(layout, pattern, junk, distractors), name

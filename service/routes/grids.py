@@ -26,7 +26,7 @@ from dgnet.jobs.plain_words import in_words
 from dgnet.jobs.views import GridIndex, GridMember
 from dgnet.pictures.sheets import crossed, grid, lines
 from dgnet.service.answers import result_headers
-from dgnet.service.dependencies import AppDependencies, Dependencies
+from dgnet.service.dependencies import AppDependencies, Dependencies, ModelQuery
 from dgnet.service.encoding import encode_composite, encode_npz, encode_zip
 from dgnet.service.forms import FormPart, parse_form
 from dgnet.service.negotiation import negotiate
@@ -52,6 +52,7 @@ from dgnet.service.problems import (
     PICTURE_TOO_LARGE,
     TOO_MANY_COMPOSITES,
     TOO_MANY_PICTURES,
+    UNKNOWN_MODEL,
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
@@ -77,6 +78,7 @@ def _responses() -> Responses:
         },
         **problems(
             BAD_REQUEST,
+            UNKNOWN_MODEL,
             NOT_ACCEPTABLE,
             PICTURE_TOO_LARGE,
             TOO_MANY_PICTURES,
@@ -152,10 +154,13 @@ class _Wanted:
     ),
 )
 async def create_grid(
-    request: Request, dependencies: AppDependencies, scene: SceneQuery = None
+    request: Request,
+    dependencies: AppDependencies,
+    scene: SceneQuery = None,
+    model: ModelQuery = None,
 ) -> Response:
     """N appearances and M structures in, N x M composites out; each picture is encoded once."""
-    form = await _Form.of(request, dependencies, scene, "appearance", "structure")
+    form = await _Form.of(request, dependencies, scene, model, "appearance", "structure")
     appearances, structures = form.all("appearance"), form.all("structure")
     count, across = len(appearances), len(structures)
     form.require_at_most(count * across)
@@ -196,10 +201,13 @@ async def create_grid(
     ),
 )
 async def create_batch(
-    request: Request, dependencies: AppDependencies, scene: SceneQuery = None
+    request: Request,
+    dependencies: AppDependencies,
+    scene: SceneQuery = None,
+    model: ModelQuery = None,
 ) -> Response:
     """Pictures once, and pairs of their positions; a composite for each pair."""
-    form = await _Form.of(request, dependencies, scene, "pictures", "pairs")
+    form = await _Form.of(request, dependencies, scene, model, "pictures", "pairs")
     sources = form.all("pictures")
     pairs = _read_pairs(form.one("pairs"), len(sources))
     form.require_at_most(len(pairs))
@@ -234,6 +242,7 @@ async def create_interpolation(
     request: Request,
     dependencies: AppDependencies,
     scene: SceneQuery = None,
+    model: ModelQuery = None,
     steps: Annotated[
         int | None,
         Query(ge=2, description=f"So many equal steps from 0 to 1; {DEFAULT_STEPS} if absent"),
@@ -247,7 +256,7 @@ async def create_interpolation(
     if steps is not None and weight:
         raise Problem(INVALID_REQUEST, "steps and weight came together; expected one of them.")
     count = len(weight) if weight else steps or DEFAULT_STEPS
-    form = await _Form.of(request, dependencies, scene, "appearance", "structure")
+    form = await _Form.of(request, dependencies, scene, model, "appearance", "structure")
     form.require_at_most(count)
     appearances, structures = form.all("appearance"), form.all("structure")
     if len(appearances) != 2 or len(structures) != 1:
@@ -284,11 +293,16 @@ class _Form:
 
     @classmethod
     async def of(
-        cls, request: Request, dependencies: Dependencies, scene: Scene | None, *names: str
+        cls,
+        request: Request,
+        dependencies: Dependencies,
+        scene: Scene | None,
+        wanted: str | None,
+        *names: str,
     ) -> _Form:
         """Refuses what cannot be answered before anything is decoded, and parts of other names."""
         media_type = negotiate(request.headers.get("accept"), GRIDS)
-        model = await dependencies.serving_model()
+        model = await dependencies.serving_model(wanted)
         await dependencies.require_grids(model)
         if objection := model.objection_to(scene):
             raise Problem(INVALID_REQUEST, f"{objection}.")
@@ -355,7 +369,9 @@ class _Form:
         pictures = [picture.pixels for picture in prepared]
         decode_seconds = time.perf_counter() - self.started
         job = _job(pictures, wanted, self.scene)
-        job_id = await self.dependencies.jobs.submit(job, lane="grid")
+        job_id = await self.dependencies.jobs.submit(
+            job, lane="grid", model=self.model.model_version
+        )
         result = await self.dependencies.jobs.wait(
             job_id, timeout_seconds=self.dependencies.settings.request_timeout_seconds
         )

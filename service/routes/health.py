@@ -30,7 +30,7 @@ async def livez() -> Health:
 async def readyz(dependencies: AppDependencies) -> Readiness:
     """200 when the queue takes jobs and a live worker has passed its canary, else 503."""
     await dependencies.jobs.check()  # heartbeats may be cached; this writes to the queue itself
-    model = await dependencies.serving_model()
+    model = await dependencies.any_ready_model()
     return Readiness(status="ready", model=model.model_id, scenes=model.scenes)
 
 

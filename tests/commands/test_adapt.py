@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,12 @@ from dgnet.model.dgnet import DGNet
 from dgnet.model.teacher import Teacher
 from dgnet.model.tensor_files import read_tensors
 from tests.commands.test_cli import exit_code
-from tests.model.tiny import PERSONS, tiny_detail, write_people, write_triples
+from tests.model.tiny import PERSONS, tiny_detail, write_dataset, write_people, write_triples
 
 SHORT = ("--iterations", "4", "--batch-size", "2", "--checkpoint-every", "1", "--pairs", "4")
 ON_CPU = ("--device", "cpu", "--precision", "fp32")
 
-
-@pytest.fixture(autouse=True)
-def normal_arithmetic() -> Generator[None]:
-    """Training on a CPU flushes the smallest numbers to zero, for the whole process."""
-    yield
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("normal_arithmetic")
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +35,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    for seed, split in enumerate(("bounding_box_train", "query", "bounding_box_test")):
-        write_people(folder / split, seed=seed)
-    return folder
+    return write_dataset(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from dgnet.model.checkpoints import METADATA_FILE, load_checkpoint, load_teacher
 from dgnet.model.data.pairs import PairBatch, TrainingPictures
 from dgnet.model.data.shares import WHOLE, Share
 from tests.commands.test_cli import exit_code
-from tests.model.tiny import PERSONS, SIZES, write_people, write_triples
+from tests.model.tiny import PERSONS, SIZES, write_dataset, write_people, write_triples
 
 TINY = [
     argument
@@ -28,20 +27,12 @@ TINY = [
 ON_CPU = ["--device", "cpu", "--precision", "fp32"]
 SHORT = ["--iterations", "2", "--batch-size", "2", "--checkpoint-every", "1", "--log-every", "1"]
 
-
-@pytest.fixture(autouse=True)
-def normal_arithmetic() -> Generator[None]:
-    """Training on a CPU flushes the smallest numbers to zero, for the whole process."""
-    yield
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("normal_arithmetic")
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    for seed, split in enumerate(("bounding_box_train", "query", "bounding_box_test")):
-        write_people(folder / split, seed=seed)
-    return folder
+    return write_dataset(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,8 @@ class FakeJobs:
 
     def __init__(self) -> None:
         self.queued: list[Job] = []
+        self.models: list[str] = []
+        """The version that each of them is for."""
         self.live_workers = [READY_WORKER]
         self.submit_error: Exception | None = None
         self.wait_error: JobError | None = None
@@ -117,12 +119,13 @@ class FakeJobs:
     async def close(self) -> None:
         self.closed = True
 
-    async def submit(self, job: Job, *, lane: Lane = "small") -> str:
+    async def submit(self, job: Job, *, lane: Lane = "small", model: str = "") -> str:
         if self.submit_error is not None:
             raise self.submit_error
         lanes: dict[type[Job], Lane] = {DatasetCheckJob: "bulk", GridJob: "grid"}
         assert lane == lanes.get(type(job), "small")
         self.queued.append(job)
+        self.models.append(model)
         job_id = f"job-{len(self.queued)}"
         kind = _KINDS[type(job)]
         self.statuses[job_id] = JobStatus(job_id=job_id, kind=kind, state="queued")

@@ -189,7 +189,8 @@ async def test_the_summary_counts_all_and_bins_what_was_recorded(
     assert answer["scores"]["identity_consistency"] == {
         "lowest": -1, "highest": 1,
         # -1 to -0.5, to 0, to 0.5, to 1
-        "kept": [0, 0, 0, 4], "dropped": [0, 0, 1, 0], "missing": 1,
+        "kept": [0, 0, 0, 4], "dropped": [0, 0, 1, 0],
+        "mean": pytest.approx(0.54), "missing": 1,
     }  # fmt: skip
     assert answer["scores"]["kept_share"]["kept"] == [4, 0, 0, 0]
     assert list(answer["scores"]) == ["identity_consistency", "kept_share"]

@@ -97,7 +97,8 @@ async def test_finished_jobs_leave_nothing_but_a_record_with_an_end(connect: Con
         assert pending["pending"] == 0
         every_key = [key.decode() for key in await all_keys(redis)]
         endless = {key for key in every_key if await redis.ttl(key) == -1}
-    lanes = set(map(keys.lane, LANES))
+    version = FakePredictor.model_version
+    lanes = {keys.lane(lane, model) for lane in LANES for model in ("", version)}
     assert endless == {*lanes, keys.finished("small"), keys.workers}
 
 
