@@ -167,6 +167,15 @@ def generate(
     threads: Annotated[
         int, typer.Option(min=1, max=64, help="That read pictures, and as many that write.")
     ] = 4,
+    codes_mib: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="MIB",
+            help="Memory for codes that are kept between shards; a quarter of what is free if "
+            "absent.",
+        ),
+    ] = None,
 ) -> None:
     """Make composites in bulk, with manifest, data card and contact sheet.
 
@@ -257,7 +266,10 @@ def generate(
                         total=progress.planned,
                     )
 
-                done = run_job(made, target.folder, resume=resume, threads=threads, report=report)
+                done = run_job(
+                    made, target.folder, resume=resume, threads=threads, codes_mib=codes_mib,
+                    report=report,
+                )  # fmt: skip
             _tell(done, target, time.monotonic() - start)
             target.upload()
     except GenerationError as error:
@@ -344,3 +356,8 @@ def _tell(progress: Progress, target: Target, seconds: float) -> None:
         typer.echo(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
         for stage, spent in progress.stages.items():
             typer.echo(f"  {stage:<18} {spent:8.2f} s")
+        for role, codes in progress.codes.items():
+            typer.echo(
+                f"{role} codes: {codes.encoded} made, {codes.from_earlier_shards} kept from "
+                "earlier shards"
+            )
