@@ -49,6 +49,7 @@ bench: $(DEV_STAMP)  ## run the benchmarks, figures go to benchmarks/results/
 	$(WITH_BIN) python -m benchmarks.people --json benchmarks/results/people.json
 	$(WITH_BIN) python -m benchmarks.train --json benchmarks/results/train.json
 	$(WITH_BIN) python -m benchmarks.retrieval --json benchmarks/results/retrieval.json
+	$(WITH_BIN) python -m benchmarks.browse --json benchmarks/results/browse.json
 	$(WITH_BIN) python -m benchmarks.queue --output benchmarks/results/queue.json
 	$(WITH_BIN) python -m benchmarks.http_overhead --json benchmarks/results/http_overhead.json
 

@@ -10,21 +10,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dgnet.client import DGNetClient as Client
+    from dgnet.client import AsyncClient as AsyncClient
+    from dgnet.client import Client as Client
     from dgnet.client import DGNetClient as DGNetClient
     from dgnet.client import DGNetError as DGNetError
+    from dgnet.client import JobFailed as JobFailed
+    from dgnet.generation.generate import generate as generate
     from dgnet.model.data.layouts import read_dataset as read_dataset
     from dgnet.model.predictor import Predictor as Predictor
 
 _HOMES = {
-    "Client": "dgnet.client:DGNetClient",
+    "AsyncClient": "dgnet.client:AsyncClient",
+    "Client": "dgnet.client:Client",
     "DGNetClient": "dgnet.client:DGNetClient",
     "DGNetError": "dgnet.client:DGNetError",
+    "JobFailed": "dgnet.client:JobFailed",
     "Predictor": "dgnet.model.predictor:Predictor",
+    "generate": "dgnet.generation.generate:generate",
     "read_dataset": "dgnet.model.data.layouts:read_dataset",
 }
 
-__all__ = ["Client", "DGNetClient", "DGNetError", "Predictor", "read_dataset"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "DGNetClient",
+    "DGNetError",
+    "JobFailed",
+    "Predictor",
+    "generate",
+    "read_dataset",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -75,7 +75,8 @@ class Job:
         """Everything that decides the bytes; two jobs of one identity make the same files."""
         spec = self.spec.to_json()
         # A data set may be moved: what is in it counts, and the listing's digest tells that.
-        # Nor does it matter where the files go.
+        # Nor does it matter where the files go, or what the job is called.
+        spec.pop("name", None)
         del spec["source"]["folder"], spec["output"]["destination"]
         return {
             "format": FORMAT,

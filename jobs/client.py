@@ -13,6 +13,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
@@ -43,7 +44,7 @@ from dgnet.jobs.errors import (
     UnknownJob,
     WaitTimeout,
 )
-from dgnet.jobs.keys import GROUP, LANES, Keys
+from dgnet.jobs.keys import GROUP, Keys, Stream
 from dgnet.jobs.live_workers import read_workers
 from dgnet.jobs.outages import REDIS_ERRORS, Backoff, answered_within, unavailable
 from dgnet.jobs.rate import RateMeter
@@ -68,7 +69,7 @@ _PULSE_TTL_MILLISECONDS = 60_000
 @dataclass(frozen=True, kw_only=True)
 class _Submission:
     job_id: str
-    lane: Lane
+    stream: Stream
     kind: Kind
     payload: bytes
 
@@ -84,7 +85,7 @@ class JobClient:
         self._submissions: Combiner[_Submission, QueueFull | None] = Combiner(
             self._submit_batch, max_items=_MAX_SUBMIT_BATCH
         )
-        self._rates = {lane: RateMeter() for lane in LANES}
+        self._rates: defaultdict[Stream, RateMeter] = defaultdict(RateMeter)
         self._waiting: dict[str, list[asyncio.Future[Outcome]]] = {}
         self._unanswered: dict[str, None] = {}  # own jobs without a reply so far, oldest first
         self._early: dict[str, bytes] = {}  # replies that nobody has waited for yet, oldest first
@@ -135,8 +136,11 @@ class JobClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def submit(self, job: Job, *, lane: Lane = "small") -> str:
-        """Queues a job and gives its id. Raises QueueFull, NoWorker or QueueUnavailable."""
+    async def submit(self, job: Job, *, lane: Lane = "small", model: str = "") -> str:
+        """Queues a job, for workers of one model's version or for any, and gives its id.
+
+        Raises QueueFull, NoWorker or QueueUnavailable.
+        """
         if not any(worker.ready for worker in await self.workers()):
             raise NoWorker(
                 "no worker is ready to take the job; start one or wait until it has loaded",
@@ -144,7 +148,7 @@ class JobClient:
             )
         submission = _Submission(
             job_id=secrets.token_urlsafe(16),
-            lane=lane,
+            stream=Stream(lane, model),
             kind=kind_of(job),
             payload=encode_job(job),
         )
@@ -212,8 +216,12 @@ class JobClient:
         return age < self._settings.workers_cache_seconds
 
     async def depth(self, lane: Lane) -> int:
-        """Unfinished jobs in a lane, waiting or running."""
-        return await self._ask(self._redis.xlen(self._keys.lane(lane)))
+        """Unfinished jobs in a lane, waiting or running: those of all live models, and of none."""
+        models = {"", *(worker.model.model_version for worker in await self.workers())}
+        pipeline = self._redis.pipeline(transaction=False)
+        for model in models:
+            pipeline.xlen(self._keys.lane(lane, model))
+        return sum(cast("list[int]", await self._ask(pipeline.execute())))
 
     async def check(self) -> None:
         """Raises QueueUnavailable unless Redis takes what a submission needs: a script, a write."""
@@ -228,38 +236,42 @@ class JobClient:
             self._unanswered[submission.job_id] = None
         while len(self._unanswered) > _MAX_UNANSWERED:
             del self._unanswered[next(iter(self._unanswered))]
+        streams = sorted({submission.stream for submission in batch})
         keys = [
-            *(self._keys.lane(lane) for lane in LANES),
-            *(self._keys.finished(lane) for lane in LANES),
+            *(self._keys.lane(stream.lane, stream.model) for stream in streams),
+            *(self._keys.finished(stream.lane, stream.model) for stream in streams),
             *(self._keys.record(submission.job_id) for submission in batch),
         ]
         arguments: list[str | bytes | int] = [
-            *(self._settings.lane_depth(lane) for lane in LANES),
+            len(streams),
             self._settings.job_ttl_seconds,
             self._reply_channel,
+            *(self._settings.lane_depth(stream.lane) for stream in streams),
         ]
         for submission in batch:
             arguments += [
-                LANES.index(submission.lane) + 1,
+                streams.index(submission.stream) + 1,
+                str(submission.stream),
                 submission.job_id,
                 submission.kind,
                 submission.payload,
             ]
         script = run_script(self._redis, SUBMIT, keys, arguments)
         reply = await answered_within(self._settings.outage_seconds, script)
-        depths = dict(zip(LANES, reply[0:2], strict=True))
-        for lane, finished in zip(LANES, reply[2:4], strict=True):
-            self._rates[lane].observe(finished)
+        count = len(streams)
+        depths = dict(zip(streams, reply[:count], strict=True))
+        for stream, finished in zip(streams, reply[count : 2 * count], strict=True):
+            self._rates[stream].observe(finished)
         return [
-            None if entered else self._refuse(submission, depths[submission.lane])
-            for submission, entered in zip(batch, reply[4:], strict=True)
+            None if entered else self._refuse(submission, depths[submission.stream])
+            for submission, entered in zip(batch, reply[2 * count :], strict=True)
         ]
 
     def _refuse(self, submission: _Submission, depth: int) -> QueueFull:
         self._unanswered.pop(submission.job_id, None)
-        lane = submission.lane
+        lane = submission.stream.lane
         # Half a lane's time: room for everybody who is told the same.
-        retry_after = self._rates[lane].seconds_for(depth / 2)
+        retry_after = self._rates[submission.stream].seconds_for(depth / 2)
         return QueueFull(
             f"{depth} jobs are unfinished in the {lane} lane, its bound is "
             f"{self._settings.lane_depth(lane)}; try again in {retry_after:.0f} s",
@@ -436,10 +448,11 @@ class JobClient:
         record = cast("bytes | None", await self._redis.get(key))
         if record is None or not record.startswith(b"o"):
             return record, False
-        lane, _, entry = record[1:].decode().split(" ")
+        name, _, entry = record[1:].decode().split(" ")
+        stream = Stream.named(name)
         try:
             pending = await self._redis.xpending_range(
-                self._keys.lane(LANES[int(lane) - 1]), GROUP, min=entry, max=entry, count=1
+                self._keys.lane(stream.lane, stream.model), GROUP, min=entry, max=entry, count=1
             )
         except ResponseError:  # no group: no worker has ever been here
             pending = []

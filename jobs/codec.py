@@ -22,6 +22,9 @@ from dgnet.jobs.contract import (
     DatasetCheckResult,
     EmbedJob,
     EmbedResult,
+    GridCell,
+    GridJob,
+    GridResult,
     Job,
     JobKind,
     JobTimings,
@@ -66,6 +69,8 @@ def kind_of(job: Job) -> Kind:
             return "swap"
         case EmbedJob():
             return "embed"
+        case GridJob():
+            return "grid"
         case DatasetCheckJob():
             return "dataset-check"
 
@@ -89,6 +94,18 @@ def encode_job(job: Job) -> bytes:
             )
         case EmbedJob():
             return _pack(kind="embed", images=_array_out(job.images, "u1"))
+        case GridJob():
+            return _pack(
+                v=2,
+                kind="grid",
+                appearances=_array_out(job.appearance_images, "u1"),
+                structures=_array_out(job.structure_images, "u1"),
+                cells=[
+                    (cell.appearance, cell.structure, cell.second, cell.weight)
+                    for cell in job.cells
+                ],
+                scene=job.scene,
+            )
         case DatasetCheckJob():
             return _pack(
                 kind="dataset-check",
@@ -112,6 +129,13 @@ def decode_job(data: bytes) -> Job:
             )
         case "embed":
             return EmbedJob(images=_array_in(message, "images", "u1", dimensions=4))
+        case "grid":
+            return GridJob(
+                appearance_images=_array_in(message, "appearances", "u1", dimensions=4),
+                structure_images=_array_in(message, "structures", "u1", dimensions=4),
+                cells=tuple(map(_cell, cast("list[object]", _field(message, "cells", list)))),
+                scene=_optional_scene(message),
+            )
         case "dataset-check":
             return DatasetCheckJob(
                 folder=_field(message, "folder", str),
@@ -131,11 +155,13 @@ def encode_outcome(outcome: Outcome) -> bytes:
     if isinstance(result, DatasetCheckResult):
         return _pack(kind=outcome.kind, report=utf8_throughout(result.report))
     timings = result.timings
-    array = (
-        _array_out(result.composite, "u1")
-        if isinstance(result, SwapResult)
-        else _array_out(result.embeddings, "<f4")
-    )
+    match result:
+        case SwapResult():
+            array = _array_out(result.composite, "u1")
+        case GridResult():
+            array = _array_out(result.composites, "u1")
+        case EmbedResult():
+            array = _array_out(result.embeddings, "<f4")
     return _pack(
         kind=outcome.kind,
         array=array,
@@ -167,6 +193,12 @@ def decode_outcome(data: bytes) -> Outcome:
         return Outcome(
             kind=kind,
             result=SwapResult(composite=composite, model_version=version, timings=timings),
+        )
+    if kind == "grid":
+        composites = _array_in(message, "array", "u1", dimensions=4)
+        return Outcome(
+            kind=kind,
+            result=GridResult(composites=composites, model_version=version, timings=timings),
         )
     embeddings = _array_in(message, "array", "<f4", dimensions=2)
     return Outcome(
@@ -203,6 +235,7 @@ def encode_worker(worker: WorkerInfo) -> bytes:
         embedding_size=model.embedding_size,
         card=model.card,
         scenes=model.scenes,
+        makes_grids=model.makes_grids,
     )
 
 
@@ -223,6 +256,7 @@ def decode_worker(data: bytes) -> WorkerInfo:
             embedding_size=_field(message, "embedding_size", int),
             card=cast("dict[str, Any]", _field(message, "card", dict)),
             scenes=tuple(x for x in SCENES if x in (_optional_texts(message, "scenes") or ())),
+            makes_grids=message.get("makes_grids") is True,
         ),
     )
 
@@ -279,6 +313,19 @@ def _optional_scene(message: Message) -> Scene | None:
     if given is not None:
         raise BadJob(f"scene is {given!r}, expected one of {', '.join(SCENES)}")
     return None
+
+
+def _cell(value: object) -> GridCell:
+    match value:
+        case [int(appearance), int(structure), int() | None as second, int() | float() as weight]:
+            return GridCell(
+                appearance=appearance, structure=structure, second=second, weight=weight
+            )
+        case _:
+            raise BadJob(
+                f"a cell is {str(value)[:60]!r}, expected positions of an appearance, a structure "
+                "and perhaps a second appearance, and its weight"
+            )
 
 
 def _array_out(array: NDArray[Any], dtype: str) -> Message:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from dgnet.arrays import Floats, Pixels
 
-Lane = Literal["small", "bulk"]
+Lane = Literal["small", "grid", "bulk"]
 Scene = Literal["keep", "generate"]
 """`Scene` of `dgnet.model.predictor`, which jobs may not import; a test compares them."""
 
@@ -41,6 +41,29 @@ class EmbedJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GridCell:
+    """One composite of a `GridJob`: positions of its pictures, and what it wears between two."""
+
+    appearance: int
+    structure: int
+    second: int | None = None  # another appearance, towards which it goes
+    weight: float = 0.0  # of that one, 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridJob:
+    """Composites of N appearances and M structures, each picture encoded once; for the grid lane.
+
+    Pictures are uint8 RGB (N, H, W, 3) and (M, H, W, 3) of the model's size.
+    """
+
+    appearance_images: Pixels
+    structure_images: Pixels
+    cells: tuple[GridCell, ...]
+    scene: Scene | None = None  # kept where the networks can, if absent
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetCheckJob:
     """A look at every picture of a data set on the shared volume; belongs in the bulk lane."""
 
@@ -51,7 +74,7 @@ class DatasetCheckJob:
     distractors: tuple[str, ...] | None = None
 
 
-Job = SwapJob | EmbedJob | DatasetCheckJob
+Job = SwapJob | EmbedJob | GridJob | DatasetCheckJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +96,15 @@ class SwapResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GridResult:
+    """Composites in the order of the job's cells, uint8 RGB (K, H, W, 3)."""
+
+    composites: Pixels
+    model_version: str
+    timings: JobTimings
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmbedResult:
     """L2-normalized float32 embeddings (B, D); a dot product of two is their similarity."""
 
@@ -88,8 +120,8 @@ class DatasetCheckResult:
     report: dict[str, Any]
 
 
-Result = SwapResult | EmbedResult | DatasetCheckResult
-JobKind = Literal["swap", "embed", "dataset-check"]
+Result = SwapResult | EmbedResult | GridResult | DatasetCheckResult
+JobKind = Literal["swap", "embed", "grid", "dataset-check"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +135,7 @@ class ModelInfo:
     embedding_size: int
     card: dict[str, Any] = field(default_factory=dict[str, Any])  # checkpoint metadata, JSON-safe
     scenes: tuple[Scene, ...] = ()  # that may be asked for; empty: a release that knows none yet
+    makes_grids: bool = False  # whether its worker takes grids; an older release does not
 
     def objection_to(self, scene: Scene | None) -> str | None:
         """Why this model does not do with the scene what is asked of it, safe to show."""

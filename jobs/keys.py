@@ -5,9 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dgnet.jobs.contract import Lane
+from dgnet.jobs.errors import BadJob
 
-GROUP = "workers"  # the consumer group on both lanes
-LANES: tuple[Lane, Lane] = ("small", "bulk")  # in the order they are served
+GROUP = "workers"  # the consumer group on every lane
+LANES: tuple[Lane, ...] = ("small", "grid", "bulk")  # in the order they are served
+
+
+@dataclass(frozen=True, order=True)
+class Stream:
+    """One lane of one model: jobs for that version alone, or for whoever comes if it is empty."""
+
+    lane: Lane
+    model: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.lane}{self.model and ':'}{self.model}"
+
+    @classmethod
+    def named(cls, name: str) -> Stream:
+        """The one that an open record names; the first releases wrote 1 and 2."""
+        first: dict[str, Lane] = {"1": "small", "2": "bulk"}
+        kind, _, model = name.partition(":")
+        for lane in LANES:
+            if lane in (kind, first.get(kind)):
+                return cls(lane, model)
+        raise BadJob(f"a record names the lane {name[:20]!r}; known are {', '.join(LANES)}")
 
 
 @dataclass(frozen=True)
@@ -16,13 +38,15 @@ class Keys:
 
     prefix: str
 
-    def lane(self, lane: Lane) -> str:
-        """Stream of unfinished jobs; its pending list holds the leases."""
-        return f"{self.prefix}:lane:{lane}"
+    def lane(self, lane: Lane, model: str = "") -> str:
+        """Stream of unfinished jobs, of one model's version or of whoever comes; its pending list
+        holds the leases.
+        """
+        return f"{self.prefix}:lane:{Stream(lane, model)}"
 
-    def finished(self, lane: Lane) -> str:
+    def finished(self, lane: Lane, model: str = "") -> str:
         """Counter of jobs that left the lane; the client measures the rate with it."""
-        return f"{self.prefix}:finished:{lane}"
+        return f"{self.prefix}:finished:{Stream(lane, model)}"
 
     def record(self, job_id: str) -> str:
         """A job's record: open (where it waits) or closed (its outcome)."""

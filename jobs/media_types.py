@@ -8,6 +8,7 @@ PNG: Final = "image/png"
 JPEG: Final = "image/jpeg"
 WEBP: Final = "image/webp"
 NPY: Final = "application/x-npy"
+NPZ: Final = "application/x-npz"
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 JSON_LINES: Final = "application/x-ndjson"
@@ -20,6 +21,9 @@ ANY_BYTES: Final = "application/octet-stream"
 
 COMPOSITES: Final = (PNG, JPEG, WEBP, NPY)
 """Of a composite; the first where none is asked for."""
+
+GRIDS: Final = (PNG, JPEG, ZIP, NPZ)
+"""Of many composites: a sheet, or all of them; the first where none is asked for."""
 
 ARCHIVES: Final = (
     ZIP,

@@ -3,47 +3,49 @@
 All take a batch, because a round trip costs more than a job. They travel as EVAL with their full
 text: it is small beside a picture, and a restarted Redis needs nothing loaded first.
 
-A job's record is a string. Open: `o<lane index> <kind> <stream entry>`. Closed: `c<id> <outcome>`.
+A job's record is a string. Open: `o<lane> <kind> <stream entry>`. Closed: `c<id> <outcome>`.
 Only an open record can be closed: that is what makes results exactly-once.
 """
 
 from __future__ import annotations
 
-# KEYS  small lane, bulk lane, small finished, bulk finished, then each job's record
-# ARGV  small bound, bulk bound, seconds to keep a job, reply channel,
-#       then for each job: lane index (1 or 2), job id, kind, payload
-# Returns {small depth, bulk depth, small finished, bulk finished, then 1 (entered) or 0 (full)}.
+# KEYS  each of n lanes, the counter of what finished in each, then each job's record
+# ARGV  n, seconds to keep a job, reply channel, the bound of each lane,
+#       then for each job: lane (1 to n), the lane's name, job id, kind, payload
+# Returns {depth of each lane, counter of each, then of each job 1 (entered) or 0 (full)}.
 # A record that exists means that this is a retry of a submission whose answer was lost.
 SUBMIT = """
-local depth = {redis.call('XLEN', KEYS[1]), redis.call('XLEN', KEYS[2])}
-local answer = {0, 0, tonumber(redis.call('GET', KEYS[3]) or 0),
-                tonumber(redis.call('GET', KEYS[4]) or 0)}
-for i = 1, #KEYS - 4 do
-  local a = 4 + (i - 1) * 4
-  local lane, record = tonumber(ARGV[a + 1]), KEYS[4 + i]
-  answer[4 + i] = 1
+local n, answer, depth = tonumber(ARGV[1]), {}, {}
+for i = 1, n do
+  depth[i] = redis.call('XLEN', KEYS[i])
+  answer[n + i] = tonumber(redis.call('GET', KEYS[n + i]) or 0)
+end
+for i = 1, #KEYS - 2 * n do
+  local a, record = 3 + n + (i - 1) * 5, KEYS[2 * n + i]
+  local lane = tonumber(ARGV[a + 1])
+  answer[2 * n + i] = 1
   if redis.call('EXISTS', record) == 0 then
-    if depth[lane] >= tonumber(ARGV[lane]) then
-      answer[4 + i] = 0
+    if depth[lane] >= tonumber(ARGV[3 + lane]) then
+      answer[2 * n + i] = 0
     else
       local entry = redis.call('XADD', KEYS[lane], '*',
-                               'job', ARGV[a + 2], 'kind', ARGV[a + 3],
-                               'reply', ARGV[4], 'data', ARGV[a + 4])
-      redis.call('SET', record, 'o' .. lane .. ' ' .. ARGV[a + 3] .. ' ' .. entry,
-                 'EX', ARGV[3])
+                               'job', ARGV[a + 3], 'kind', ARGV[a + 4],
+                               'reply', ARGV[3], 'data', ARGV[a + 5])
+      redis.call('SET', record, 'o' .. ARGV[a + 2] .. ' ' .. ARGV[a + 4] .. ' ' .. entry,
+                 'EX', ARGV[2])
       depth[lane] = depth[lane] + 1
     end
   end
 end
-answer[1], answer[2] = depth[1], depth[2]
+for i = 1, n do answer[i] = depth[i] end
 return answer
 """
 
-# KEYS  small lane, bulk lane, small finished, bulk finished, dead letters, uncollected results,
+# KEYS  each of n lanes, the counter of what finished in each, dead letters, uncollected results,
 #       their bytes, expired results, then each job's record
-# ARGV  group, seconds to keep results, bound of the dead letters, bytes of uncollected results,
+# ARGV  n, group, seconds to keep results, bound of the dead letters, bytes of uncollected results,
 #       bound of the expired ones,
-#       then for each job: lane index, entry, reply channel, closed record,
+#       then for each job: lane (1 to n), entry, reply channel, closed record,
 #       reason to dead-letter or ''
 # Returns how many results were published. Published are the records as they come: to put strings of
 # pictures together costs Lua more than everything else here.
@@ -53,46 +55,52 @@ return answer
 # Results that nobody collects are bounded in bytes: the oldest make room, but never the newest, and
 # their records say so while they would have been kept.
 FINISH = """
-local published, added = 0, 0
+local n, published, added = tonumber(ARGV[1]), 0, 0
+local dead, uncollected = KEYS[2 * n + 1], KEYS[2 * n + 2]
+local uncollected_bytes, expired = KEYS[2 * n + 3], KEYS[2 * n + 4]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-for i = 1, #KEYS - 8 do
-  local a, record = 5 + (i - 1) * 5, KEYS[8 + i]
+for i = 1, #KEYS - 2 * n - 4 do
+  local a, record = 6 + (i - 1) * 5, KEYS[2 * n + 4 + i]
   local lane, entry = tonumber(ARGV[a + 1]), ARGV[a + 2]
   local found = ARGV[a + 5] ~= '' and redis.call('XRANGE', KEYS[lane], entry, entry) or {}
-  redis.call('XACK', KEYS[lane], ARGV[1], entry)
+  redis.call('XACK', KEYS[lane], ARGV[2], entry)
   if found[1] then
-    redis.pcall('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*',
+    redis.pcall('XADD', dead, 'MAXLEN', '~', ARGV[4], '*',
                 'reason', ARGV[a + 5], unpack(found[1][2]))
   end
   if redis.call('XDEL', KEYS[lane], entry) == 1 then
-    redis.call('INCR', KEYS[2 + lane])
+    redis.call('INCR', KEYS[n + lane])
   end
   if redis.call('GETRANGE', record, 0, 0) == 'o' then
-    redis.call('SET', record, ARGV[a + 4], 'EX', ARGV[2])
-    redis.call('ZADD', KEYS[6], now, #ARGV[a + 4] .. ' ' .. record)
+    redis.call('SET', record, ARGV[a + 4], 'EX', ARGV[3])
+    redis.call('ZADD', uncollected, now, #ARGV[a + 4] .. ' ' .. record)
     added = added + #ARGV[a + 4]
     published = published + 1
     redis.call('PUBLISH', ARGV[a + 3], ARGV[a + 4])
   end
 end
 if published == 0 then return 0 end
-local bytes, oldest_kept = redis.call('INCRBY', KEYS[7], added), now - ARGV[2] * 1000000
+local bytes = redis.call('INCRBY', uncollected_bytes, added)
+local oldest_kept = now - ARGV[3] * 1000000
 while true do
-  local head = redis.call('ZRANGE', KEYS[6], 0, 0, 'WITHSCORES')
+  local head = redis.call('ZRANGE', uncollected, 0, 0, 'WITHSCORES')
   local has_gone = head[1] and tonumber(head[2]) < oldest_kept
-  if not (has_gone or bytes > tonumber(ARGV[4]) and redis.call('ZCARD', KEYS[6]) > 1) then break end
+  local is_over = bytes > tonumber(ARGV[5]) and redis.call('ZCARD', uncollected) > 1
+  if not (has_gone or is_over) then break end
   local size, record = string.match(head[1], '^(%d+) (.*)$')
-  redis.call('ZREM', KEYS[6], head[1])
-  bytes = redis.call('DECRBY', KEYS[7], size)
+  redis.call('ZREM', uncollected, head[1])
+  bytes = redis.call('DECRBY', uncollected_bytes, size)
   if not has_gone and redis.call('GETRANGE', record, 0, 0) == 'c' then
     redis.call('SET', record, 'x', 'KEEPTTL')
-    if redis.call('RPUSH', KEYS[8], record) > tonumber(ARGV[5]) then
-      redis.call('DEL', redis.call('LPOP', KEYS[8]))
+    if redis.call('RPUSH', expired, record) > tonumber(ARGV[6]) then
+      redis.call('DEL', redis.call('LPOP', expired))
     end
   end
 end
-for i = 6, 8 do redis.call('EXPIRE', KEYS[i], ARGV[2]) end
+for _, key in ipairs({uncollected, uncollected_bytes, expired}) do
+  redis.call('EXPIRE', key, ARGV[3])
+end
 return published
 """
 

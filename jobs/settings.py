@@ -30,6 +30,11 @@ class QueueSettings(BaseSettings):
     small_lane_depth: int = Field(
         default=1024, ge=1, description="Unfinished swaps and embeddings before answers turn 429."
     )
+    grid_lane_depth: int = Field(
+        default=32,
+        ge=1,
+        description="Unfinished grids, lists of pairs and interpolations before answers turn 429.",
+    )
     bulk_lane_depth: int = Field(
         default=256, ge=1, description="Unfinished jobs in the bulk lane before answers turn 429."
     )
@@ -91,7 +96,12 @@ class QueueSettings(BaseSettings):
 
     def lane_depth(self, lane: Lane) -> int:
         """The bound of a lane: its unfinished jobs, waiting or running."""
-        return self.small_lane_depth if lane == "small" else self.bulk_lane_depth
+        bounds: dict[Lane, int] = {
+            "small": self.small_lane_depth,
+            "grid": self.grid_lane_depth,
+            "bulk": self.bulk_lane_depth,
+        }
+        return bounds[lane]
 
 
 class WorkerSettings(BaseSettings):
@@ -104,6 +114,12 @@ class WorkerSettings(BaseSettings):
         default=25.0,
         gt=0,
         description="Time to finish what is in flight after SIGTERM; below the usual 30 s to kill.",
+    )
+    grid_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Composites of grids on the device at once. Unset: 2 on a CPU, 32 on a GPU, so "
+        "that a single swap never waits longer than it takes.",
     )
     small_batch_seconds: float = Field(
         default=60.0,

@@ -32,7 +32,8 @@ FORMAT = 1
 TRAINING_ALONE = "discriminator"
 """A composite takes every network but this one and the teacher, which may be absent."""
 
-DEFAULT_CHECKPOINT = Path(__file__).parent / "weights" / "small"
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_CHECKPOINT = WEIGHTS / "small"
 """The weights that ship with the package."""
 
 
@@ -170,6 +171,14 @@ def require_same_kind(teacher: Teacher, config: NetworkConfig) -> None:
                 f"the teacher's {name} is {theirs!r}, the networks' is {ours!r}; expected the "
                 f"same: set the networks' {name} to the teacher's, or train another teacher"
             )
+
+
+def shipped_checkpoint(preset: str) -> Path:
+    """The weights of a preset that ship with the package; CheckpointError where none do."""
+    folder = WEIGHTS / preset
+    if not (folder / METADATA_FILE).is_file():
+        raise CheckpointError(f"no weights of the preset {preset!r} ship: name a checkpoint")
+    return folder
 
 
 def read_metadata(directory: str | Path) -> Metadata:

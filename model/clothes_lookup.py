@@ -139,15 +139,22 @@ class ClothesLookup(nn.Module):
         values: Tensor,
         tones: tuple[Tensor, Tensor],
         size: tuple[int, int],
+        prior: Tensor | None = None,
     ) -> Clothes:
-        """What structures of `size` (h, w) cells find; tones of appearance and of structure."""
+        """What structures of `size` (h, w) cells find; tones of appearance and of structure.
+
+        `prior` (B, cells of the appearance) is added to the logits of cells (`JoinedAppearance`).
+        """
         keys, values = keys.to(queries.dtype), values.to(queries.dtype)
         batch = len(queries)
         empty = functional.normalize(self.empty_key, dim=0).to(keys.dtype).expand(batch, 1, -1)
         sharp = self.sharpness.exp().to(queries.dtype)
         scores = queries * sharp @ torch.cat([keys, empty], dim=1).transpose(1, 2)
         with torch.autocast(queries.device.type, enabled=False):
-            weights = torch.softmax(scores.float(), dim=2)  # (B, N, N + 1)
+            scores = scores.float()
+            if prior is not None:
+                scores = scores + functional.pad(prior, (0, 1))[:, None]  # not the empty cell's
+            weights = torch.softmax(scores, dim=2)  # (B, N, N + 1)
         cells = keys.shape[1]
         weights, unfound = weights[:, :, :cells].to(values.dtype), weights[:, :, cells:]
         found = _as_maps(weights @ values, size)

@@ -8,6 +8,7 @@ D values of a key, V of what a cell hands over, T of a tone, H x W pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,52 @@ class AppearanceCode(Rows):
     """(B, N, V): what these cells hand over."""
     tone: Tensor
     """(B, T): light and camera of the picture."""
+
+
+@dataclass(frozen=True)
+class JoinedAppearance(AppearanceCode):
+    """Each row made of several pictures of one person, whose cells lie end to end."""
+
+    prior: Tensor
+    """(B, N): logarithm of each cell's share before anybody has asked: minus infinity where a row
+    has fewer pictures than another, minus log(pictures) elsewhere, so that a row's pictures
+    together weigh as much, beside the empty cell, as one would."""
+
+
+def join_appearances(codes: AppearanceCode, pictures: Sequence[int]) -> AppearanceCode:
+    """Row i of the result is made of the next `pictures[i]` rows of `codes`: their cells side by
+    side, the means of their styles and tones.
+
+    Raises ValueError where the numbers do not add up to the rows.
+    """
+    if not pictures or min(pictures) < 1 or sum(pictures) != len(codes):
+        raise ValueError(
+            f"{len(codes)} appearance codes for rows of {list(pictures)} pictures; expected at "
+            "least one picture a row, and as many codes as there are pictures"
+        )
+    if max(pictures) == 1:
+        return codes
+    rows = [codes[start : start + count] for start, count in _runs(pictures)]
+    style, tone = (
+        torch.stack([part.mean(dim=0) for part in parts])
+        for parts in ([row.style for row in rows], [row.tone for row in rows])
+    )
+    if not codes.keys.numel():  # nothing can be looked up
+        return AppearanceCode(style, codes.keys[: len(rows)], codes.values[: len(rows)], tone)
+    cells = codes.keys.shape[1]
+    keys, values = (
+        torch.nn.utils.rnn.pad_sequence([part.flatten(0, 1) for part in parts], batch_first=True)
+        for parts in ([row.keys for row in rows], [row.values for row in rows])
+    )
+    prior = style.new_full((len(rows), keys.shape[1]), -math.inf, dtype=torch.float32)
+    for row, count in enumerate(pictures):
+        prior[row, : count * cells] = -math.log(count)
+    return JoinedAppearance(style, keys, values, tone, prior)
+
+
+def _runs(counts: Sequence[int]) -> list[tuple[int, int]]:
+    starts = [sum(counts[:row]) for row in range(len(counts))]
+    return list(zip(starts, counts, strict=True))
 
 
 @dataclass(frozen=True)

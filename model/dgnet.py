@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.clothes_lookup import Clothes, ClothesLookup
-from dgnet.model.codes import AppearanceCode, Decoded, StructureCode
+from dgnet.model.codes import AppearanceCode, Decoded, JoinedAppearance, StructureCode
 from dgnet.model.config import NetworkConfig
 from dgnet.model.decoder import Decoder, StyleMLPs
 from dgnet.model.discriminator import Discriminator
@@ -183,8 +183,9 @@ class DGNet(nn.Module):
             return None
         size = (structure.maps.shape[2], structure.maps.shape[3])
         tones = (appearance.tone, structure.tone)
+        prior = appearance.prior if isinstance(appearance, JoinedAppearance) else None
         clothes = self.clothes_lookup(
-            structure.queries, appearance.keys, appearance.values, tones, size
+            structure.queries, appearance.keys, appearance.values, tones, size, prior
         )
         if still is None:
             return clothes

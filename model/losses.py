@@ -57,19 +57,37 @@ def fine_loss(logits: Tensor, structure_labels: Tensor) -> Tensor:
     return functional.cross_entropy(logits, structure_labels)
 
 
-def generator_adversarial_loss(fake_scores: Sequence[Tensor]) -> Tensor:
-    """Least squares, doubled, summed over scales (L_adv, in the released form)."""
-    return torch.stack([2 * (scores - 1).square().mean() for scores in fake_scores]).sum()
+def generator_adversarial_loss(
+    fake_scores: Sequence[Tensor], inside: Tensor | None = None
+) -> Tensor:
+    """Least squares, doubled, summed over scales (L_adv, in the released form); over the patches
+    inside a mask (B, 1, H, W) alone, if there is one.
+    """
+    return torch.stack(
+        [2 * _mean_inside((scores - 1).square(), inside) for scores in fake_scores]
+    ).sum()
 
 
-def discriminator_loss(fake_scores: Sequence[Tensor], real_scores: Sequence[Tensor]) -> Tensor:
-    """Least squares towards 0 for generated and 1 for real pictures, summed over scales (L_adv)."""
+def discriminator_loss(
+    fake_scores: Sequence[Tensor], real_scores: Sequence[Tensor], inside: Tensor | None = None
+) -> Tensor:
+    """Least squares towards 0 for generated and 1 for real pictures, summed over scales (L_adv);
+    `inside` as above.
+    """
     return torch.stack(
         [
-            fake.square().mean() + (real - 1).square().mean()
+            _mean_inside(fake.square(), inside) + _mean_inside((real - 1).square(), inside)
             for fake, real in zip(fake_scores, real_scores, strict=True)
         ]
     ).sum()
+
+
+def _mean_inside(patches: Tensor, inside: Tensor | None) -> Tensor:
+    """Of patches (B, 1, h, w), each as far as it lies in the mask."""
+    if inside is None:
+        return patches.mean()
+    share = functional.adaptive_avg_pool2d(inside, patches.shape[2:])
+    return (share * patches).sum() / (share.sum() + 1)
 
 
 def gradient_penalty(real_images: Tensor, real_scores: Sequence[Tensor]) -> Tensor:

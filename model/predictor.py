@@ -1,11 +1,12 @@
-"""The one door for inference: uint8 pictures in, uint8 composites and float32 embeddings out.
+"""The one door for inference: pictures in, uint8 composites and float32 embeddings out.
 
 Codes are computed once and decoded any number of times. Every network runs in evaluation mode and
 row by row independently, so a picture's result does not depend on the batch it happens to be in.
 What the networks compute is in their own modules, how it is made cheap in `dgnet.model.inference`.
 
-Legend: B batch, H x W pixels of the checkpoint's size, D embedding values. Pictures are uint8 RGB
-(B, H, W, 3).
+`swap` and `embed` take pictures in any form and size, everything below them uint8 RGB (B, H, W, 3).
+
+Legend: B batch, H x W pixels of the checkpoint's size, D embedding values.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from torch.nn import functional
 from dgnet.arrays import Floats, Pixels
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
 from dgnet.model.inference.prepare import inference_copy
 from dgnet.model.rows import Rows
+from dgnet.model.waist import joined_at_waist
+from dgnet.pictures import AnyPictures, PictureRefused, as_list, is_single, name_of, pixels_of
 
 T = TypeVar("T")
 Coded = TypeVar("Coded", bound=Rows)
@@ -214,6 +217,15 @@ class Predictor:
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
 
+    def join_appearances(self, codes: AppearanceCode, pictures: Sequence[int]) -> AppearanceCode:
+        """Codes of persons of whom there are several pictures: row i is made of the next
+        `pictures[i]` rows (`codes.join_appearances`). PredictorError where they do not add up.
+        """
+        try:
+            return join_appearances(codes, pictures)
+        except ValueError as error:
+            raise PredictorError(str(error)) from error
+
     def structure_codes(self, images: Pixels) -> StructureCode:
         """What the decoder takes of pictures that give pose, body and scene, on the device, in the
         arithmetic that makes it.
@@ -247,6 +259,21 @@ class Predictor:
             return decoded.composites(structure, keep_scene=keep_scene[rows])
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
+
+    def compose_halves(
+        self,
+        upper: AppearanceCode,
+        lower: AppearanceCode,
+        structures: StructureCode,
+        *,
+        scene: Scenes = None,
+    ) -> Pixels:
+        """Composites as `compose` makes them: row i wears the upper clothes of `upper` i and the
+        lower ones, shoes among them, of `lower` i (`waist`).
+        """
+        return joined_at_waist(
+            *(self.compose(worn, structures, scene=scene) for worn in (upper, lower))
+        )
 
     def composed(
         self,
@@ -310,24 +337,58 @@ class Predictor:
 
     def swap(
         self,
-        appearance_images: Pixels,
-        structure_images: Pixels,
+        appearance_images: AnyPictures,
+        structure_images: AnyPictures,
         *,
+        pictures: Sequence[int] | None = None,
         scene: Scenes = None,
     ) -> Pixels:
-        """Composites of pairs of pictures, row by row."""
-        return self.compose(
-            self.appearance_styles(appearance_images),
-            self.structure_codes(structure_images),
-            scene=scene,
-        )
+        """Composites (B, H, W, 3) of pairs of pictures, row by row; one (H, W, 3) of two single
+        pictures. A single one on one side goes with each of the other side, and is encoded once.
 
-    def embed(self, images: Pixels) -> Floats:
-        """Retrieval embeddings (B, D), L2-normalized.
+        Pictures are paths, bytes of files, PIL images or arrays of any size. With `pictures` row i
+        wears what the next `pictures[i]` appearance pictures show, all of one person.
+        """
+        styles = self.appearance_styles(self.pixels(appearance_images))
+        single_appearance = is_single(appearance_images)
+        if pictures is not None:
+            styles, single_appearance = self.join_appearances(styles, pictures), len(pictures) == 1
+        codes = self.structure_codes(self.pixels(structure_images))
+        single = single_appearance, is_single(structure_images)
+        if single == (True, False):
+            styles = styles[[0] * len(codes)]
+        elif single == (False, True):
+            codes = codes[[0] * len(styles)]
+        composites = self.compose(styles, codes, scene=scene)
+        return composites[0] if all(single) else composites
+
+    def embed(self, images: AnyPictures) -> Floats:
+        """Retrieval embeddings (B, D), L2-normalized; (D,) of a single picture.
 
         The dot product of two is (primary cosine + 0.5 * fine cosine) / 1.5 (spec, "At test time").
+        Pictures are paths, bytes of files, PIL images or arrays of any size.
         """
-        return self.numbers("embedding", self.map_pictures(self.embed_images, images))
+        pixels = self.pixels(images)
+        embeddings = self.numbers("embedding", self.map_pictures(self.embed_images, pixels))
+        return embeddings[0] if is_single(images) else embeddings
+
+    def pixels(self, pictures: AnyPictures) -> Pixels:
+        """Pictures of any form at the checkpoint's size, (B, H, W, 3) uint8; PredictorError names
+        the first that is none.
+        """
+        if isinstance(pictures, np.ndarray) and pictures.shape[1:] == (self.height, self.width, 3):
+            return self._checked(pictures)
+        rows: list[Pixels] = []
+        for index, picture in enumerate(as_list(pictures)):
+            try:
+                rows.append(pixels_of(picture, height=self.height, width=self.width))
+            except (PictureRefused, OSError) as error:
+                refused = isinstance(error, PictureRefused)
+                what = error.what if refused else f"cannot be read ({error})"
+                raise PredictorError(f"{name_of(picture, index)} {what}") from error
+        if not rows:
+            raise PredictorError("no picture given; expected at least one")
+        return np.stack(rows)
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalized images (B, 3, H, W) on the device, in their precision."""
@@ -404,7 +465,8 @@ class Predictor:
     def _batches(self, images: Pixels) -> Iterator[Tensor]:
         """Normalized pictures on the device, `max_batch` rows at a time."""
         for start in range(0, len(images), self.max_batch):
-            rows = np.ascontiguousarray(images[start : start + self.max_batch])
+            # A picture of PIL may not be written to, and torch takes only what may.
+            rows = np.require(images[start : start + self.max_batch], requirements=("C", "W"))
             pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
             batch = normalize(pixels.to(self.device, non_blocking=True))
             yield batch.to(memory_format=torch.channels_last)

@@ -6,6 +6,15 @@ the one list of formats, `headers` judges before anything is decoded, `colors` m
 bounds what is decoded at once. Needs Pillow and numpy alone, and no other room.
 """
 
+from dgnet.pictures.any_form import (
+    AnyPicture,
+    AnyPictures,
+    as_list,
+    is_single,
+    name_of,
+    pixels_of,
+    web_file,
+)
 from dgnet.pictures.budget import FILE_BUDGET, PixelBudget
 from dgnet.pictures.door import (
     OpenedPicture,
@@ -30,6 +39,8 @@ __all__ = [
     "FORMATS",
     "PICTURE_SUFFIXES",
     "WEB_FORMATS",
+    "AnyPicture",
+    "AnyPictures",
     "FormatName",
     "Limits",
     "OpenedPicture",
@@ -37,8 +48,13 @@ __all__ = [
     "PixelBudget",
     "PreparedPicture",
     "Reason",
+    "as_list",
+    "is_single",
+    "name_of",
     "open_file",
     "open_picture",
+    "pixels_of",
     "read_file",
     "sniff",
+    "web_file",
 ]

@@ -68,9 +68,7 @@ class OpenedPicture:
         with budget.taken(self.pixel_count):
             rgb = self._decode()
             original = rgb.size
-            if original != (width, height):
-                rgb = rgb.resize((width, height), Image.Resampling.BICUBIC)
-            return PreparedPicture(np.asarray(rgb), *original)
+            return PreparedPicture(np.asarray(resized(rgb, width=width, height=height)), *original)
 
     def upright_size(self, *, budget: PixelBudget = FILE_BUDGET) -> tuple[int, int]:
         """Width and height, after decoding all of it: whoever gets them has a whole picture."""
@@ -98,6 +96,13 @@ class OpenedPicture:
             raise
         except Exception as error:  # decoders raise anything at hostile bytes
             raise damaged(self.kind, error) from error
+
+
+def resized(rgb: Image.Image, *, width: int, height: int) -> Image.Image:
+    """At the size that is asked for, without keeping the aspect ratio; bicubic where it differs."""
+    if rgb.size == (width, height):
+        return rgb
+    return rgb.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def open_picture(

@@ -31,6 +31,28 @@ def grid(rows: Sequence[Sequence[Pixels | None]], *, gap: int, margin: int = 0) 
     return sheet
 
 
+def crossed(top: Pixels, left: Pixels, cells: Pixels, *, gap: int = 3, apart: int = 9) -> Pixels:
+    """Pictures `top` (C, H, W, 3) over columns and `left` (R, H, W, 3) before rows of `cells`
+    (R, C, H, W, 3), `gap` pixels around each, and `apart` more between them and the cells.
+    """
+    rows, columns, height, width, _ = cells.shape
+    down, across = height + gap, width + gap
+    first_row, first_column = down + gap + apart, across + gap + apart
+    size = first_row + rows * down, first_column + columns * across
+    sheet = np.full((*size, 3), 255, np.uint8)
+
+    def lay(picture: Pixels, y: int, x: int) -> None:
+        sheet[y : y + height, x : x + width] = picture
+
+    for column, picture in enumerate(top):
+        lay(picture, gap, first_column + column * across)
+    for row, picture in enumerate(left):
+        lay(picture, first_row + row * down, gap)
+        for column, cell in enumerate(cells[row]):
+            lay(cell, first_row + row * down, first_column + column * across)
+    return sheet
+
+
 def lines(pictures: Sequence[Pixels], *, across: int) -> list[list[Pixels | None]]:
     """Rows of `across` places each for `grid`; the end of the last may stay free."""
     free = [None] * (-len(pictures) % across)

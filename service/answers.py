@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from dgnet.jobs.contract import JobTimings, SwapResult
 from dgnet.jobs.media_types import JSON
+from dgnet.jobs.views import JobView
 from dgnet.service.dependencies import Dependencies
-from dgnet.service.schemas import JobView
 
 
 async def composite_response(

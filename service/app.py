@@ -22,9 +22,12 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from dgnet.jobs.errors import JobError
+from dgnet.jobs.plain_words import in_words
 from dgnet.jobs.storage import StorageSettings, storage_problem
 from dgnet.jobs.tasks import Background
 from dgnet.release import RELEASE
+from dgnet.samples import SAMPLE_PEOPLE
+from dgnet.service.composite_indexes import CompositeIndexes
 from dgnet.service.connections import LIMITS_KEY, ConnectionLimits
 from dgnet.service.dataset_store import DatasetStore
 from dgnet.service.dependencies import Bulk, Dependencies, GenerationJobStore, JobQueue
@@ -47,9 +50,11 @@ from dgnet.service.problems import (
     problem_response,
 )
 from dgnet.service.routes import (
+    composites,
     datasets,
     embeddings,
     generation,
+    grids,
     health,
     jobs,
     models,
@@ -88,6 +93,7 @@ def create_app(
             job_store=job_store,
             storage=storage,
             dataset_store=DatasetStore(storage.data_root),
+            composites=CompositeIndexes(storage.data_root, max_bytes=settings.max_index_bytes),
             upload_slots=asyncio.Semaphore(settings.max_uploads),
             max_followers=settings.max_followers,
         )
@@ -125,15 +131,19 @@ def create_app(
         version=RELEASE,
         description=DESCRIPTION,
         lifespan=lifespan,
-        # The interactive documentation pages load scripts from elsewhere; the document suffices.
+        # FastAPI's pages load scripts from elsewhere; /docs is ours.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,  # `serve_complete` has the whole document
     )
     app.state.dependencies = dependencies
-    bulk_nouns = (datasets, generation, results) if bulk is not None else ()
-    for noun in (swaps, embeddings, *bulk_nouns, jobs, models, health, page):
+    bulk_nouns = (datasets, generation, composites, results) if bulk is not None else ()
+    for noun in (swaps, grids, embeddings, *bulk_nouns, jobs, models, health, page):
         app.include_router(noun.router)
+    app.mount(
+        f"{page.SAMPLES}/{page.SHOWN_SPLIT}",
+        page.PageFiles(directory=SAMPLE_PEOPLE / page.SHOWN_SPLIT),
+    )
     app.mount("/static", page.PageFiles(directory=page.STATIC_DIRECTORY))
     serve_complete(app, asks_for_keys=bool(settings.api_keys))
     _install_error_handlers(app, settings)
@@ -277,4 +287,4 @@ def _from_validation_error(_: Request, error: Exception) -> Problem:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     arrived = repr(first.get("input"))[:100]
-    return Problem(INVALID_REQUEST, f"{place} is {arrived}: {first['msg']}.")
+    return Problem(INVALID_REQUEST, f"{place} is {arrived}; {in_words(first)}.")

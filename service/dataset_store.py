@@ -54,6 +54,8 @@ class DatasetRecord(Reading):
     """What is kept of a data set."""
 
     id: str
+    name: str | None = None
+    """What people call it."""
     origin: Literal["upload", "folder"]
     folder: str
     """Below the data root, with forward slashes."""
@@ -149,7 +151,7 @@ class DatasetStore:
         finally:
             os.close(descriptor)
 
-    def register(self, folder: str, reading: Reading) -> DatasetRecord:
+    def register(self, folder: str, reading: Reading, *, name: str | None = None) -> DatasetRecord:
         """A record of a folder below the data root; ValueError with a message that is safe."""
         path = resolve_source(self._data_root, folder)
         if not is_folder(path):
@@ -157,6 +159,7 @@ class DatasetStore:
         root = self._data_root.resolve()
         record = DatasetRecord(
             id=_new_id(),
+            name=name,
             origin="folder",
             folder=path.relative_to(root).as_posix(),
             **dict(reading),
@@ -192,11 +195,14 @@ class DatasetStore:
                     return folder, descriptor
                 os.close(descriptor)
 
-    def adopt(self, pictures: Path, reading: Reading, unpacked: Unpacked) -> DatasetRecord:
+    def adopt(
+        self, pictures: Path, reading: Reading, unpacked: Unpacked, *, name: str | None = None
+    ) -> DatasetRecord:
         """Make a folder of pictures, complete and on the same volume, a data set of its own."""
         dataset_id = _new_id()
         record = DatasetRecord(
             id=dataset_id,
+            name=name,
             origin="upload",
             folder=f"{self._folder.name}/{dataset_id}",
             **dict(reading),

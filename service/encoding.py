@@ -6,6 +6,8 @@ Shapes: composites (H, W, 3) uint8, embeddings (N, D) float32.
 from __future__ import annotations
 
 import io
+import zipfile
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +41,24 @@ def encode_composite(
         quality=settings.jpeg_quality if media_type == JPEG else settings.webp_quality,
         png_level=settings.png_compress_level,
     )
+
+
+def encode_npz(**arrays: NDArray[Any]) -> bytes:
+    """Arrays as a .npz file, not compressed and never pickled."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def encode_zip(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Files by their names; stored, for pictures are compressed already. The same files always give
+    the same bytes.
+    """
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in files:
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return file.getvalue()
 
 
 def encode_npy(array: NDArray[Any]) -> bytes:

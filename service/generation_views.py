@@ -13,8 +13,8 @@ from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.errors import JobFailed, StorageFailed, StorageFull, UnknownJob
 from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.records import is_job_id
+from dgnet.jobs.views import GenerationView, JobLinks, ProblemSummary
 from dgnet.service.problems import JOB_KINDS, Problem, ProblemKind
-from dgnet.service.schemas import GenerationView, JobLinks, ProblemSummary
 
 _OF_THE_VOLUME = (StorageFull.code, StorageFailed.code)
 """Here it is the job that failed by them, not a request."""
@@ -37,10 +37,12 @@ def generation_view(job: GenerationJob, *, retention_seconds: float) -> Generati
     address = f"/v1/jobs/{job.job_id}"
     done = job.state == "done"
     ended = job.finished
+    shown = _shown(job.spec)
     return GenerationView(
         id=job.job_id,
+        name=shown.get("name"),
         state=job.state,
-        spec=_shown(job.spec),
+        spec=shown,
         created=_time(job.created),
         updated=_time(job.updated),
         finished=None if ended is None else _time(ended),

@@ -12,6 +12,7 @@ from typing import TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from dgnet.jobs.plain_words import in_words
 from dgnet.service.problems import BAD_REQUEST, BODY_TOO_LARGE, INVALID_REQUEST, Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,7 +43,8 @@ def read_model(model: type[M], body: bytes, *, expected: str) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the body"
         kind = BAD_REQUEST if first["type"] == "json_invalid" else INVALID_REQUEST
-        raise Problem(kind, f"{place}: {first['msg']}. Expected JSON with {expected}.") from error
+        told = f"{place}: {in_words(first)}. Expected JSON with {expected}."
+        raise Problem(kind, told) from error

@@ -103,6 +103,15 @@ class PicturePool:
 
         return await self._do(encode, inline=pixels <= self._settings.inline_pixels)
 
+    async def write(self, work: Callable[[], bytes], *, pixels: int) -> bytes:
+        """What `work` makes of pictures that have so many pixels together, in a thread."""
+
+        def within_budget() -> bytes:
+            with self._budget.taken(pixels):
+                return work()
+
+        return await self._do(within_budget, inline=False)
+
     def _open(self, source: Source) -> ArrivedPicture | Problem:
         try:
             return open_picture(source.data, self._settings, label=source.label)

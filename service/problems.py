@@ -38,6 +38,7 @@ CROSS_SITE = ProblemKind("cross-site", 403, "Pages of other sites may not ask th
 UNKNOWN_MODEL = ProblemKind("unknown-model", 404, "No live worker serves this model")
 UNKNOWN_DATASET = ProblemKind("unknown-dataset", 404, "No such data set")
 UNKNOWN_FILE = ProblemKind("unknown-file", 404, "The job made no such file")
+UNKNOWN_COMPOSITE = ProblemKind("unknown-composite", 404, "There is no such composite")
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The route knows no such method")
 NOT_ACCEPTABLE = ProblemKind("not-acceptable", 406, "None of the accepted formats is offered")
 HEAD_TIMEOUT = ProblemKind("head-timeout", 408, "The request did not arrive in time")
@@ -49,6 +50,9 @@ BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The request body is too lar
 ARCHIVE_TOO_LARGE = ProblemKind("archive-too-large", 413, "Too much comes out of the archive")
 PICTURE_TOO_LARGE = ProblemKind("picture-too-large", 413, "A picture has too many bytes")
 TOO_MANY_PICTURES = ProblemKind("too-many-pictures", 413, "The request has too many pictures")
+TOO_MANY_COMPOSITES = ProblemKind(
+    "too-many-composites", 413, "The request asks for too many composites"
+)
 UNSUPPORTED_CONTENT_TYPE = ProblemKind(
     "unsupported-content-type", 415, "The request body has the wrong content type"
 )
@@ -58,6 +62,9 @@ MISDIRECTED = ProblemKind("misdirected", 421, "This service has no such name")
 RANGE_NOT_SATISFIABLE = ProblemKind("range-not-satisfiable", 416, "The range lies outside")
 HEAD_TOO_LARGE = ProblemKind("head-too-large", 431, "The request's headers are too large")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "A parameter or field is invalid")
+TOO_MANY_TO_BROWSE = ProblemKind(
+    "too-many-to-browse", 422, "The job has too many composites to look through"
+)
 MISSING_PART = ProblemKind("missing-part", 422, "A part of the form is missing")
 DAMAGED_PICTURE = ProblemKind("damaged-picture", 422, "The picture is truncated or damaged")
 PICTURE_DIMENSIONS = ProblemKind("picture-dimensions", 422, "The picture has too many pixels")
@@ -107,6 +114,8 @@ KINDS: dict[str, ProblemKind] = {
         UNKNOWN_MODEL,
         UNKNOWN_DATASET,
         UNKNOWN_FILE,
+        UNKNOWN_COMPOSITE,
+        TOO_MANY_TO_BROWSE,
         METHOD_NOT_ALLOWED,
         NOT_ACCEPTABLE,
         HEAD_TIMEOUT,
@@ -120,6 +129,7 @@ KINDS: dict[str, ProblemKind] = {
         ARCHIVE_TOO_LARGE,
         PICTURE_TOO_LARGE,
         TOO_MANY_PICTURES,
+        TOO_MANY_COMPOSITES,
         UNSUPPORTED_CONTENT_TYPE,
         NOT_A_PICTURE,
         NOT_AN_ARCHIVE,

@@ -68,6 +68,14 @@ class ServiceSettings(BaseSettings):
         default=4096, ge=1, description="Longest side of a picture in pixels, from its header"
     )
     max_pictures: int = Field(default=64, ge=1, description="Most pictures in one request")
+    default_model: str | None = Field(
+        default=None,
+        description="Id or version of the model for requests that name none; unset: the one that "
+        "most ready workers serve",
+    )
+    max_composites: int = Field(
+        default=256, ge=1, description="Most composites of a grid, a list of pairs or a walk"
+    )
     max_request_pixels: int = Field(
         default=256_000_000,
         ge=1,
@@ -129,6 +137,12 @@ class ServiceSettings(BaseSettings):
     )
     upload_idle_seconds: float = Field(
         default=30.0, gt=0, description="An upload that sends nothing for so long is given up"
+    )
+
+    max_index_bytes: int = Field(
+        default=256 * MEBIBYTE,
+        ge=1024,
+        description="Memory of a process for the composites of jobs that are looked through",
     )
 
     access_log: Literal["all", "errors"] = Field(

@@ -21,6 +21,7 @@ from dgnet.jobs.contract import Lane
 from dgnet.jobs.errors import BadJob, JobError, NewerMessage, PoisonJob
 from dgnet.jobs.generation.errors import UnreadableRecord
 from dgnet.jobs.generation.records import task_of
+from dgnet.jobs.keys import Stream
 from dgnet.jobs.outages import REDIS_ERRORS, is_outage, until_taken
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.tasks import cancel_and_wait
@@ -53,9 +54,9 @@ class Attempts:
         self._heartbeat = heartbeat
         self._settings = settings
         self._bulk = bulk
-        self._in_flight: dict[tuple[Lane, str], Claim] = {}
+        self._in_flight: dict[tuple[Stream, str], Claim] = {}
         self._tasks: set[asyncio.Task[bool]] = set()
-        self._avoided: dict[tuple[Lane, str], float] = {}  # and since when
+        self._avoided: dict[tuple[Stream, str], float] = {}  # and since when
         self._abandoning = False
         self._changed = asyncio.Event()
         self.over = asyncio.Event()
@@ -68,11 +69,11 @@ class Attempts:
 
     def count(self, lane: Lane) -> int:
         """How many of a lane are in flight."""
-        return sum(held == lane for held, _ in self._in_flight)
+        return sum(held.lane == lane for held, _ in self._in_flight)
 
     @property
     def suspects_wait(self) -> bool:
-        """Whether small jobs wait to run alone: no bulk work begins."""
+        """Whether small jobs wait to run alone: neither grids nor bulk work begin."""
         return self._suspects_wait
 
     @suspects_wait.setter
@@ -80,15 +81,15 @@ class Attempts:
         self._suspects_wait = value
         self._tell_change()
 
-    def holds(self, lane: Lane, entry_id: str) -> bool:
+    def holds(self, stream: Stream, entry_id: str) -> bool:
         """Whether this very message is being worked on."""
-        return (lane, entry_id) in self._in_flight
+        return (stream, entry_id) in self._in_flight
 
-    def avoids(self, lane: Lane, entry_id: str) -> bool:
+    def avoids(self, stream: Stream, entry_id: str) -> bool:
         """Whether this worker failed at the message so lately that others shall have it first."""
         latest = time.monotonic() - self._settings.lease_seconds
         self._avoided = {key: since for key, since in self._avoided.items() if since > latest}
-        return (lane, entry_id) in self._avoided
+        return (stream, entry_id) in self._avoided
 
     def begin(self, claim: Claim) -> None:
         """Starts to work on a claim."""
@@ -158,13 +159,13 @@ class Attempts:
             await asyncio.sleep(interval)
 
     def _start(self, claim: Claim, work: Callable[[Claim], Awaitable[None]]) -> None:
-        key = (claim.lane, claim.entry_id)
+        key = (claim.stream, claim.entry_id)
         self._in_flight[key] = claim
         task = asyncio.create_task(self._attempt(claim, work), name=f"attempt {claim.entry_id}")
         self._tasks.add(task)
         task.add_done_callback(functools.partial(self._ended, key))
 
-    def _ended(self, key: tuple[Lane, str], task: asyncio.Task[bool]) -> None:
+    def _ended(self, key: tuple[Stream, str], task: asyncio.Task[bool]) -> None:
         """However an attempt ended, its lease is not renewed any more."""
         self._tasks.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -210,7 +211,7 @@ class Attempts:
                 return
             except Exception:
                 _log.exception("message %s could not even be given up", claim.entry_id)
-        self._avoided[claim.lane, claim.entry_id] = time.monotonic()
+        self._avoided[claim.stream, claim.entry_id] = time.monotonic()
         try:
             await self._queue.release([claim])
         except Exception:

@@ -5,8 +5,8 @@ alone, so that a job that kills its worker takes no neighbor along, and after `m
 given up. The same holds for what a worker failed at in a way that nobody foresaw: it lets the
 message go at once, and takes it again only if nobody else did for a lease. In the bulk lane a
 worker holds one message at a time, so that shards spread over all workers and jobs take turns. A
-suspect of the small lane waits until no bulk work is in flight; one of the bulk lane runs beside
-small jobs, which would otherwise wait for a whole shard.
+suspect of the small lane waits until neither grids nor bulk work are in flight; one of these lanes
+runs beside small jobs, which would otherwise wait for a whole grid or shard.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from dgnet.jobs.connection import BLOCK_SECONDS
 from dgnet.jobs.contract import Lane
@@ -22,7 +21,7 @@ from dgnet.jobs.outages import REDIS_ERRORS, Backoff
 from dgnet.jobs.settings import QueueSettings
 from dgnet.worker import metrics
 from dgnet.worker.attempts import Attempts
-from dgnet.worker.leases import Abandoned, Claim, LeasedQueue
+from dgnet.worker.leases import Abandoned, LeasedQueue
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class LaneClaims:
             await self._queue.forget_consumers(self._lane, _FORGET_CONSUMERS_SECONDS)
             self._next_forget = time.monotonic() + _FORGET_CONSUMERS_SECONDS
         await self._attempts.wait_below(self._lane, self._capacity)
-        if self._lane == "bulk":
+        if self._lane != "small":
             await self._attempts.wait_for_suspects()
         if self._is_stopping():
             return
@@ -106,19 +105,19 @@ class LaneClaims:
         ordinary: list[Abandoned] = []
         suspects: list[Abandoned] = []
         for message in await self._queue.abandoned(self._lane, _LOOKED_AT):
-            if self._attempts.holds(self._lane, message.entry_id):
+            if self._attempts.holds(message.stream, message.entry_id):
                 continue  # ours; its renewal is late
-            if self._attempts.avoids(self._lane, message.entry_id):
+            if self._attempts.avoids(message.stream, message.entry_id):
                 continue  # others shall have it
             if message.deliveries >= self._max_deliveries:
-                for claim in await self._taken_over([message]):
+                for claim in await self._queue.take_over([message]):
                     self._attempts.dead_letter(claim, message.deliveries)
             elif message.deliveries >= _SUSPECT_DELIVERIES:
                 suspects.append(message)
             else:
                 ordinary.append(message)
         await self._begin_again(ordinary[: self._free()])
-        if self._lane == "bulk":
+        if self._lane != "small":
             await self._begin_again(suspects[: self._free()])
         else:
             await self._isolate(suspects)
@@ -126,8 +125,8 @@ class LaneClaims:
     async def _isolate(self, suspects: list[Abandoned]) -> None:
         """Runs small suspects one by one, once nothing else is in flight."""
         self._attempts.suspects_wait = bool(suspects)
-        if suspects and self._attempts.count("bulk"):
-            return  # no new bulk work begins; they are looked at again when this is over
+        if suspects and (self._attempts.count("bulk") or self._attempts.count("grid")):
+            return  # no such work begins; they are looked at again when this is over
         for suspect in suspects:
             await self._attempts.wait_below(self._lane, 1)
             if self._is_stopping():
@@ -141,12 +140,7 @@ class LaneClaims:
 
     async def _begin_again(self, messages: list[Abandoned]) -> None:
         if messages:
-            claims = await self._taken_over(messages)
+            claims = await self._queue.take_over(messages)
             metrics.REDELIVERIES.inc(len(claims))
             for claim in claims:
                 self._attempts.begin(claim)
-
-    async def _taken_over(self, messages: list[Abandoned]) -> list[Claim]:
-        before = {message.entry_id: message.deliveries for message in messages}
-        claims = await self._queue.take_over(self._lane, list(before))
-        return [replace(claim, deliveries=before[claim.entry_id] + 1) for claim in claims]

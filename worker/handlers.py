@@ -7,7 +7,6 @@ Legend: B batch, H x W pixels of the model, D embedding values.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +17,8 @@ from dgnet.jobs.contract import (
     DatasetCheckJob,
     EmbedJob,
     EmbedResult,
+    GridJob,
+    GridResult,
     Job,
     JobTimings,
     ModelInfo,
@@ -30,9 +31,17 @@ from dgnet.jobs.errors import BadJob, JobFailed
 from dgnet.worker.batcher import BatchLost, DeviceBroken, MicroBatcher, Served
 from dgnet.worker.bulk import BulkWork, LeaveToOthers
 from dgnet.worker.device import DeviceThread
+from dgnet.worker.grids import (
+    GridModel,
+    GridWork,
+    all_served,
+    check_cells,
+    default_batch,
+    grid_calls,
+)
 
 
-class ServedModel(Protocol):
+class ServedModel(GridModel, Protocol):
     """What a worker serves: `dgnet.model.predictor.Predictor` is the real one."""
 
     @property
@@ -53,7 +62,7 @@ class ServedModel(Protocol):
     def keeps_scene(self) -> bool: ...
 
     def swap(
-        self, appearance_images: Pixels, structure_images: Pixels, *, scene: list[Scene | None]
+        self, appearance_images: Pixels, structure_images: Pixels, /, *, scene: list[Scene | None]
     ) -> Pixels:
         """Composites (B, H, W, 3) of two uint8 RGB batches (B, H, W, 3); a scene for each row."""
         ...
@@ -81,6 +90,7 @@ def model_info(predictor: ServedModel) -> ModelInfo:
         embedding_size=predictor.embedding_size,
         card=predictor.card,
         scenes=("keep", "generate") if predictor.keeps_scene else ("generate",),
+        makes_grids=True,
     )
 
 
@@ -111,7 +121,9 @@ def run_canary(predictor: ServedModel) -> None:
 
 
 class JobHandler:
-    """Runs jobs through one micro-batcher; swaps and embeddings are batches of their own."""
+    """Runs jobs through one micro-batcher; swaps, embeddings and what grids need are batches of
+    their own.
+    """
 
     def __init__(
         self,
@@ -120,6 +132,7 @@ class JobHandler:
         device: DeviceThread,
         max_batch: int,
         small_batch_seconds: float,
+        grid_batch: int | None = None,
         out_of_memory: Callable[[BaseException], bool] = is_out_of_memory,
         bulk: BulkWork | None = None,
     ) -> None:
@@ -131,6 +144,7 @@ class JobHandler:
             {
                 "swap": lambda items: _swap_batch(predictor, items),
                 "embed": lambda items: _embed_batch(predictor, items),
+                **grid_calls(predictor),
             },
             device=device,
             probe=lambda: run_canary(predictor),
@@ -139,6 +153,8 @@ class JobHandler:
             max_batch=max_batch,
             small_batch_seconds=small_batch_seconds,
         )
+        batch = min(max_batch, grid_batch or default_batch(predictor.device_name))
+        self._grids = GridWork(self._served, device, batch)
 
     async def handle(self, job: Job, *, submitted: float) -> Result:
         """The result of a job that was submitted at `submitted` (seconds of the monotonic clock).
@@ -152,6 +168,8 @@ class JobHandler:
                 return await self._swap(job, submitted)
             case EmbedJob():
                 return await self._embed(job, submitted)
+            case GridJob():
+                return await self._grid(job, submitted)
             case DatasetCheckJob():
                 if self._bulk is None:
                     raise LeaveToOthers("this worker reads no data sets")
@@ -171,15 +189,23 @@ class JobHandler:
 
     async def _embed(self, job: EmbedJob, submitted: float) -> EmbedResult:
         self._check_shape("picture", job.images.shape[1:])
-        answers = await asyncio.gather(
-            *(self._served("embed", image) for image in job.images), return_exceptions=True
-        )
-        served = [answer for answer in answers if isinstance(answer, Served)]
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
+        served = await all_served(self._served("embed", image) for image in job.images)
         return EmbedResult(
             embeddings=np.stack([answer.output for answer in served]),  # (B, D)
+            model_version=self._predictor.model_version,
+            timings=_timings(served, submitted),
+        )
+
+    async def _grid(self, job: GridJob, submitted: float) -> GridResult:
+        self._check_shape("appearance pictures", job.appearance_images.shape[1:])
+        self._check_shape("structure pictures", job.structure_images.shape[1:])
+        check_cells(job)
+        if objection := self._model.objection_to(job.scene):
+            raise BadJob(objection)
+        served = await self._grids.run(job)
+        composites = np.stack([answer.output for answer in served])  # (K, H, W, 3)
+        return GridResult(
+            composites=composites,
             model_version=self._predictor.model_version,
             timings=_timings(served, submitted),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
@@ -19,7 +19,7 @@ from dgnet.jobs.codec import KINDS, Kind, Outcome, encode_closed_record
 from dgnet.jobs.combining import Combiner
 from dgnet.jobs.connection import Entry, run_script, stream_entries
 from dgnet.jobs.contract import Lane
-from dgnet.jobs.keys import GROUP, LANES, Keys
+from dgnet.jobs.keys import GROUP, Keys, Stream
 from dgnet.jobs.scripts import FINISH, FORGET_CONSUMERS, PUT_BACK
 from dgnet.jobs.settings import QueueSettings
 
@@ -34,7 +34,7 @@ _EXPIRED_LENGTH = 10_000  # results that had to make room and are remembered as 
 class Claim:
     """A message this worker holds the lease of. `job_id` is empty if the message has none."""
 
-    lane: Lane
+    stream: Stream
     entry_id: str
     job_id: str
     kind: Kind | Literal["generation"]
@@ -42,6 +42,10 @@ class Claim:
     payload: bytes
     deliveries: int = 1
     """Workers that were given the message, this one included."""
+
+    @property
+    def lane(self) -> Lane:
+        return self.stream.lane
 
     @property
     def submitted(self) -> float:
@@ -53,7 +57,7 @@ class Claim:
 class Abandoned:
     """A message whose lease ran out after so many deliveries."""
 
-    lane: Lane
+    stream: Stream
     entry_id: str
     deliveries: int
 
@@ -66,68 +70,107 @@ class _Finish:
 
 
 class LeasedQueue:
-    """The two lanes as one worker sees them; `consumer` is the worker's id."""
+    """The lanes as one worker sees them; `consumer` is the worker's id, `model` the version that it
+    serves. Of each lane it has two streams: jobs for its model, and jobs for whoever comes.
+    """
 
-    def __init__(self, redis: Redis, settings: QueueSettings, consumer: str) -> None:
+    def __init__(
+        self, redis: Redis, settings: QueueSettings, consumer: str, model: str = ""
+    ) -> None:
         self._redis = redis
         self._settings = settings
         self._keys = Keys(settings.key_prefix)
         self._consumer = consumer
+        self._model = model
+        self._turn = False  # whose turn it is, of two streams that both have something
         self._lease_milliseconds = int(settings.lease_seconds * 1000)
         self._finishes: Combiner[_Finish, None] = Combiner(
             self._finish_batch, max_items=_MAX_FINISH_BATCH
         )
 
     async def ensure_group(self, lane: Lane) -> None:
-        """Creates a lane's consumer group where it is missing; it sees all that is queued."""
-        try:
-            await self._redis.xgroup_create(self._keys.lane(lane), GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):  # it exists
-                raise
+        """Creates a lane's consumer groups where they are missing; they see all that is queued."""
+        for stream in self.streams(lane):
+            try:
+                await self._redis.xgroup_create(self._key(stream), GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):  # it exists
+                    raise
+
+    def streams(self, lane: Lane) -> list[Stream]:
+        """Where jobs of a lane come from."""
+        return [Stream(lane, model) for model in dict.fromkeys((self._model, ""))]
+
+    def _key(self, stream: Stream) -> str:
+        return self._keys.lane(stream.lane, stream.model)
+
+    async def waiting(self, lane: Lane) -> int:
+        """Unfinished jobs in the lane of this worker's model that nobody has claimed."""
+        stream = Stream(lane, self._model)
+        pending = cast("dict[str, int]", await self._redis.xpending(self._key(stream), GROUP))
+        return await self._redis.xlen(self._key(stream)) - pending["pending"]
 
     async def claim(self, lane: Lane, count: int, block_seconds: float) -> list[Claim]:
         """Up to `count` messages of a lane, as soon as there is one; none when time runs out."""
+        streams = self.streams(lane)
+        if len(streams) > 1 and count == 1:  # one of them alone may give what there is room for
+            self._turn = not self._turn
+            for stream in reversed(streams) if self._turn else streams:
+                if found := await self._read([stream], 1, None):
+                    return found
+        share = max(1, count // len(streams))
+        found = await self._read(streams, share, max(1, int(block_seconds * 1000)))
+        for excess in found[count:]:  # both gave one in the same instant
+            await self.put_back(excess)
+        return found[:count]
+
+    async def _read(self, streams: Sequence[Stream], count: int, block: int | None) -> list[Claim]:
+        """Up to `count` messages of each."""
+        by_key = {self._key(stream): stream for stream in streams}
         reply = await self._redis.xreadgroup(
-            GROUP,
-            self._consumer,
-            {self._keys.lane(lane): ">"},
-            count=count,
-            block=max(1, int(block_seconds * 1000)),
+            GROUP, self._consumer, dict.fromkeys(by_key, ">"), count=count, block=block
         )
-        return [_claim_of(lane, entry) for _, entry in stream_entries(reply)]
+        return [_claim_of(by_key[name], entry) for name, entry in stream_entries(reply)]
 
     async def abandoned(self, lane: Lane, count: int) -> list[Abandoned]:
         """Messages that nobody has renewed for a lease, oldest first."""
-        pending = await self._redis.xpending_range(
-            self._keys.lane(lane),
-            GROUP,
-            min="-",
-            max="+",
-            count=count,
-            idle=self._lease_milliseconds,
-        )
-        return [
-            Abandoned(
-                lane=lane,
-                entry_id=cast("bytes", entry["message_id"]).decode(),
-                deliveries=cast("int", entry["times_delivered"]),
+        found: list[Abandoned] = []
+        for stream in self.streams(lane):
+            pending = await self._redis.xpending_range(
+                self._key(stream),
+                GROUP,
+                min="-",
+                max="+",
+                count=count,
+                idle=self._lease_milliseconds,
             )
-            for entry in cast("list[dict[str, Any]]", pending)
-        ]
+            found += [
+                Abandoned(
+                    stream=stream,
+                    entry_id=cast("bytes", entry["message_id"]).decode(),
+                    deliveries=cast("int", entry["times_delivered"]),
+                )
+                for entry in cast("list[dict[str, Any]]", pending)
+            ]
+        return found
 
-    async def take_over(self, lane: Lane, entry_ids: Sequence[str]) -> list[Claim]:
+    async def take_over(self, messages: Sequence[Abandoned]) -> list[Claim]:
         """Claims those that are still abandoned; another worker may have been faster."""
-        entries = await self._redis.xclaim(
-            self._keys.lane(lane),
-            GROUP,
-            self._consumer,
-            min_idle_time=self._lease_milliseconds,
-            message_ids=[*entry_ids],
-        )
-        # Redis 6 answers (None, None) for an entry that was deleted.
-        found = [entry for entry in cast("list[Entry]", entries) if entry[0]]
-        return [_claim_of(lane, entry) for entry in found]
+        claims: list[Claim] = []
+        for stream in sorted({message.stream for message in messages}):
+            deliveries = {one.entry_id: one.deliveries for one in messages if one.stream == stream}
+            entries = await self._redis.xclaim(
+                self._key(stream),
+                GROUP,
+                self._consumer,
+                min_idle_time=self._lease_milliseconds,
+                message_ids=[*deliveries],
+            )
+            # Redis 6 answers (None, None) for an entry that was deleted.
+            found = [entry for entry in cast("list[Entry]", entries) if entry[0]]
+            taken = [_claim_of(stream, entry) for entry in found]
+            claims += [replace(claim, deliveries=deliveries[claim.entry_id] + 1) for claim in taken]
+        return claims
 
     async def renew(self, claims: Sequence[Claim]) -> None:
         """Starts the leases of `claims` anew, without counting a delivery."""
@@ -156,43 +199,45 @@ class LeasedQueue:
         await run_script(
             self._redis,
             PUT_BACK,
-            [self._keys.lane(claim.lane), self._keys.record(claim.job_id)],
-            [GROUP, claim.entry_id, f"o{LANES.index(claim.lane) + 1} {claim.kind}"],
+            [self._key(claim.stream), self._keys.record(claim.job_id)],
+            [GROUP, claim.entry_id, f"o{claim.stream} {claim.kind}"],
         )
 
     async def forget_consumers(self, lane: Lane, gone_seconds: float) -> None:
         """Removes consumers that hold nothing and were last seen so long ago."""
-        await run_script(
-            self._redis,
-            FORGET_CONSUMERS,
-            [self._keys.lane(lane)],
-            [GROUP, int(gone_seconds * 1000), self._consumer],
-        )
+        for stream in self.streams(lane):
+            await run_script(
+                self._redis,
+                FORGET_CONSUMERS,
+                [self._key(stream)],
+                [GROUP, int(gone_seconds * 1000), self._consumer],
+            )
 
     async def _set_idle(self, claims: Sequence[Claim], *, idle_milliseconds: int) -> None:
-        for lane in LANES:
-            entry_ids: list[StreamIdT] = [c.entry_id for c in claims if c.lane == lane]
-            if entry_ids:
-                await self._redis.xclaim(
-                    self._keys.lane(lane),
-                    GROUP,
-                    self._consumer,
-                    min_idle_time=0,
-                    message_ids=entry_ids,
-                    idle=idle_milliseconds,
-                    justid=True,
-                )
+        for stream in sorted({claim.stream for claim in claims}):
+            entry_ids: list[StreamIdT] = [c.entry_id for c in claims if c.stream == stream]
+            await self._redis.xclaim(
+                self._key(stream),
+                GROUP,
+                self._consumer,
+                min_idle_time=0,
+                message_ids=entry_ids,
+                idle=idle_milliseconds,
+                justid=True,
+            )
 
     async def _finish_batch(self, batch: Sequence[_Finish]) -> Sequence[None]:
+        streams = sorted({finish.claim.stream for finish in batch})
         keys = [
-            *(self._keys.lane(lane) for lane in LANES),
-            *(self._keys.finished(lane) for lane in LANES),
+            *(self._key(stream) for stream in streams),
+            *(self._keys.finished(stream.lane, stream.model) for stream in streams),
             self._keys.dead_letters,
             self._keys.uncollected,
             self._keys.uncollected_bytes,
             self._keys.expired,
         ]
         arguments: list[str | bytes | int] = [
+            len(streams),
             GROUP,
             self._settings.result_ttl_seconds,
             _DEAD_LETTERS_LENGTH,
@@ -203,7 +248,7 @@ class LeasedQueue:
             claim = finish.claim
             keys.append(self._keys.record(claim.job_id))
             arguments += [
-                LANES.index(claim.lane) + 1,
+                streams.index(claim.stream) + 1,
                 claim.entry_id,
                 claim.reply_channel,
                 finish.closed_record,
@@ -213,10 +258,10 @@ class LeasedQueue:
         return [None] * len(batch)
 
 
-def _claim_of(lane: Lane, entry: Entry) -> Claim:
+def _claim_of(stream: Stream, entry: Entry) -> Claim:
     entry_id, fields = entry
     return Claim(
-        lane=lane,
+        stream=stream,
         entry_id=entry_id.decode(),
         job_id=fields.get(b"job", b"").decode(errors="replace"),
         kind=_kind_in(fields),

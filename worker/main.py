@@ -1,7 +1,8 @@
 """A worker from canary to last answer: claims jobs for its device until it is told to stop.
 
 Of the small lane it takes what the batcher can use (two batches: one on the device, one gathering),
-of the bulk lane one message at a time, side by side: the device serves small batches first.
+of the grid lane two messages, of the bulk lane one at a time, side by side: the device serves small
+batches first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import start_http_server
 from redis.asyncio import Redis
@@ -22,14 +24,16 @@ from redis.asyncio import Redis
 from dgnet.jobs.connection import connect
 from dgnet.jobs.contract import Lane, WorkerInfo
 from dgnet.jobs.keys import LANES, Keys
+from dgnet.jobs.live_workers import read_workers
 from dgnet.jobs.outages import REDIS_ERRORS
 from dgnet.jobs.settings import QueueSettings, WorkerSettings
-from dgnet.jobs.tasks import Background, TaskKeepsEnding
+from dgnet.jobs.tasks import Background, TaskKeepsEnding, cancel_and_wait
 from dgnet.release import RELEASE
 from dgnet.worker.attempts import Attempts
 from dgnet.worker.bulk import BulkWork
 from dgnet.worker.claiming import LaneClaims
 from dgnet.worker.device import DeviceThread
+from dgnet.worker.grids import GRIDS_AT_ONCE
 from dgnet.worker.handlers import JobHandler, ServedModel, is_out_of_memory, model_info, run_canary
 from dgnet.worker.heartbeat import Heartbeat
 from dgnet.worker.leases import LeasedQueue
@@ -38,6 +42,7 @@ from dgnet.worker.requirements import dangers, shortcomings
 _log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 0.5  # whether Redis suits by now
+_BEAT_SECONDS = 0.05  # until a beat that is due has arrived
 
 
 class Worker:
@@ -62,7 +67,7 @@ class Worker:
         self._shutdown_seconds = worker_settings.shutdown_seconds
         self._device = device or DeviceThread()
         self._bulk = bulk
-        self._queue = LeasedQueue(redis, settings, self.worker_id)
+        self._queue = LeasedQueue(redis, settings, self.worker_id, predictor.model_version)
         self._heartbeat = Heartbeat(
             redis,
             settings,
@@ -82,6 +87,7 @@ class Worker:
                 device=self._device,
                 max_batch=worker_settings.max_batch,
                 small_batch_seconds=worker_settings.small_batch_seconds,
+                grid_batch=worker_settings.grid_batch,
                 out_of_memory=out_of_memory,
                 bulk=bulk,
             ),
@@ -89,17 +95,23 @@ class Worker:
             settings,
             bulk,
         )
-        capacities: dict[Lane, int] = {"small": 2 * worker_settings.max_batch, "bulk": 1}
+        capacities: dict[Lane, int] = {
+            "small": 2 * worker_settings.max_batch,
+            "grid": GRIDS_AT_ONCE,
+            "bulk": 1,
+        }
         self._claims = {
             lane: LaneClaims(
                 lane, self._queue, self._attempts, settings,
-                capacity=capacities[lane], is_stopping=lambda: self._stopping,
+                capacity=capacities[lane], is_stopping=partial(self._takes_nothing_of, lane),
                 tell=self._hear_of_lane,
             )
             for lane in LANES
         }  # fmt: skip
         self._unclaimable: set[Lane] = set()  # lanes that Redis lets nothing be had from
         self._stop_by: float | None = None  # deadline by the monotonic clock, once stopping
+        self._stop_asked = asyncio.Event()
+        self._claims_small = False  # and goes on with it for a while after `stop`
         self._failure: TaskKeepsEnding | None = None
 
     async def run(self) -> None:
@@ -140,9 +152,15 @@ class Worker:
         if self._stop_by is None:
             _log.info("worker %s stops with %d jobs in flight", self.worker_id, len(self._attempts))
             self._stop_by = time.monotonic() + self._shutdown_seconds
-            self._attempts.end_waits()
+            self._stop_asked.set()
+            if not self._claims_small:
+                self._attempts.end_waits()
             if self._bulk is not None:
                 self._bulk.stop()
+
+    def _takes_nothing_of(self, lane: Lane) -> bool:
+        """Of small and grid jobs whoever stops still takes what was meant for its model alone."""
+        return self._attempts.over.is_set() or (lane == "bulk" and self._stopping)
 
     @property
     def _stopping(self) -> bool:
@@ -152,6 +170,8 @@ class Worker:
         """A worker that can claim nothing, as when a permission was taken away, is not ready."""
         if is_well == (lane in self._unclaimable):
             (self._unclaimable.discard if is_well else self._unclaimable.add)(lane)
+            if self._stopping:
+                return
             self._heartbeat.announce(ready=not self._unclaimable)
 
     async def _until_redis_suits(self) -> None:
@@ -195,8 +215,43 @@ class Worker:
         lanes = {f"claims of the {lane} lane": claims for lane, claims in self._claims.items()}
         for name, claims in lanes.items():
             background.start(name, claims.run)
-        await self._attempts.over.wait()
+        self._claims_small = True
+        stopped = {
+            asyncio.create_task(event.wait()) for event in (self._stop_asked, self._attempts.over)
+        }
+        try:
+            await asyncio.wait(stopped, return_when=asyncio.FIRST_COMPLETED)
+            self._heartbeat.announce(ready=False)
+            await self._hand_over()
+        finally:
+            await cancel_and_wait(stopped)
+        self._attempts.end_waits()
         await background.returned(lanes, self._remaining_seconds())
+
+    async def _hand_over(self) -> None:
+        """The last worker of its model takes on until nobody can have queued anything more for it:
+        front ends know for `workers_cache_seconds` that it was ready, and what waits in its lanes
+        nobody else would do.
+        """
+        cache_seconds = self._settings.workers_cache_seconds
+        known_until = time.monotonic() + 1.5 * cache_seconds + _BEAT_SECONDS
+        version = self._predictor.model_version
+        while not self._attempts.over.is_set() and self._remaining_seconds() > 0:
+            try:
+                workers = await read_workers(self._redis, Keys(self._settings.key_prefix))
+                if any(one.ready and one.model.model_version == version for one in workers):
+                    if any(one.worker_id == self.worker_id and one.ready for one in workers):
+                        known_until = time.monotonic() + 1.5 * cache_seconds
+                    else:
+                        return
+                waiting = [await self._queue.waiting(lane) for lane in ("small", "grid")]
+                if time.monotonic() >= known_until and not any(waiting):
+                    return
+            except REDIS_ERRORS:
+                return  # nothing is to be had, and nobody can queue anything
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(_LOOK_AGAIN_SECONDS, 0.02 + cache_seconds / 4)):
+                    await self._attempts.over.wait()
 
 
 async def run_worker(

@@ -2,7 +2,8 @@
 
 A job's listing, plan and codes cost more than many a shard, so the last jobs stay open for a while,
 their codes within one bound of memory. Each is checked against what the job's folder says when it
-is opened; one whose networks are not those of this worker is refused. Synchronous: everything runs in the worker's bulk thread.
+is opened; one whose networks are not those of this worker is refused. Synchronous: everything runs
+in the worker's bulk thread.
 """
 
 from __future__ import annotations

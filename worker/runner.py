@@ -92,7 +92,7 @@ class GenerationRunner:
         self._predictor = predictor
         self._device = device
         self._storage = storage
-        self._task_store = TaskStore(redis, settings)
+        self._task_store = TaskStore(redis, settings, predictor.model_version)
         self._job_store = JobStore(redis, settings, storage)
         self._thread = SerialThread("bulk")
         self._is_nice = False
@@ -127,6 +127,8 @@ class GenerationRunner:
         try:
             order = await self._task_store.order(task)
             if order is not None:
+                if order.model_version not in ("", self._predictor.model_version):
+                    raise OtherNetworks(f"checkpoint {order.model_version}")
                 match task.step:
                     case "begin":
                         await self._begin(task, order)

@@ -50,20 +50,24 @@ class Order:
     """Positions of the plan that are being made."""
     window_shard: int
     """Number of the window's first shard."""
+    model_version: str
+    """Of the model that makes it; empty while any may."""
 
 
 class TaskStore:
-    """One per worker."""
+    """One per worker, whose model's version is that of all tasks which it causes."""
 
-    def __init__(self, redis: Redis, settings: QueueSettings) -> None:
+    def __init__(self, redis: Redis, settings: QueueSettings, model_version: str = "") -> None:
+        self._model_version = model_version
         self._redis = redis
         self._keys = Keys(settings.key_prefix)
 
     async def order(self, task: GenerationTask) -> Order | None:
         """None if the task is stale; raises UnreadableRecord."""
-        names = ("epoch", "spec", "state", "window_start", "window_stop", "window_shard")
-        values = await self._until_taken(lambda: self._fields(task, *names))
-        epoch, spec, state, *window = values
+        names = ("epoch", "spec", "state", "model_version")
+        window_names = ("window_start", "window_stop", "window_shard")
+        values = await self._until_taken(lambda: self._fields(task, *names, *window_names))
+        epoch, spec, state, model_version, *window = values
         if epoch != task.epoch or spec is None:
             return None
         if task.step == "shard" and state != "running":  # all shards are there already
@@ -84,7 +88,12 @@ class TaskStore:
                 f"release {RELEASE} cannot read the job's record: {error}. If a newer release "
                 "wrote it, bring the workers up to date"
             ) from error
-        return Order(spec=read, window=(start, stop), window_shard=first)
+        return Order(
+            spec=read,
+            window=(start, stop),
+            window_shard=first,
+            model_version=model_version or "",
+        )
 
     async def is_current(self, task: GenerationTask) -> bool:
         return (await self._fields(task, "epoch"))[0] == task.epoch
@@ -172,7 +181,10 @@ class TaskStore:
         return [None if value is None else value.decode(errors="replace") for value in values]
 
     async def _change(self, task: GenerationTask, script: str, *arguments: str | int) -> Any:
-        return await change(self._redis, self._keys, script, task.job_id, task.epoch, *arguments)
+        return await change(
+            self._redis, self._keys, script, task.job_id, task.epoch, *arguments,
+            model=self._model_version,
+        )  # fmt: skip
 
     async def _surely(self, task: GenerationTask, script: str, *arguments: str | int) -> bool:
         return bool(await self._until_taken(lambda: self._change(task, script, *arguments)))

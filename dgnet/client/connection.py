@@ -1,80 +1,37 @@
-"""Requests to one server, and their failures as `DGNetError`."""
+"""Requests to one server over a wire, their answers as models, their failures as `DGNetError`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
+from dgnet.client.errors import DGNetError, error_of
+from dgnet.client.wires import Reply, Wire
 from dgnet.jobs.addresses import without_secrets
-from dgnet.jobs.media_types import PROBLEM
+
+Model = TypeVar("Model", bound=BaseModel)
+Http = TypeVar("Http")
 
 ReportProgress = Callable[[int, int], None]
-"""Is told the bytes so far, and all there are."""
+"""Is told how much is done so far, and how much there is: bytes, or pictures."""
 
 
-class DGNetError(Exception):
-    """The server refused or could not be reached; `str(error)` says why and what to do.
-
-    `status` is the HTTP status, None when no answer came; `code` the kind of problem, such as
-    "not-a-picture"; `index` the position of the picture at fault, where one is.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
-        retry_after_seconds: float | None = None,
-        index: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.request_id = request_id
-        self.retry_after_seconds = retry_after_seconds
-        self.index = index
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether the same request may succeed later: nobody answered, or somebody was too busy."""
-        return self.status is None or self.status in (429, 502, 503, 504)
+def no_report(done: int, total: int) -> None:
+    """For whom nobody listens."""
 
 
 class Connection:
-    """A connection pool; every method raises DGNetError for what is no success."""
+    """Every method raises DGNetError for what is no success."""
 
-    def __init__(
-        self,
-        server_url: str,
-        api_key: str | None,
-        *,
-        timeout_seconds: float,
-        transport: httpx.BaseTransport | None,
-    ) -> None:
-        self.server_url = server_url.rstrip("/")
-        self._shown = without_secrets(self.server_url)
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        try:
-            self._http = httpx.Client(
-                base_url=self.server_url,
-                headers=headers,
-                timeout=timeout_seconds,
-                transport=transport,
-            )
-        except httpx.InvalidURL as error:
-            raise DGNetError(
-                f"{self._shown!r} is not a server address; expected http://HOST:PORT"
-            ) from error
+    def __init__(self, wire: Wire, server_url: str) -> None:
+        self.wire = wire
+        self._shown = without_secrets(server_url)
 
-    def close(self) -> None:
-        self._http.close()
-
-    def request(
+    async def request(
         self,
         method: str,
         path: str,
@@ -83,37 +40,51 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         files: Sequence[tuple[str, tuple[str, bytes]]] | None = None,
         json: object = None,
-        content: Iterable[bytes] | None = None,
+        content: Iterator[bytes] | None = None,
     ) -> httpx.Response:
         """The whole answer."""
         with self._told():
-            response = self._http.request(
+            request = self.wire.build(
                 method,
                 path,
+                content,
                 params=params,
                 headers=headers,
                 files=files or None,
                 json=json,
-                content=content,
             )
+            response = await self.wire.send(request)
         if not response.is_success:
             raise error_of(response)
         return response
 
-    def json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """The JSON object of an answer."""
-        return cast("dict[str, Any]", self.request(method, path, **options).json())
+    async def model(self, kind: type[Model], method: str, path: str, **options: Any) -> Model:
+        """The JSON of an answer."""
+        response = await self.request(method, path, **options)
+        return self.read(kind, response.content)
 
-    @contextmanager
-    def stream(
+    def read(self, kind: type[Model], data: bytes | str) -> Model:
+        """JSON of the server; fields that this release does not know are passed over."""
+        try:
+            return kind.model_validate_json(data)
+        except ValidationError as error:
+            raise DGNetError(
+                f"{self._shown} answered what this release does not understand "
+                f"({kind.__name__}: {error.error_count()} fields); use the release of the server"
+            ) from error
+
+    @asynccontextmanager
+    async def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None
-    ) -> Generator[httpx.Response]:
+    ) -> AsyncGenerator[Reply]:
         """GET an answer to be read bit by bit; a connection that breaks within is told, too."""
-        with self._told(), self._http.stream("GET", path, headers=headers) as response:
-            if not response.is_success:
-                response.read()
-                raise error_of(response)
-            yield response
+        with self._told():
+            request = self.wire.build("GET", path, None, headers=headers)
+            async with self.wire.stream(request) as reply:
+                if not reply.response.is_success:
+                    await reply.read()
+                    raise error_of(reply.response)
+                yield reply
 
     @contextmanager
     def _told(self) -> Generator[None]:
@@ -127,19 +98,14 @@ class Connection:
             ) from error
 
 
-def error_of(response: httpx.Response) -> DGNetError:
-    """The server's problem as an exception; answers of others (a proxy, say) by their status."""
-    problem: dict[str, Any] = {}
-    if response.headers.get("content-type", "").startswith(PROBLEM):
-        problem = response.json()
-    retry_after = response.headers.get("retry-after", "")
-    title = problem.get("title", f"{response.url.host} answered {response.status_code}")
-    detail = problem.get("detail", response.text[:200])
-    return DGNetError(
-        f"{title}: {detail}" if detail else title,
-        status=response.status_code,
-        code=str(problem.get("type", "")).rpartition(":")[2] or None,
-        request_id=problem.get("request_id"),
-        retry_after_seconds=float(retry_after) if retry_after.isdigit() else None,
-        index=problem.get("index"),
-    )
+def http_client(
+    kind: Callable[..., Http], server_url: str, api_key: str | None, **options: Any
+) -> Http:
+    """One of httpx's two clients, made for a server; DGNetError for what is no address."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        return kind(base_url=server_url.rstrip("/"), headers=headers, **options)
+    except httpx.InvalidURL as error:
+        raise DGNetError(
+            f"{without_secrets(server_url)!r} is not a server address; expected http://HOST:PORT"
+        ) from error

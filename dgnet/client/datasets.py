@@ -7,42 +7,43 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from dgnet.client.connection import Connection, DGNetError, ReportProgress
+from dgnet.client.connection import Connection, ReportProgress, no_report
+from dgnet.client.errors import DGNetError
 from dgnet.jobs.dataset_names import is_wanted
 from dgnet.jobs.media_types import ANY_BYTES
 from dgnet.jobs.tarball import file_range, files_below, tar_range, tar_size
+from dgnet.jobs.views import DatasetList, DatasetView
 from dgnet.paths import local_path
 
-Dataset = dict[str, Any]
-"""What GET /v1/datasets/{id} answers."""
 
-
-class Datasets:
-    """Part of `DGNetClient`; every method raises DGNetError."""
+class AsyncDatasets:
+    """Part of `AsyncClient`; every method raises DGNetError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def upload(
+    async def upload(
         self,
         source: str | Path,
         *,
+        name: str | None = None,
         layout: str | None = None,
         pattern: str | None = None,
         junk: Sequence[str] | None = None,
         distractors: Sequence[str] | None = None,
-        progress: ReportProgress = lambda sent, total: None,
-    ) -> Dataset:
+        progress: ReportProgress = no_report,
+    ) -> DatasetView:
         """A zip, tar or gzipped tar, or a folder, of which the pictures are sent."""
-        source = local_path(source)
-        if source.is_dir():
-            size_bytes = tar_size(_pictures_below(source))
-            chunks = tar_range(_pictures_below(source), 0, size_bytes)
-        else:
-            size_bytes = source.stat().st_size
-            chunks = file_range(source, 0, size_bytes)
-        given = {"layout": layout, "pattern": pattern, "junk": junk, "distractors": distractors}
-        return self._connection.json(
+        size_bytes, chunks = await self._connection.wire.aside(lambda: _body(local_path(source)))
+        given = {
+            "name": name,
+            "layout": layout,
+            "pattern": pattern,
+            "junk": junk,
+            "distractors": distractors,
+        }
+        return await self._connection.model(
+            DatasetView,
             "POST",
             "/v1/datasets",
             params={name: value for name, value in given.items() if value is not None},
@@ -53,36 +54,51 @@ class Datasets:
             content=_counted(chunks, size_bytes, progress),
         )
 
-    def register(
+    async def register(
         self,
         folder: str,
         *,
+        name: str | None = None,
         layout: str | None = None,
         pattern: str | None = None,
         junk: Sequence[str] | None = None,
         distractors: Sequence[str] | None = None,
-    ) -> Dataset:
+    ) -> DatasetView:
         """A folder below the server's data root."""
         body = {
             "folder": folder,
+            "name": name,
             "layout": layout,
             "pattern": pattern,
             "junk": junk,
             "distractors": distractors,
         }
-        return self._connection.json("POST", "/v1/datasets", json=body)
+        return await self._connection.model(DatasetView, "POST", "/v1/datasets", json=body)
 
-    def list(self) -> list[Dataset]:
+    async def list(self) -> list[DatasetView]:
         """All of them, newest first, without reports."""
-        return self._connection.json("GET", "/v1/datasets")["data"]
+        return (await self._connection.model(DatasetList, "GET", "/v1/datasets")).data
 
-    def get(self, dataset_id: str) -> Dataset:
+    async def get(self, dataset_id: str) -> DatasetView:
         """The data set, with its report once the check is done."""
-        return self._connection.json("GET", f"/v1/datasets/{quote(dataset_id, safe='')}")
+        return await self._connection.model(DatasetView, "GET", _address(dataset_id))
 
-    def delete(self, dataset_id: str) -> None:
+    async def delete(self, dataset_id: str) -> None:
         """Remove an upload, forget a folder."""
-        self._connection.request("DELETE", f"/v1/datasets/{quote(dataset_id, safe='')}")
+        await self._connection.request("DELETE", _address(dataset_id))
+
+
+def _address(dataset_id: str) -> str:
+    return f"/v1/datasets/{quote(dataset_id, safe='')}"
+
+
+def _body(source: Path) -> tuple[int, Iterator[bytes]]:
+    """How many bytes are to be sent, and the bytes."""
+    if source.is_dir():
+        size_bytes = tar_size(_pictures_below(source))
+        return size_bytes, tar_range(_pictures_below(source), 0, size_bytes)
+    size_bytes = source.stat().st_size
+    return size_bytes, file_range(source, 0, size_bytes)
 
 
 def _pictures_below(folder: Path) -> Any:

@@ -13,12 +13,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dgnet.commands import checkpoint, data, evaluate, people, train
+from dgnet.commands import (
+    checkpoint,
+    data,
+    datasets,
+    evaluate,
+    everywhere,
+    jobs,
+    people,
+    train,
+)
 from dgnet.commands.demo import demo
 from dgnet.commands.embed import embed
 from dgnet.commands.failures import CommandError
 from dgnet.commands.generate import generate
 from dgnet.commands.serve import serve
+from dgnet.commands.sets import pull, push
 from dgnet.commands.swap import swap
 from dgnet.commands.worker import worker
 from dgnet.release import RELEASE
@@ -26,7 +36,6 @@ from dgnet.release import RELEASE
 app = typer.Typer(
     name="dgnet",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Synthetic data for person re-identification: the clothes of one picture on the pose and "
@@ -60,12 +69,17 @@ app.command()(worker)
 app.command()(swap)
 app.command()(embed)
 app.command()(generate)
+app.command()(push)
+app.command()(pull)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(data.app, name="data")
 app.add_typer(people.app, name="people")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.command()(demo)
+everywhere.complete(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from dgnet.commands.failures import CommandError, InputError
+from dgnet.commands.failures import CommandError, InputError, needs_extra
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.progress import progress_bar
+from dgnet.commands.talk import say
 from dgnet.jobs.generation.spec import url_problem
 
 if TYPE_CHECKING:
@@ -44,6 +40,8 @@ class Target:
             return cls(folder=Path(output))
         if problem := url_problem(output):
             raise InputError(f"the output cannot be used: {problem}")
+        with needs_extra("generate"):
+            from dgnet.generation.upload.work import work_folder
         return cls(folder=work or work_folder(output), url=output, keep_work=keep_work)
 
     def __str__(self) -> str:
@@ -60,8 +58,10 @@ class Target:
             self._tidy()
         return complete
 
-    def upload(self) -> None:
-        """Put the files of a complete job to the URL, if there is one."""
+    def upload(self, *, again: str = "run the same command with --resume") -> None:
+        """Put the files of a complete job to the URL, if there is one; `again` tells how an upload
+        that was interrupted is carried on.
+        """
         if self.url is None:
             return
         from dgnet.generation.upload.uploading import upload
@@ -76,11 +76,10 @@ class Target:
                 done = upload(self.folder, self.url, report=report)
         except KeyboardInterrupt:
             raise CommandError(
-                f"the upload to {self.url} was interrupted; what arrived is kept: run the same "
-                "command with --resume"
+                f"the upload to {self.url} was interrupted; what arrived is kept: {again}"
             ) from None
         self._tidy()
-        typer.echo(
+        say(
             f"{done.files} files at {self.url}, {done.sent} of them sent now "
             f"({done.bytes_sent / 1e6:.1f} MB)"
         )
@@ -88,11 +87,3 @@ class Target:
     def _tidy(self) -> None:
         if not self.keep_work:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def work_folder(url: str) -> Path:
-    """The same one for the same URL, so that `--resume` finds what is done."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    words = re.sub(r"[^A-Za-z0-9]+", "-", url).strip("-")[-60:]
-    digest = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:12]
-    return cache / "dgnet" / "generate" / f"{words}-{digest}"

@@ -20,6 +20,7 @@ from dgnet.commands.options import (
     ApiKeyOption,
     CheckpointOption,
     DeviceOption,
+    JsonOption,
     Precision,
     PrecisionOption,
     ServerOption,
@@ -27,6 +28,7 @@ from dgnet.commands.options import (
 from dgnet.commands.outputs import write_arrays
 from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
+from dgnet.commands.talk import answer, say
 
 EMBED_BATCH = 32
 
@@ -41,6 +43,7 @@ def embed(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Write the embeddings of pictures."""
     if output.suffix != ".npz":
@@ -60,7 +63,12 @@ def embed(
         embeddings=embeddings,
         model_version=np.array(model_version),
     )
-    typer.echo(f"wrote {output} ({embeddings.shape[0]} x {embeddings.shape[1]} values)")
+    pictures, values = embeddings.shape
+    if as_json:
+        version = {"model_version": model_version}
+        answer({"file": output, "pictures": pictures, "values": values, **version})
+    else:
+        say(f"wrote {output} ({pictures} x {values} values)")
 
 
 def embed_here(

@@ -21,6 +21,7 @@ from dgnet.commands.options import (
     CheckpointOption,
     DeviceOption,
     DistractorsOption,
+    JsonOption,
     JunkOption,
     LayoutOption,
     PatternOption,
@@ -29,6 +30,7 @@ from dgnet.commands.options import (
     ServerOption,
 )
 from dgnet.commands.progress import progress_bar
+from dgnet.commands.talk import answer, say
 from dgnet.jobs.generation.errors import GenerationError, UploadError
 from dgnet.jobs.generation.manifest import CARD
 from dgnet.jobs.generation.spec import (
@@ -128,6 +130,17 @@ def generate(
     split: Annotated[
         SplitName | None, typer.Option(help="Pictures to pair; train if absent.")
     ] = None,
+    source_name: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What the pictures are called, for the data card."),
+    ] = None,
+    source_license: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Under which they were given, for the data card, such as CC-BY-4.0.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Carry on the job that the output folder holds.")
     ] = False,
@@ -176,6 +189,7 @@ def generate(
             "absent.",
         ),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make composites in bulk, with manifest, data card and contact sheet.
 
@@ -190,6 +204,8 @@ def generate(
             "split": split,
             "junk": junk,
             "distractors": distractors,
+            "name": source_name,
+            "license": source_license,
         },
         "count": count,
         "per_identity": per_identity,
@@ -220,7 +236,9 @@ def generate(
         place = generate_remotely.JobServer(url=server, api_key=api_key)
         try:
             if job is not None:
-                generate_remotely.come_back(place, job, output=output, follow=follow, resume=resume)
+                generate_remotely.come_back(
+                    place, job, output=output, follow=follow, resume=resume, as_json=as_json
+                )
             else:
                 generate_remotely.submit(
                     place,
@@ -230,6 +248,7 @@ def generate(
                     dataset=dataset,
                     output=output,
                     follow=follow,
+                    as_json=as_json,
                 )
         except GenerationError as error:
             raise InputError(str(error)) from error
@@ -251,7 +270,7 @@ def generate(
             for warning in made.listing.warnings:
                 typer.echo(f"warning: {warning}", err=True)
             if target.take_folder(made.identity(), resume=resume):
-                typer.echo(f"{target} holds the complete set already")
+                say(f"{target} holds the complete set already")
                 return
             with _interruptible(target.folder), progress_bar() as bar:
                 task = bar.add_task("composites", total=None)
@@ -270,7 +289,10 @@ def generate(
                     made, target.folder, resume=resume, threads=threads, codes_mib=codes_mib,
                     report=report,
                 )  # fmt: skip
-            _tell(done, target, time.monotonic() - start)
+            seconds = time.monotonic() - start
+            if as_json:
+                answer(_figures(done, target, seconds))
+            _tell(done, target, seconds, talk=not as_json)
             target.upload()
     except GenerationError as error:
         raise InputError(str(error)) from error
@@ -341,23 +363,40 @@ def _rate(progress: Progress, seconds: float) -> float:
     return (progress.made - progress.made_before) / max(seconds, 1e-9)
 
 
-def _tell(progress: Progress, target: Target, seconds: float) -> None:
-    made_now = progress.made - progress.made_before
-    typer.echo(f"{progress.kept} of {progress.made} composites kept, in {target.folder}")
-    if progress.made_before:
-        typer.echo(f"{progress.made_before} of them were made by an earlier run")
-    for reason, number in sorted(progress.dropped.items()):
-        typer.echo(f"dropped, {reason}: {number}")
+def _figures(progress: Progress, target: Target, seconds: float) -> dict[str, Any]:
+    return {
+        "output": str(target),
+        "planned": progress.planned,
+        "made": progress.made,
+        "made_before": progress.made_before,
+        "kept": progress.kept,
+        "dropped": progress.dropped,
+        "unreadable": progress.unreadable,
+        "changed": sorted(progress.changed),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _tell(progress: Progress, target: Target, seconds: float, *, talk: bool) -> None:
+    """Warnings always, the rest as `talk`."""
     for path, reason in sorted(progress.unreadable.items()):
         typer.echo(f"warning: {path} could not be read and was skipped: {reason}", err=True)
     for path in sorted(progress.changed):
         typer.echo(f"warning: {path} was replaced while the set was made, see {CARD}", err=True)
+    if not talk:
+        return
+    made_now = progress.made - progress.made_before
+    say(f"{progress.kept} of {progress.made} composites kept, in {target.folder}")
+    if progress.made_before:
+        say(f"{progress.made_before} of them were made by an earlier run")
+    for reason, number in sorted(progress.dropped.items()):
+        say(f"dropped, {reason}: {number}")
     if made_now:
-        typer.echo(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
+        say(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
         for stage, spent in progress.stages.items():
-            typer.echo(f"  {stage:<18} {spent:8.2f} s")
+            say(f"  {stage:<18} {spent:8.2f} s")
         for role, codes in progress.codes.items():
-            typer.echo(
+            say(
                 f"{role} codes: {codes.encoded} made, {codes.from_earlier_shards} kept from "
                 "earlier shards"
             )

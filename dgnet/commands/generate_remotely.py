@@ -16,15 +16,17 @@ from typing import Any
 import typer
 from rich.progress import Progress, TaskID
 
-from dgnet.client import DGNetClient, DGNetError
+from dgnet.client import Client, DGNetError
 from dgnet.commands.failures import CommandError, InputError
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.progress import progress_bar
 from dgnet.commands.remote import as_failure, connected
+from dgnet.commands.talk import answer, say
 from dgnet.jobs.addresses import without_secrets
 from dgnet.jobs.generation.jobs import FINAL_STATES
 from dgnet.jobs.generation.manifest import CARD
 from dgnet.jobs.generation.spec import merged, spec_from
+from dgnet.jobs.views import GenerationView
 from dgnet.service.archives import ArchiveError, UnpackLimits, unpack
 
 # The user asked this server for its files: only what would leave the folder is refused.
@@ -53,6 +55,7 @@ def submit(
     dataset: str | None,
     output: str | None,
     follow: bool,
+    as_json: bool = False,
 ) -> None:
     """Upload `data` if there is any, submit the spec, and see it through if `follow`."""
     target = _target(output, follow=follow)
@@ -70,16 +73,26 @@ def submit(
             job = client.jobs.submit(values)
         except DGNetError as error:
             raise as_failure(error, where) from error
-        with _leaving_it_running(server, job["id"], target):
-            typer.echo(f"job {job['id']} at {without_secrets(server.url)}")
+        with _leaving_it_running(server, job.id, target):
+            # Whoever does not follow it needs its name.
+            tell = say if follow else typer.echo
+            tell(f"job {job.id} at {without_secrets(server.url)}", err=as_json)
             if follow:
-                _see_through(client, server, job["id"], target)
+                _see_through(client, server, job.id, target, as_json=as_json)
+            elif as_json:
+                answer(job.model_dump(mode="json"))
             else:
-                typer.echo(f"to fetch what it makes: {server.way_back(job['id'], None)}")
+                say(f"to fetch what it makes: {server.way_back(job.id, None)}")
 
 
 def come_back(
-    server: JobServer, job_id: str, *, output: str | None, follow: bool, resume: bool
+    server: JobServer,
+    job_id: str,
+    *,
+    output: str | None,
+    follow: bool,
+    resume: bool,
+    as_json: bool = False,
 ) -> None:
     """To a job that was submitted before."""
     target = _target(output, follow=follow)
@@ -90,9 +103,11 @@ def come_back(
             raise as_failure(error, job_id) from error
         if follow:
             with _leaving_it_running(server, job_id, target):
-                _see_through(client, server, job_id, target)
+                _see_through(client, server, job_id, target, as_json=as_json)
+        elif as_json:
+            answer(job.model_dump(mode="json"))
         else:
-            typer.echo(f"{job_id} is {job['state']}: {_counts(job)}")
+            typer.echo(f"{job_id} is {job.state}: {_counts(job)}")
 
 
 def _target(output: str | None, *, follow: bool) -> Path | None:
@@ -117,7 +132,7 @@ def _with_source(values: dict[str, Any], dataset: str) -> dict[str, Any]:
     return {**values, "source": {**source, "dataset": dataset}}
 
 
-def _upload(client: DGNetClient, data: Path, source: dict[str, Any]) -> str:
+def _upload(client: Client, data: Path, source: dict[str, Any]) -> str:
     with progress_bar() as bar:
         task = bar.add_task(f"uploading {data.name} (bytes)", total=None)
         try:
@@ -133,52 +148,57 @@ def _upload(client: DGNetClient, data: Path, source: dict[str, Any]) -> str:
             if isinstance(error, OSError):
                 raise InputError(f"cannot read {data}: {error.strerror}") from error
             raise as_failure(error, str(data)) from error
-    typer.echo(f"data set {dataset['id']} uploaded: {dataset['files']} files")
-    return dataset["id"]
+    say(f"data set {dataset.id} uploaded: {dataset.files} files", err=True)
+    return dataset.id
 
 
-def _see_through(client: DGNetClient, server: JobServer, job_id: str, target: Path | None) -> None:
+def _see_through(
+    client: Client, server: JobServer, job_id: str, target: Path | None, *, as_json: bool
+) -> None:
     """Follow to the end, fetch, and tell what came of it."""
     job = _followed(client, job_id)
-    if job["state"] != "done":
+    if job.state != "done":
         raise _unfinished(server, job)
     if target is not None:
         _fetch(client, job_id, target)
-    where = target or job["spec"]["output"]["destination"] or without_secrets(server.url)
-    typer.echo(f"{_counts(job)}, in {where}")
-    for reason, number in sorted(job["dropped"].items()):
-        typer.echo(f"dropped, {reason}: {number}")
-    if job["unreadable"]:
-        typer.echo(f"warning: {job['unreadable']} pictures could not be read", err=True)
-    if not job["kept"]:
+    where = target or job.spec["output"]["destination"] or without_secrets(server.url)
+    if as_json:
+        answer(job.model_dump(mode="json"))
+    else:
+        say(f"{_counts(job)}, in {where}")
+        for reason, number in sorted(job.dropped.items()):
+            say(f"dropped, {reason}: {number}")
+    if job.unreadable:
+        typer.echo(f"warning: {job.unreadable} pictures could not be read", err=True)
+    if not job.kept:
         raise CommandError(f"no composite was kept; {CARD} in {where} tells why")
 
 
-def _followed(client: DGNetClient, job_id: str) -> dict[str, Any]:
+def _followed(client: Client, job_id: str) -> GenerationView:
     """The job at its end."""
     with progress_bar() as bar:
         task = bar.add_task("composites", total=None)
         try:
             for job in client.jobs.follow(job_id):
                 _show(bar, task, job)
-                if job["state"] in FINAL_STATES:
+                if job.state in FINAL_STATES:
                     return job
         except DGNetError as error:
             raise as_failure(error, job_id) from error
     raise AssertionError("a job is followed to its end")
 
 
-def _show(bar: Progress, task: TaskID, job: dict[str, Any]) -> None:
-    rate = "" if job["rate"] is None else f", {job['rate']:.0f}/s"
+def _show(bar: Progress, task: TaskID, job: GenerationView) -> None:
+    rate = "" if job.rate is None else f", {job.rate:.0f}/s"
     bar.update(
         task,
-        description=f"composites ({job['state']}{rate}, {job['kept']} kept)",
-        completed=job["made"],
-        total=job["planned"] or None,
+        description=f"composites ({job.state}{rate}, {job.kept} kept)",
+        completed=job.made,
+        total=job.planned or None,
     )
 
 
-def _fetch(client: DGNetClient, job_id: str, target: Path) -> None:
+def _fetch(client: Client, job_id: str, target: Path) -> None:
     """The files of a job appear as a whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -202,15 +222,14 @@ def _fetch(client: DGNetClient, job_id: str, target: Path) -> None:
         raise CommandError(f"cannot write {target}: {error.strerror}") from error
 
 
-def _counts(job: dict[str, Any]) -> str:
-    return f"{job['kept']} of {job['made']} composites kept"
+def _counts(job: GenerationView) -> str:
+    return f"{job.kept} of {job.made} composites kept"
 
 
-def _unfinished(server: JobServer, job: dict[str, Any]) -> CommandError:
-    reason = f": {job['error']['detail']}" if job["error"] else ""
+def _unfinished(server: JobServer, job: GenerationView) -> CommandError:
+    reason = f": {job.error.detail}" if job.error else ""
     return CommandError(
-        f"{job['id']} is {job['state']}{reason}. To carry it on: "
-        f"{server.way_back(job['id'], None)} --resume"
+        f"{job.id} is {job.state}{reason}. To carry it on: {server.way_back(job.id, None)} --resume"
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import Precision
+from dgnet.commands.talk import say
 from dgnet.jobs.contract import Scene
 
 if TYPE_CHECKING:
@@ -50,5 +49,5 @@ def load_networks(
         )
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
-    typer.echo(f"dgnet: computes on {predictor.device_name} in {predictor.precision}", err=True)
+    say(f"dgnet: computes on {predictor.device_name} in {predictor.precision}", err=True)
     return loaded, predictor

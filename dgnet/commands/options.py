@@ -49,6 +49,13 @@ ServerOption = Annotated[
     str | None,
     typer.Option("--server", metavar="URL", help="Ask this server instead of computing here."),
 ]
+RemoteOption = Annotated[
+    str, typer.Option("--server", metavar="URL", help="Address, such as http://127.0.0.1:8000.")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that are there already.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ApiKeyOption = Annotated[
     str | None,
     typer.Option(

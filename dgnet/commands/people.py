@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from dgnet.commands.failures import CommandError, InputError, needs_extra
 from dgnet.commands.interruption import sigterm_interrupts
 from dgnet.commands.outputs import picture_format, write_picture
 from dgnet.commands.progress import progress_bar
+
+if TYPE_CHECKING:
+    from dgnet.people.writing.plan import RenderPlan
 
 app = typer.Typer(no_args_is_help=True, help="Render people that never lived (CC0).")
 
@@ -83,9 +86,7 @@ def render(
     Equal options give equal bytes, with any number of processes and after any interruption.
     """
     with needs_extra("people"):
-        from dgnet.people.assets import AssetError
         from dgnet.people.writing.plan import PlanError, RenderPlan
-        from dgnet.people.writing.run import ProcessLostError, RenderError, render_set
 
     if test_people is None:
         test_people = 0 if splits == "train" else -(-people // 5)
@@ -106,6 +107,18 @@ def render(
         )
     except PlanError as error:
         raise InputError(str(error)) from error
+    render_plan(plan, output, processes=processes, resume=resume)
+    typer.echo(f"{output}: {people * pictures} pictures of {people} people, {truth} true triples")
+
+
+def render_plan(
+    plan: RenderPlan, output: Path, *, processes: int | None = None, resume: bool = False
+) -> None:
+    """Render a set, one process for each core if not told, with a bar."""
+    with needs_extra("people"):
+        from dgnet.people.assets import AssetError
+        from dgnet.people.writing.run import ProcessLostError, RenderError, render_set
+
     count = processes if processes is not None else len(os.sched_getaffinity(0))
     with _interruptible(output), progress_bar() as bar:
         task = bar.add_task("pictures", total=None)
@@ -123,7 +136,6 @@ def render(
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{error}; once that is mended, carry on with --resume") from error
-    typer.echo(f"{output}: {people * pictures} pictures of {people} people, {truth} true triples")
 
 
 @app.command("sheet")

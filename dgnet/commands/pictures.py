@@ -1,8 +1,7 @@
 """Finds and reads pictures for commands, and tiles them on a sheet.
 
 Pictures go through the door that data sets and the front end use (`pictures`), so that a command
-and a server make the same composite of the same two files. A server takes fewer formats and smaller
-files: what it would not take is sent as a PNG of the same pixels.
+and a server make the same composite of the same two files.
 
 Legend: B pictures, H x W pixels, RGB uint8.
 """
@@ -19,8 +18,7 @@ import typer
 
 from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
-from dgnet.pictures import PICTURE_SUFFIXES, WEB_FORMATS, OpenedPicture, PictureRefused, open_file
-from dgnet.pictures.encoding import encode_picture
+from dgnet.pictures import PICTURE_SUFFIXES, PictureRefused, open_file
 from dgnet.pictures.sheets import grid, lines
 
 ENDINGS: Final = tuple(sorted(PICTURE_SUFFIXES))
@@ -62,15 +60,6 @@ def read_picture(path: Path, *, height: int, width: int) -> Pixels:
     """One picture at the model's size, (H, W, 3); InputError if it is none."""
     with _input(path):
         return open_file(path).prepare(height=height, width=width).pixels
-
-
-def web_bytes(path: Path) -> bytes:
-    """The file as it is, if a server knows its format; else a PNG of what it shows."""
-    with _input(path):
-        picture: OpenedPicture = open_file(path)
-        if picture.kind in WEB_FORMATS:
-            return picture.data
-        return encode_picture(picture.rgb(), "PNG")
 
 
 @contextmanager

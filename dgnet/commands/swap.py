@@ -1,7 +1,9 @@
 """`dgnet swap`: the clothes of some pictures on the pose and scene of others.
 
 One picture of each kind gives one composite; more give a grid with a row for every appearance and a
-column for every structure. Computed here with every code computed once, or asked from a server.
+column for every structure, or one of all appearances where they show one person; the clothes below
+the waist may be somebody else's. Computed here with every code computed once, or asked from a
+server.
 
 Legend: N appearances, M structures, H x W pixels.
 """
@@ -9,6 +11,7 @@ Legend: N appearances, M structures, H x W pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +24,8 @@ from dgnet.commands.options import (
     ApiKeyOption,
     CheckpointOption,
     DeviceOption,
+    JsonOption,
+    OverwriteOption,
     Precision,
     PrecisionOption,
     SceneOption,
@@ -29,7 +34,12 @@ from dgnet.commands.options import (
 from dgnet.commands.outputs import picture_format, write_picture
 from dgnet.commands.pictures import find_pictures, read_pictures
 from dgnet.commands.progress import track
+from dgnet.commands.talk import answer, say
 from dgnet.jobs.contract import Scene
+from dgnet.jobs.generation.spec import PictureFormat
+
+MOST_OF_ONE_PERSON = 16
+"""Pictures whose cells lie end to end in one code; more would hardly show anything new."""
 
 
 def swap(
@@ -42,43 +52,158 @@ def swap(
         typer.Option(help="Picture or folder that gives pose and scene. May be repeated."),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Picture to write: .png, .jpg or .webp.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|DIR",
+            help="Picture to write (.png, .jpg or .webp), of several composites a grid; or a "
+            "folder, for a file of each.",
+        ),
     ],
     interpolate: Annotated[
         int | None,
         typer.Option(min=2, help="Steps from the first to the second of two appearances."),
     ] = None,
+    same_person: Annotated[
+        bool,
+        typer.Option(
+            "--same-person",
+            help="All appearances show one person in the same clothes: each composite takes from "
+            "all of them what they show.",
+        ),
+    ] = False,
+    lower: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Who gives the clothes below the waist; --appearance gives those above.",
+        ),
+    ] = None,
     scene: SceneOption = None,
+    picture_format_of_folder: Annotated[
+        PictureFormat | None,
+        typer.Option("--format", help="Of the files of a folder; png if absent."),
+    ] = None,
+    overwrite: OverwriteOption = False,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
-    """Put the clothes of one picture on the pose and scene of another."""
-    picture_format(output)
+    """Put the clothes of one picture on the pose and scene of another.
+
+    Several of each give every combination. What is there already is not overwritten unless
+    --overwrite says so.
+    """
+    into_folder = output.is_dir() or not output.suffix
+    if not into_folder:
+        picture_format(output)
+        if picture_format_of_folder is not None:
+            raise InputError("--format is for the files of a folder: the name of a file says it")
     appearances, structures = find_pictures(appearance), find_pictures(structure)
     if interpolate is not None and len(appearances) != 2:
         raise InputError(
             f"--interpolate goes between two appearances, {len(appearances)} were given: "
             "repeat --appearance, or leave --interpolate out"
         )
+    alone = {"--same-person": same_person, "--lower": lower is not None}
+    given = [option for option, on in alone.items() if on]
+    if given and interpolate is not None:
+        raise InputError(f"--interpolate goes between two persons: leave {given[0]} out")
+    if same_person and len(appearances) > MOST_OF_ONE_PERSON:
+        raise InputError(
+            f"{len(appearances)} appearances of one person; at most {MOST_OF_ONE_PERSON} are taken"
+        )
+    rows = row_names(appearances, interpolate=interpolate, same_person=same_person)
+    if into_folder:
+        ending = picture_format_of_folder or "png"
+        targets = [output / f"{row}_on_{x.stem}.{ending}" for row in rows for x in structures]
+    else:
+        targets = [output]
+    refuse_to_overwrite(targets, overwrite=overwrite)
     if server is not None:
         if interpolate is not None:
-            raise InputError("--interpolate works on this machine only: leave --server out")
-        sheet = swap_on_server(appearances, structures, scene=scene, server=server, api_key=api_key)
+            given = ["--interpolate"]
+        if given:
+            raise InputError(f"{given[0]} works on this machine only: leave --server out")
+        swapped = swap_on_server(
+            appearances, structures, scene=scene, server=server, api_key=api_key
+        )
     else:
-        sheet = swap_here(
+        swapped = swap_here(
             appearances,
             structures,
             interpolate=interpolate,
+            same_person=same_person,
+            lower=lower,
             scene=scene,
             checkpoint=checkpoint,
             device=device,
             precision=precision,
         )
-    write_picture(output, sheet)
-    typer.echo(f"wrote {output} ({sheet.shape[1]} x {sheet.shape[0]} pixels)")
+    pictures = swapped.singles() if into_folder else [swapped.sheet()]
+    for target, picture in zip(targets, pictures, strict=True):
+        write_picture(target, picture)
+    height, width = pictures[0].shape[:2]
+    if as_json:
+        answer({"files": targets, "height": height, "width": width})
+    elif into_folder:
+        say(f"wrote {len(targets)} pictures into {output} ({width} x {height} pixels)")
+    else:
+        say(f"wrote {output} ({width} x {height} pixels)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swapped:
+    """Composites (N, M, H, W, 3) and what stands beside them in a grid, (N, H, W, 3) and
+    (M, H, W, 3).
+    """
+
+    appearances: Pixels
+    structures: Pixels
+    composites: Pixels
+
+    def singles(self) -> list[Pixels]:
+        """One after the other, row by row."""
+        return [composite for row in self.composites for composite in row]
+
+    def sheet(self) -> Pixels:
+        """The composite alone if there is one; else the grid with its sources around it."""
+        if self.composites.shape[:2] == (1, 1):
+            return self.composites[0, 0]
+        from dgnet.model.evaluation.sheets.grids import swap_grid
+
+        grid = swap_grid(self.appearances, self.structures, self.composites, scale=1)
+        return np.asarray(grid)
+
+
+def row_names(
+    appearances: Sequence[Path], *, interpolate: int | None, same_person: bool
+) -> list[str]:
+    """How files call the rows of a grid; InputError where two would have one name."""
+    names = [path.stem for path in appearances]
+    if same_person:
+        return names[:1]
+    if interpolate is not None:
+        return [f"{names[0]}_to_{names[1]}_{step + 1:02}" for step in range(interpolate)]
+    return names
+
+
+def refuse_to_overwrite(targets: Sequence[Path], *, overwrite: bool) -> None:
+    """Before any work is done."""
+    if len(set(targets)) != len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise InputError(
+            f"two composites would be called {twice.name}: give pictures of different names, or "
+            "write a grid into one file"
+        )
+    there = [target for target in targets if target.exists()]
+    if there and not overwrite:
+        more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
+        raise InputError(f"{there[0]}{more} there already: choose another name, or --overwrite")
 
 
 def swap_here(
@@ -86,12 +211,14 @@ def swap_here(
     structures: Sequence[Path],
     *,
     interpolate: int | None,
+    same_person: bool,
+    lower: Path | None,
     scene: Scene | None,
     checkpoint: Path | None,
     device: str,
     precision: Precision,
-) -> Pixels:
-    """The composite or the grid, computed on this machine; every code is computed once."""
+) -> Swapped:
+    """All composites, computed on this machine; every code is computed once."""
     from dgnet.commands.local import load_predictor
 
     predictor = load_predictor(checkpoint, device=device, precision=precision, scene=scene)
@@ -102,15 +229,28 @@ def swap_here(
     appearance_images = read_pictures(appearances, height=height, width=width)
     structure_images = read_pictures(structures, height=height, width=width)
     styles = predictor.appearance_styles(appearance_images)
+    if same_person:
+        styles = predictor.join_appearances(styles, [len(appearances)])
+        appearances, appearance_images = appearances[:1], appearance_images[:1]
+    lower_style = None
+    if lower is not None:
+        pixels = read_pictures([lower], height=height, width=width)
+        lower_style = predictor.appearance_styles(pixels)[[0] * len(structures)]
     structure_codes = predictor.structure_codes(structure_images)
     columns = len(structures)
     if interpolate is None:
         rows: list[Pixels] = []
         for row in track(range(len(appearances)), "Swapping"):
             with rows_named(lambda row=row: [f"{appearances[row]} on {x}" for x in structures]):
-                rows.append(predictor.compose(styles[[row] * columns], structure_codes))
+                worn = styles[[row] * columns]
+                if lower_style is None:
+                    rows.append(predictor.compose(worn, structure_codes))
+                else:
+                    rows.append(predictor.compose_halves(worn, lower_style, structure_codes))
         composites = np.stack(rows)
-        return as_sheet(appearance_images, structure_images, composites)
+        return Swapped(
+            appearances=appearance_images, structures=structure_images, composites=composites
+        )
     first, second = styles[[0] * columns], styles[[1] * columns]
     shares = [step / (interpolate - 1) for step in range(interpolate)]
     steps: list[Pixels] = []
@@ -121,7 +261,7 @@ def swap_here(
     # Only the two ends of the walk have a picture to stand beside them.
     beside = np.full((interpolate, *appearance_images.shape[1:]), 255, np.uint8)
     beside[[0, -1]] = appearance_images
-    return as_sheet(beside, structure_images, composites)
+    return Swapped(appearances=beside, structures=structure_images, composites=composites)
 
 
 def swap_on_server(
@@ -131,28 +271,16 @@ def swap_on_server(
     scene: Scene | None,
     server: str,
     api_key: str | None,
-) -> Pixels:
-    """The composite or the grid, every composite asked from a server."""
+) -> Swapped:
+    """All composites, asked from a server."""
     from dgnet.commands.remote import decode_composite, swap_pairs
 
     pairs = [(appearance, structure) for appearance in appearances for structure in structures]
     files = swap_pairs(pairs, scene=scene, server=server, api_key=api_key)
     composites = np.stack([decode_composite(file) for file in files])
     height, width = composites.shape[1:3]
-    return as_sheet(
-        read_pictures(appearances, height=height, width=width),
-        read_pictures(structures, height=height, width=width),
-        composites.reshape(len(appearances), len(structures), height, width, 3),
+    return Swapped(
+        appearances=read_pictures(appearances, height=height, width=width),
+        structures=read_pictures(structures, height=height, width=width),
+        composites=composites.reshape(len(appearances), len(structures), height, width, 3),
     )
-
-
-def as_sheet(appearances: Pixels, structures: Pixels, composites: Pixels) -> Pixels:
-    """The composite alone if there is one; else the grid with its sources around it.
-
-    appearances (N, H, W, 3), structures (M, H, W, 3), composites (N, M, H, W, 3).
-    """
-    if composites.shape[:2] == (1, 1):
-        return composites[0, 0]
-    from dgnet.model.evaluation.sheets.grids import swap_grid
-
-    return np.asarray(swap_grid(appearances, structures, composites, scale=1))

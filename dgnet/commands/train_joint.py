@@ -56,9 +56,10 @@ class JointOptions:
         ),
     ] = False
     start: Annotated[
-        Literal["imagenet", "teacher", "scratch"],
+        Literal["imagenet", "teacher", "generator", "scratch"],
         typer.Option(
-            help="What the appearance encoder starts from; imagenet for efficientnet_lite0 only."
+            help="What the appearance encoder starts from: imagenet for efficientnet_lite0 only, "
+            "generator for that of --generator."
         ),
     ] = "imagenet"
     truth: Annotated[
@@ -151,7 +152,11 @@ def train_joint_command(shared: SharedOptions, own: JointOptions) -> None:
             config,
             teacher,
             run,
-            start=Start(imagenet=own.start == "imagenet", from_teacher=own.start == "teacher"),
+            start=Start(
+                imagenet=own.start == "imagenet",
+                from_teacher=own.start == "teacher",
+                from_generator=own.start == "generator",
+            ),
             truth=truth,
             generator=generator,
             offline=own.offline,

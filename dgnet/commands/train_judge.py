@@ -31,6 +31,7 @@ class JudgeOptions:
 @takes_options(
     without=(
         "iterations",
+        "minutes",
         "batch_size",
         "device",
         "accumulate",

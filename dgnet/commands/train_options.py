@@ -37,6 +37,14 @@ IterationsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Length; warm-ups and milestones of the full schedule move along."),
 ]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        help="Go through the schedule in so many minutes, in as many iterations as fit; "
+        "--iterations then says how many it is written for.",
+    ),
+]
 BatchOption = Annotated[
     int | None,
     typer.Option("--batch-size", min=2, help="Pictures a batch, of all processes together."),
@@ -96,6 +104,7 @@ class SharedOptions:
     data: DataArgument
     output: RunOption
     iterations: IterationsOption = None
+    minutes: MinutesOption = None
     batch_size: BatchOption = None
     seed: SeedOption = 0
     device: DeviceOption = "auto"

@@ -58,8 +58,12 @@ def require_imagenet(start: str, backbone: BackboneName) -> None:
         )
 
 
-def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
-    """Joins the other processes where torchrun started some, and reads the pictures."""
+def training_run(
+    shared: SharedOptions, network: NetworkConfig, dataset: DataSet | None = None
+) -> TrainingRun:
+    """Joins the other processes where torchrun started some, and reads the pictures if nobody
+    has.
+    """
     from dgnet.model.data.pairs import TrainingPictures
     from dgnet.model.devices import autocast_dtype, choose_device, kind_of
     from dgnet.model.training.execution import Execution
@@ -79,7 +83,7 @@ def training_run(shared: SharedOptions, network: NetworkConfig) -> TrainingRun:
     if execution.workers.is_first:
         arithmetic = "float32" if autocast is None else "bf16"
         typer.echo(f"dgnet: trains on {kind_of(device)} in {arithmetic}", err=True)
-    dataset = read_pictures(shared, shared.data)
+    dataset = dataset or read_pictures(shared, shared.data)
     pictures = TrainingPictures(
         dataset.split("train"),
         height=network.height,
@@ -116,6 +120,7 @@ def run_options(shared: SharedOptions) -> RunOptions:
 
     return RunOptions(
         directory=shared.output,
+        minutes=shared.minutes,
         log_every=shared.log_every,
         grid_every=shared.grid_every,
         checkpoint_every=shared.checkpoint_every,

@@ -1,5 +1,5 @@
 """`dgnet worker`: takes jobs from Redis and runs them in batches on one device, or with a process
-for each of several.
+for each of several, and for each of several checkpoints.
 """
 
 from __future__ import annotations
@@ -7,13 +7,12 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import (
-    CheckpointOption,
     DeviceOption,
     Precision,
     PrecisionOption,
@@ -26,10 +25,20 @@ from dgnet.commands.processes import (
     unusable_queue,
 )
 
+if TYPE_CHECKING:
+    from dgnet.commands.worker_processes import Place
+
 
 def worker(
     redis_url: RedisUrlOption = None,
-    checkpoint: CheckpointOption = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            envvar="DGNET_CHECKPOINT",
+            help="Checkpoint folder; the bundled one if absent. May be repeated: a worker process "
+            "for each, on the same device.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     devices: Annotated[
@@ -62,30 +71,41 @@ def worker(
     settings = read_settings(QueueSettings).model_copy(update={"redis_url": redis_url})
     worker_settings = read_settings(WorkerSettings)
     start_logging()
-    if devices:
-        _on_all(devices, redis_url, checkpoint, precision, worker_settings.shutdown_seconds)
+    weights = list(checkpoint or [])
+    if devices or len(weights) > 1:
+        chosen = _places(devices, device)
+        _on_all(chosen, redis_url, weights, precision, worker_settings.shutdown_seconds)
         return
-    networks, predictor = load_networks(checkpoint, device=device, precision=precision)
+    networks, predictor = load_networks(
+        weights[0] if weights else None, device=device, precision=precision
+    )
     thread = DeviceThread()
     bulk = bulk_work(networks, predictor, thread, settings)
     uvloop.run(run_worker(predictor, settings, worker_settings, device=thread, bulk_work=bulk))
 
 
+def _places(devices: str | None, device: str) -> list[Place]:
+    from dgnet.commands.worker_processes import Place, places, visible_cards
+
+    if not devices:
+        return [Place(name=device, device=device)]
+    with needs_extra("worker"):
+        return places(devices, visible_cards())
+
+
 def _on_all(
-    devices: str,
+    chosen: list[Place],
     redis_url: str,
-    checkpoint: Path | None,
+    checkpoints: list[Path],
     precision: Precision,
     finish_seconds: float,
 ) -> None:
-    """A process for each device, until a signal."""
-    from dgnet.commands.worker_processes import places, supervise, visible_cards, worker_processes
+    """A process for each device and checkpoint, until a signal."""
+    from dgnet.commands.worker_processes import supervise, worker_processes
 
-    with needs_extra("worker"):
-        chosen = places(devices, visible_cards())
     # The queue's URL may hold a password: other users of the machine see command lines.
     own = {**os.environ, "DGNET_REDIS_URL": redis_url}
-    own.pop("DGNET_DEVICES", None)
-    weights = [] if checkpoint is None else ["--checkpoint", str(checkpoint)]
-    processes = worker_processes(chosen, ["--precision", precision, *weights], own)
+    for name in ("DGNET_DEVICES", "DGNET_CHECKPOINT"):
+        own.pop(name, None)
+    processes = worker_processes(chosen, ["--precision", precision], own, checkpoints)
     asyncio.run(supervise(processes, finish_seconds=finish_seconds))

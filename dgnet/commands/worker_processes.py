@@ -1,4 +1,5 @@
-"""`dgnet worker --devices`: one worker process for each device, begun again where one ends.
+"""`dgnet worker --devices`: one worker process for each device and checkpoint, begun again where
+one ends.
 
 A process has one card and sees no other, by CUDA_VISIBLE_DEVICES: whatever it does without naming a
 device happens on its own. Who is started here reads the same settings as a worker alone.
@@ -14,6 +15,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
 
 from dgnet.commands.failures import InputError
 
@@ -92,18 +95,25 @@ class WorkerProcess:
 
 
 def worker_processes(
-    places: Sequence[Place], options: Sequence[str], environment: Mapping[str, str]
+    places: Sequence[Place],
+    options: Sequence[str],
+    environment: Mapping[str, str],
+    checkpoints: Sequence[Path] = (),
 ) -> list[WorkerProcess]:
-    """This program again, as one worker at each place; metrics are served at one port after the
-    other.
+    """This program again, as one worker at each place for each checkpoint; metrics are served at
+    one port after the other.
     """
     made: list[WorkerProcess] = []
-    for number, place in enumerate(places):
+    for place, checkpoint in product(places, checkpoints or [None]):
         own = {**environment, **place.environment}
         if port := environment.get(METRICS_PORT):
-            own[METRICS_PORT] = str(int(port) + number)
+            own[METRICS_PORT] = str(int(port) + len(made))
         command = [sys.executable, "-m", "dgnet", "worker", "--device", place.device, *options]
-        made.append(WorkerProcess(name=place.name, command=command, environment=own))
+        name = place.name
+        if checkpoint is not None:
+            command += ["--checkpoint", str(checkpoint)]
+            name += f" ({checkpoint.name})" if len(checkpoints) > 1 else ""
+        made.append(WorkerProcess(name=name, command=command, environment=own))
     return made
 
 

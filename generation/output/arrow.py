@@ -76,16 +76,3 @@ class ManifestWriter:
         if self._group:
             self._file.write_table(self._pyarrow.concat_tables(self._group))
             self._group = []
-
-
-def read_packed_picture(path: Path, file: str) -> bytes:
-    """The picture that a manifest calls `file`, from the Parquet file that holds it; a batch of
-    them in memory at a time.
-    """
-    parquet: Any = importlib.import_module("pyarrow.parquet")
-    with parquet.ParquetFile(path) as table:
-        for batch in table.iter_batches(ROWS_AT_ONCE, columns=["file", PICTURE_COLUMN]):
-            for row in batch.to_pylist():
-                if row["file"] == file:
-                    return row[PICTURE_COLUMN]["bytes"]
-    raise FileNotFoundError(f"{path} holds no picture {file}")

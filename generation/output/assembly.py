@@ -14,6 +14,7 @@ from dgnet.generation.output.arrow import ManifestWriter
 from dgnet.generation.output.card import card
 from dgnet.generation.output.plots import PLOTS_FOLDER, plots
 from dgnet.generation.output.publication import sync_file_system
+from dgnet.generation.output.readme import readme
 from dgnet.generation.output.shards import (
     PICTURES_FOLDER,
     ShardIndex,
@@ -31,6 +32,7 @@ from dgnet.jobs.generation.manifest import (
     CARD,
     MANIFEST,
     MANIFEST_TABLE,
+    README,
     SHEET,
     Row,
     read_rows,
@@ -113,7 +115,9 @@ def _describe(
     (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
     for name, plot in plots(listing, summary).items():
         write_file(directory / name, plot, durable=True)
-    write_file(directory / CARD, card(spec, listing, metadata, summary).encode(), durable=True)
+    text = card(spec, listing, metadata, summary)
+    write_file(directory / CARD, text.encode(), durable=True)
+    write_file(directory / README, readme(spec, summary.kept, text).encode(), durable=True)
 
 
 def _index(directory: Path, number: int) -> ShardIndex:

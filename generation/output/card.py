@@ -49,12 +49,10 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
     if summary.changed:
         sections.append("## Pictures that changed meanwhile\n\n" + _changed(summary))
     sections += [
-        "## Made of\n\n" + _sources(listing),
+        "## Made of\n\n" + _sources(spec, listing),
         "## Made with\n\n" + _networks(metadata),
         f"## Spec\n\nSeed {spec.seed}.\n\n```json\n{json.dumps(values, indent=2)}\n```",
-        "## License\n\nWhat the license of the sources allows, and no more: it was not given to "
-        "the program. Training data of the weights: "
-        f"{plain(str(metadata.data.get('license', 'license not stated')))}.",
+        "## License\n\n" + _license(spec, metadata),
         f"## Privacy\n\n{PRIVACY}",
     ]
     return "\n\n".join(sections) + "\n"
@@ -162,10 +160,20 @@ def _changed(summary: Summary) -> str:
     return text + "\n\n" + "\n".join(shown)
 
 
-def _sources(listing: Listing) -> str:
+def _license(spec: GenerationSpec, metadata: Metadata) -> str:
+    told = spec.source.license
+    sources = "it was not given to the program" if told is None else f"they have {plain(told)}"
+    return (
+        f"What the license of the sources allows, and no more: {sources}. Training data of the "
+        f"weights: {plain(str(metadata.data.get('license', 'license not stated')))}."
+    )
+
+
+def _sources(spec: GenerationSpec, listing: Listing) -> str:
+    called = "" if spec.source.name is None else f"{plain(spec.source.name)}: "
     lines = [
-        f"{len(listing)} pictures of {len(listing.persons)} persons, read as {listing.layout}; "
-        f"sha256 of the listing `{listing.digest}`."
+        f"{called}{len(listing)} pictures of {len(listing.persons)} persons, read as "
+        f"{listing.layout}; sha256 of the listing `{listing.digest}`."
     ]
     lines += [f"- {plain(warning)}" for warning in listing.warnings]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
-from dgnet.generation.output.arrow import ManifestWriter, read_packed_picture
+from dgnet.generation.output.arrow import ManifestWriter
 from dgnet.jobs.generation.manifest import Row
 from dgnet.jobs.generation.spec import GenerationSpec
 
@@ -39,25 +39,6 @@ def pack(spec: GenerationSpec, rows: list[Row], folder: Path, shard: int) -> lis
     for picture in pictures:
         picture.unlink()
     return rows
-
-
-def read_packed(directory: Path, file: str) -> bytes:
-    """The picture that a manifest calls `file`, packed or not."""
-    packed, _, name = file.partition("/")
-    if packed.endswith(".tar"):
-        with tarfile.open(directory / packed) as tar:
-            member = tar.extractfile(name)
-            assert member is not None
-            return member.read()
-    if packed.endswith(".parquet"):
-        return read_packed_picture(directory / packed, file)
-    return (directory / file).read_bytes()
-
-
-def data_file(file: str) -> str:
-    """The file on disk that holds what a manifest calls `file`."""
-    packed = file.partition("/")[0]
-    return packed if packed.endswith((".tar", ".parquet")) else file
 
 
 def _packed(row: Row, name: str) -> Row:

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from dgnet.files import PART, file_sha256
-from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.publication import published_folder
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import MANIFEST, Row, read_rows
+from dgnet.jobs.generation.packed import data_file
 
 SHARDS_FOLDER = "shards"
 PICTURES_FOLDER = "pictures"

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from dgnet.arrays import Pixels
-from dgnet.generation.output.packing import read_packed
 from dgnet.generation.output.sources import SeenSources
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.source_pictures import Unreadable, read_source
 from dgnet.jobs.generation.manifest import Row
+from dgnet.jobs.generation.packed import read_packed
 from dgnet.pictures import open_picture
 from dgnet.pictures.sheets import grid, lines
 

@@ -28,11 +28,20 @@ READ_BYTES = 16 * 2**20
 CREDENTIAL_ERRORS = frozenset(
     {
         "PermissionError", "NoCredentialsError", "PartialCredentialsError",
+        "LocalTokenNotFoundError", "GatedRepoError",
         "CredentialRetrievalError", "TokenRetrievalError", "ProfileNotFound",
     }
 )  # fmt: skip
 CONNECTION_ERRORS = frozenset(
-    {"ConnectionError", "TimeoutError", "ClientConnectionError", "HTTPClientError", "gaierror"}
+    {
+        "ConnectionError",
+        "TimeoutError",
+        "ClientConnectionError",
+        "HTTPClientError",
+        "gaierror",
+        "NetworkError",
+        "TimeoutException",
+    }
 )
 """By name, since the packages that define them need not be installed."""
 
@@ -76,7 +85,8 @@ class Store:
                 self.url, use_listings_cache=False, skip_instance_cache=True, **options
             )
         except ImportError as error:
-            hint = "pip install 'dgnet[s3]'" if protocol in ("s3", "s3a") else str(error)
+            extra = {"s3": "s3", "s3a": "s3", "hf": "hub"}.get(protocol)
+            hint = str(error) if extra is None else f"pip install 'dgnet[{extra}]'"
             raise GenerationError(
                 f"{protocol}:// needs a package that is not installed here: {hint}"
             ) from error
@@ -117,6 +127,47 @@ class Store:
         with self._telling("write", name):
             self._system.put_file(str(path), self._path(name))
 
+    def fetch(self, name: str, path: Path, *, most_bytes: int | None = None) -> int:
+        """Write a file of the store to the path; how many bytes it has.
+
+        Raises UploadError where it does not end after `most_bytes`, and where it has not the size
+        that the store tells.
+        """
+        size = 0
+        told = self._told(name)
+        with (
+            self._telling("read", name),
+            self._system.open(self._path(name), "rb") as source,
+            path.open("wb") as file,
+        ):
+            while chunk := source.read(CHUNK_BYTES):
+                size += len(chunk)
+                if most_bytes is not None and size > most_bytes:
+                    break
+                file.write(chunk)
+        if most_bytes is not None and size > most_bytes:
+            raise UploadError(
+                f"{self.shown(name)} is larger than the {most_bytes} bytes it should have"
+            )
+        if told is not None and told[0] != size:
+            raise UploadError(
+                f"{self.shown(name)} did not arrive whole, {size} of {told[0]} bytes; try again"
+            )
+        return size
+
+    def names(self, folder: str) -> list[str]:
+        """Of what lies in a folder; none where there is no such folder."""
+        with self._telling("list", folder):
+            try:
+                entries: list[str] = self._system.ls(self._path(folder), detail=False)
+            except FileNotFoundError:
+                return []
+        return [entry.rstrip("/").rpartition("/")[2] for entry in entries]
+
+    def shown(self, name: str) -> str:
+        """The file's URL, as a message may have it."""
+        return f"{without_secrets(self.url)}/{name}".rstrip("/")
+
     def has(self, name: str) -> bool:
         return self._told(name) is not None
 
@@ -155,8 +206,7 @@ class Store:
         try:
             yield
         except Exception as error:
-            where = f"{without_secrets(self.url)}/{name}".rstrip("/")
-            raise UploadError(f"cannot {action} {where}: {explained(error)}") from error
+            raise UploadError(f"cannot {action} {self.shown(name)}: {explained(error)}") from error
 
 
 def told_md5(info: dict[str, Any]) -> str | None:
@@ -180,7 +230,7 @@ def told_md5(info: dict[str, Any]) -> str | None:
 def explained(error: BaseException) -> str:
     """Why a store failed, without a word of its own: these may quote keys and signatures."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if kinds & CREDENTIAL_ERRORS:
+    if kinds & CREDENTIAL_ERRORS or _code(error) in ("401", "403"):
         reason = (
             "not permitted; check the credentials in the environment or the store's configuration, "
             "and what they allow"
@@ -198,12 +248,16 @@ def explained(error: BaseException) -> str:
 
 
 def _code(error: BaseException | None) -> str | None:
-    """The code of an S3 error, such as NoSuchBucket, which is one word and safe."""
+    """The code of an S3 error, such as NoSuchBucket, which is one word and safe, or HTTP's status
+    of the hub's.
+    """
     while error is not None:
         response: Any = getattr(error, "response", None)
         if isinstance(response, dict):
             code = str(response.get("Error", {}).get("Code", ""))  # pyright: ignore
             if re.fullmatch(r"\w{1,64}", code):
                 return code
+        elif isinstance(status := getattr(response, "status_code", None), int):
+            return str(status)
         error = error.__cause__
     return None

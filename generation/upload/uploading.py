@@ -23,12 +23,20 @@ from typing import Any, cast
 
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.generation.output.folder import differences, job_file
-from dgnet.generation.output.packing import data_file
 from dgnet.generation.output.plots import PLOTS_FOLDER
 from dgnet.generation.output.publication import locked
+from dgnet.generation.upload.hub import HubStore, is_on_hub
 from dgnet.generation.upload.store import FileDigests, Store
 from dgnet.jobs.generation.errors import GenerationError, UploadError
-from dgnet.jobs.generation.manifest import CARD, JOB_FILE, MANIFEST, MANIFEST_TABLE, SHEET
+from dgnet.jobs.generation.manifest import (
+    CARD,
+    JOB_FILE,
+    MANIFEST,
+    MANIFEST_TABLE,
+    README,
+    SHEET,
+)
+from dgnet.jobs.generation.packed import data_file
 from dgnet.paths import local_path
 
 THREADS = 16
@@ -58,7 +66,7 @@ def take_destination(url: str, identity: dict[str, Any], *, resume: bool) -> boo
     Raises GenerationError where something else is, or where `resume` is needed, and UploadError
     where the store does not let us in.
     """
-    store = Store(url)
+    store = open_store(url)
     held = store.read(JOB_FILE)
     if held is None:
         if not store.is_empty():
@@ -90,7 +98,9 @@ def upload(
     folder = local_path(folder)
     if not (folder / MANIFEST).exists():
         raise GenerationError(f"{folder} holds no complete set: it has no {MANIFEST}")
-    store = Store(url)
+    store = open_store(url)
+    if isinstance(store, HubStore):
+        return _commit(folder, store, report)
     with locked(folder), UploadLog(folder, store.url) as log:
         progress = UploadProgress(files=1 + sum(1 for _ in _all_but_the_manifest(folder)))
         waiting: deque[Future[_Uploaded]] = deque()
@@ -118,6 +128,28 @@ def upload(
             settle()
         finally:
             pool.shutdown(cancel_futures=True)
+    return progress
+
+
+def open_store(url: str) -> Store:
+    """As its scheme asks for."""
+    return HubStore(url) if is_on_hub(url) else Store(url)
+
+
+def _commit(folder: Path, store: HubStore, report: Report) -> UploadProgress:
+    """To the hub, many files at once."""
+    with locked(folder):
+        names = list(_all_but_the_manifest(folder))
+        progress = UploadProgress(files=1 + len(names))
+
+        def count(name: str, sent_bytes: int) -> None:
+            progress.done += 1
+            progress.sent += sent_bytes > 0
+            progress.bytes_sent += sent_bytes
+            report(progress)
+
+        store.send(folder, names, count)
+        store.send(folder, [MANIFEST], count)
     return progress
 
 
@@ -196,7 +228,7 @@ def _upload_file(store: Store, folder: Path, name: str, arrived: str | None) -> 
 
 def _all_but_the_manifest(folder: Path) -> Iterator[str]:
     """Files of a complete set: those that describe it, then those that the manifest names."""
-    described = [folder / name for name in (JOB_FILE, CARD, SHEET, MANIFEST_TABLE)]
+    described = [folder / name for name in (JOB_FILE, README, CARD, SHEET, MANIFEST_TABLE)]
     described += sorted((folder / PLOTS_FOLDER).glob("*.png"))
     for path in described:
         if path.exists():  # there is no sheet where nothing was kept

@@ -56,6 +56,7 @@ from dgnet.jobs.generation.records import (
 from dgnet.jobs.generation.scripts import CANCEL, DELETE, EXPIRE, GIVE_UP, RESUME, SUBMIT
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.keys import Keys
+from dgnet.jobs.live_workers import read_workers
 from dgnet.jobs.outages import answered_within, asked_for_a_request, is_outage, unavailable
 from dgnet.jobs.settings import QueueSettings
 from dgnet.jobs.storage import StorageSettings, job_folder, storage_problems
@@ -87,9 +88,17 @@ class JobStore:
         self._feed = EventFeed(redis, self._keys, settings.outage_seconds)
 
     async def submit(
-        self, spec: GenerationSpec, *, idempotency_key: str | None = None
+        self,
+        spec: GenerationSpec,
+        *,
+        idempotency_key: str | None = None,
+        model: str = "",
+        named: str | None = None,
     ) -> tuple[GenerationJob, bool]:
         """The job, and whether it is new: a key that was used within a day gives its job again.
+
+        Workers of the version `model` make it, and no others; any, if it is empty. `named` is how
+        the client named a model: a key stands for this, too.
 
         Raises IdempotencyConflict for a key that stands for another spec, BadJob for a source that
         is not below the data root or a destination that is not allowed, QueueFull, JobDeleted for
@@ -97,10 +106,10 @@ class JobStore:
         """
         self._check(spec)
         job_id, text = new_job_id(), json.dumps(spec.to_json(), sort_keys=True)
-        await asyncio.to_thread(self._keep_request, job_id, spec, time.time())
-        value = f"{job_id} {_digest(text)}"
+        await asyncio.to_thread(self._keep_request, job_id, spec, time.time(), model)
+        value = f"{job_id} {_digest(text if named is None else f'{text} {named}')}"
         try:
-            entered = await self._enter(job_id, text, "", idempotency_key, value)
+            entered = await self._enter(job_id, text, "", idempotency_key, value, model)
         except QueueUnavailable:
             raise  # nobody knows whether it was taken: `sweep` finds out
         except JobError:
@@ -197,7 +206,8 @@ class JobStore:
 
         Raises UnknownJob, WrongState if it is done, JobExpired, QueueFull.
         """
-        state = await self._change(job_id, RESUME, self._settings.bulk_lane_depth)
+        model = await self._model_to_resume_with(job_id)
+        state = await self._change(job_id, RESUME, self._settings.bulk_lane_depth, model=model)
         if state == "full":
             raise self._full(self._settings.bulk_lane_depth)
         if state == "done":
@@ -287,9 +297,9 @@ class JobStore:
         except GenerationError as error:
             raise BadJob(str(error)) from error
 
-    def _keep_request(self, job_id: str, spec: GenerationSpec, created: float) -> None:
+    def _keep_request(self, job_id: str, spec: GenerationSpec, created: float, model: str) -> None:
         with storage_problems():
-            write_request(self._storage, job_id, spec, created)
+            write_request(self._storage, job_id, spec, created, model)
 
     async def _in_the_end(
         self, job_id: str, change_files: Callable[[StorageSettings, str], None]
@@ -303,7 +313,13 @@ class JobStore:
         return True
 
     async def _enter(
-        self, job_id: str, spec: str, created: str, idempotency_key: str | None, value: str
+        self,
+        job_id: str,
+        spec: str,
+        created: str,
+        idempotency_key: str | None,
+        value: str,
+        model: str,
     ) -> str:
         """Put a job into the job store; the id of the job that stands for it now."""
         more_keys = []
@@ -313,7 +329,8 @@ class JobStore:
         kind, what = await self._ask(
             change(
                 self._redis, self._keys, SUBMIT, job_id, new_epoch(),
-                spec, created, bound, value, IDEMPOTENCY_SECONDS, more_keys=more_keys,
+                spec, created, bound, value, IDEMPOTENCY_SECONDS, model, more_keys=more_keys,
+                model=await self._lane_of(model),
             )
         )  # fmt: skip
         if kind == b"full":
@@ -337,10 +354,10 @@ class JobStore:
             kept = await asyncio.to_thread(read_request, self._storage, job_id)
         if kept is None:
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
-        spec, created = kept
+        spec, created, model = kept
         self._check(spec)
         text = json.dumps(spec.to_json(), sort_keys=True)
-        await self._enter(job_id, text, f"{created:.3f}", None, "")
+        await self._enter(job_id, text, f"{created:.3f}", None, "", model)
         await self._in_the_end(job_id, settle_request)
 
     async def _give_up(self, job_id: str, seconds: int) -> str:
@@ -370,11 +387,26 @@ class JobStore:
                 states[job_id] = state.decode(errors="replace")
         return states
 
-    async def _change(self, job_id: str, script: str, *arguments: str | int | float) -> Any:
+    async def _model_to_resume_with(self, job_id: str) -> str:
+        """The lane for the tasks of a job that has a model."""
+        if not is_job_id(job_id):
+            return ""
+        record = self._keys.generation(job_id)
+        version = await self._ask(self._redis.hget(record, "model_version"))  # pyright: ignore[reportArgumentType]
+        return await self._lane_of(cast("bytes", version or b"").decode(errors="replace"))
+
+    async def _lane_of(self, model: str) -> str:
+        """The model, where somebody serves it: else whoever finds the job says that nobody does."""
+        workers = await self._ask(read_workers(self._redis, self._keys)) if model else []
+        return model if any(one.model.model_version == model for one in workers) else ""
+
+    async def _change(
+        self, job_id: str, script: str, *arguments: str | int | float, model: str = ""
+    ) -> Any:
         if not is_job_id(job_id):
             raise UnknownJob(f"no generation job {job_id[:64]!r} is known")
         answer = await self._ask(
-            change(self._redis, self._keys, script, job_id, new_epoch(), *arguments)
+            change(self._redis, self._keys, script, job_id, new_epoch(), *arguments, model=model)
         )
         if not isinstance(answer, bytes):
             return answer

@@ -19,6 +19,8 @@ from dgnet.jobs.contract import Scene
 MANIFEST = "manifest.jsonl"
 MANIFEST_TABLE = "manifest.parquet"
 CARD = "card.md"
+README = "README.md"
+"""The card once more, behind what Hugging Face's hub and `datasets` read of a set."""
 SHEET = "sheet.png"
 JOB_FILE = "job.json"
 

@@ -65,10 +65,11 @@ async def change(
     epoch: str,
     *arguments: str | int | float,
     more_keys: Sequence[str] = (),
+    model: str = "",
 ) -> Any:
-    """Run one of `scripts` on a job."""
+    """Run one of `scripts` on a job, whose tasks are for workers of `model`, or for any."""
     parts = [keys.generation(job_id, part) for part in PARTS]
-    shared = [keys.lane("bulk"), keys.generations, keys.workers]
+    shared = [keys.lane("bulk", model), keys.generations, keys.workers]
     return await run_script(
         redis, script, [*parts, *shared, *more_keys], [job_id, epoch, *arguments]
     )
@@ -170,10 +171,10 @@ def located(spec: GenerationSpec, storage: StorageSettings) -> GenerationSpec:
 
 
 def write_request(
-    storage: StorageSettings, job_id: str, spec: GenerationSpec, created: float
+    storage: StorageSettings, job_id: str, spec: GenerationSpec, created: float, model: str = ""
 ) -> None:
     """Keep what was asked for, whole or not at all, until `settle_request` or `free_storage`."""
-    request = json.dumps({"created": created, "spec": spec.to_json()}).encode()
+    request = json.dumps({"created": created, "spec": spec.to_json(), "model": model}).encode()
     path = unsettled_request_file(storage.data_root, job_id)
     write_file(path, request, make_parents=True, durable=True)
 
@@ -185,14 +186,14 @@ def settle_request(storage: StorageSettings, job_id: str) -> None:
         unsettled_request_file(root, job_id).replace(request_file(root, job_id))
 
 
-def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec, float] | None:
-    """Spec and time of submission; None where no request is kept."""
+def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec, float, str] | None:
+    """Spec, time of submission and model's version; None where no request is kept."""
     path = request_file(storage.data_root, job_id)
     if not path.exists():
         path = unsettled_request_file(storage.data_root, job_id)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return spec_from(values["spec"]), float(values["created"])
+        return spec_from(values["spec"]), float(values["created"]), str(values.get("model", ""))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -124,7 +124,8 @@ end
 """
 
 # ARGV  3 spec as JSON, 4 created or '', 5 bound of the lane, 6 idempotency key's value,
-#       7 seconds it is kept.  KEYS 9 the idempotency key, if there is one
+#       7 seconds it is kept, 8 version of the model that makes it, or ''.  KEYS 9 the idempotency
+#       key, if there is one
 # Returns {'new'}, {'known', job}, {'same', value of the key}, {'full', depth} or {'gone', job}: it
 # was deleted, or given up as never taken.
 SUBMIT = (
@@ -143,6 +144,7 @@ redis.call('DEL', record, events)
 local created = ARGV[4]
 if created == '' then created = string.format('%.3f', now) end
 set('spec', ARGV[3], 'created', created)
+if ARGV[8] ~= '' then set('model_version', ARGV[8]) end
 redis.call('PERSIST', record)
 start_counting()
 redis.call('ZADD', jobs, created, job)

@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -26,6 +27,7 @@ from pydantic import (
 from dgnet.jobs.contract import Scene
 from dgnet.jobs.generation.errors import GenerationError, SpecError
 from dgnet.jobs.generation.manifest import SCORES, Score
+from dgnet.jobs.plain_words import in_words
 from dgnet.layouts import LayoutName, SplitName
 
 Pairing = Literal["cross_identity", "same_camera", "cross_camera", "full_grid"]
@@ -51,6 +53,14 @@ Text = Annotated[str, AfterValidator(_encodable)]
 """Text that can be written down: a string of Python, JSON or YAML need not be."""
 
 
+Told = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(_encodable),
+]
+"""What somebody says of a data set, in at most so many characters."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,6 +80,10 @@ class SourceSpec(_Part):
     """What the data set calls junk; -1 if absent, `none` for nobody."""
     distractors: tuple[Text, ...] | None = None
     """What the data set calls distractors; 0 if absent, `none` for nobody."""
+    name: Told | None = None
+    """What the pictures are called where they come from, for the card."""
+    license: Told | None = None
+    """Under which they were given, for the card: a name such as CC-BY-4.0, or a sentence."""
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceSpec:
@@ -187,6 +201,8 @@ def url_problem(url: str) -> str | None:
 class GenerationSpec(_Part):
     """A generation job; `count` or `per_identity` says how much, everything else has a default."""
 
+    name: Annotated[Text, Field(max_length=200)] | None = None
+    """What people call the job; it decides nothing."""
     source: SourceSpec
     count: int | None = Field(default=None, ge=1)
     per_identity: int | None = Field(default=None, ge=1)
@@ -251,12 +267,14 @@ class GenerationSpec(_Part):
         if not self.needs_judge:
             # A job that asks no judge is described, and carried on, as before there were any.
             del values["keep"]["minimum_judge_similarity"]
+        if self.name is None:
+            del values["name"]
         if self.scene is None:  # as before there was a choice
             del values["scene"]
         # The one place that was given: a job is described alike wherever its source comes from.
         del values["source"]["dataset" if self.source.dataset is None else "folder"]
         # As a spec was written before there were these fields.
-        for name in ("junk", "distractors"):
+        for name in ("junk", "distractors", "name", "license"):
             if values["source"][name] is None:
                 del values["source"][name]
         return values
@@ -317,10 +335,10 @@ def _problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
     the whole spec.
     """
     problems: list[tuple[str, str]] = []
-    for problem in error.errors(include_url=False, include_context=False)[:MOST_PROBLEMS]:
+    for problem in error.errors(include_url=False)[:MOST_PROBLEMS]:
         # Members of unions appear as names of types: only what the user wrote is said.
         path = [str(part) for part in problem["loc"] if str(part) not in _UNION_MEMBERS]
-        message = problem["msg"].removeprefix("Value error, ")
+        message = in_words(problem)
         arrived = problem["input"]
         # What is no plain URL may hold a key.
         if isinstance(arrived, str | int | float | bool) and path[-1:] != ["destination"]:

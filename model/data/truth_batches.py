@@ -15,6 +15,7 @@ from torch import Tensor
 from dgnet.model.data.batches import Augmentation, Stream, decode_pictures, draws, shuffled_rows
 from dgnet.model.data.fingerprint import file_hashes, listing_digest
 from dgnet.model.data.persons import PersonIndex
+from dgnet.model.data.picture import DatasetError
 from dgnet.model.data.shares import WHOLE, Share
 from dgnet.model.data.transforms import crop_padding
 from dgnet.model.data.triples import Triple, read_triples
@@ -30,7 +31,7 @@ class TruthBatch:
     truths: Tensor
     changed: Tensor
     """(B, 1, H, W) float32, 1 where the renderer changed the structure picture."""
-    appearance_labels: Tensor  # (B,), whose clothes the truth shows
+    appearance_labels: Tensor  # (B,), whose clothes the truth shows; -1: a stranger's
     structure_labels: Tensor  # (B,), whose body
 
 
@@ -41,28 +42,32 @@ VISIBLE_LEVELS = 24
 class TruthTriples:
     """The triples of a folder (see `triples`), decoded once into memory: 74 kB each at 128x64.
 
-    Raises DatasetError for a triple with somebody who is none of `persons`, the training persons.
-    `device` is where decoded pictures live and batches are made.
+    Raises DatasetError for a triple with somebody who is none of `persons`, the training persons,
+    with the file and what to do; with None they show strangers, and no identity can be learned
+    from them. `device` is where decoded pictures live and batches are made.
     """
 
     def __init__(
         self,
         directory: str | Path,
-        persons: PersonIndex,
+        persons: PersonIndex | None,
         *,
         height: int,
         width: int,
         device: torch.device | str = "cpu",
     ) -> None:
         triples = read_triples(directory)
+        if persons is not None:
+            _require_known(triples, persons)
         self.name = local_path(directory).resolve().name
+        self.of_strangers = persons is None
         self._paths = [
             path
             for triple in triples
             for path in (triple.appearance, triple.structure, triple.truth)
         ]
         self._appearance_labels, self._structure_labels = (
-            torch.tensor([persons.label(person_id) for person_id in person_ids])
+            torch.tensor([_label(persons, person_id) for person_id in person_ids])
             for person_ids in (
                 [triple.appearance_person_id for triple in triples],
                 [triple.structure_person_id for triple in triples],
@@ -118,3 +123,21 @@ class TruthTriples:
             appearance_labels=self._appearance_labels[rows].to(self._device),
             structure_labels=self._structure_labels[rows].to(self._device),
         )
+
+
+def _require_known(triples: list[Triple], persons: PersonIndex) -> None:
+    for triple in triples:
+        for path, person_id in (
+            (triple.appearance, triple.appearance_person_id),
+            (triple.structure, triple.structure_person_id),
+        ):
+            if person_id not in persons:
+                raise DatasetError(
+                    f"{path}: person {person_id} is none of the {len(persons)} persons trained "
+                    "on; expected triples of training persons. `dgnet people render --truth` makes "
+                    "triples of the persons it keeps for testing unless it is told --splits train"
+                )
+
+
+def _label(persons: PersonIndex | None, person_id: int) -> int:
+    return -1 if persons is None else persons.label(person_id)

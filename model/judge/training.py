@@ -25,6 +25,7 @@ from dgnet.model.data.persons import PersonIndex
 from dgnet.model.data.picture import DatasetError, Picture
 from dgnet.model.judge.augmentation import augmented
 from dgnet.model.judge.network import JudgeConfig, JudgeNetwork
+from dgnet.model.training.pace import Moment
 from dgnet.model.training.run import Iterations, RunOptions, run_iterations
 from dgnet.model.training.state import TrainingState
 
@@ -76,7 +77,8 @@ def train_judge(
     settings = {"network": network.to_json(), "judge": config.to_json()}
     state = TrainingState(options.directory, {"judge": judge}, {"adamw": optimizer}, settings)
 
-    def step(iteration: int) -> dict[str, Tensor]:
+    def step(moment: Moment) -> dict[str, Tensor]:
+        iteration = moment.number
         images, labels = people.batch(iteration)
         with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
             judgment = judge(images.contiguous(memory_format=torch.channels_last))
@@ -98,7 +100,7 @@ def train_judge(
             count=config.iterations,
             seed=config.seed,
             step=step,
-            scalars=lambda iteration: {"learning_rate": learning_rate(config, iteration)},
+            scalars=lambda position: {"learning_rate": learning_rate(config, position)},
         ),
     )
     judge.classifier = None
@@ -150,7 +152,7 @@ class _People:
         return random.choice(own, wanted, replace=len(own) < wanted)
 
 
-def learning_rate(config: JudgeTrainingConfig, iteration: int) -> float:
+def learning_rate(config: JudgeTrainingConfig, iteration: float) -> float:
     """Up in a straight line, then down half a cosine."""
     warm = min(1.0, (iteration + 1) / max(1, config.warmup_iterations))
     share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))

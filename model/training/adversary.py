@@ -22,9 +22,14 @@ from dgnet.model.training.parts import StepParts
 
 
 def update_discriminator(
-    parts: StepParts, pictures: Iterable[tuple[Tensor, Tensor]], weights: LossWeights
+    parts: StepParts,
+    pictures: Iterable[tuple[Tensor, Tensor]],
+    weights: LossWeights,
+    inside: Tensor | None = None,
 ) -> Losses:
-    """D learns to tell real pictures from generated ones, a micro-batch at a time."""
+    """D learns to tell real pictures from generated ones, a micro-batch at a time; by what lies
+    `inside` a mask (B, 1, H, W), if there is one.
+    """
     discriminator, optimizer = parts.networks.discriminator, parts.optimizers.discriminator
     optimizer.zero_grad()
     found: list[Losses] = []
@@ -33,7 +38,7 @@ def update_discriminator(
         with parts.precision():
             real_scores = discriminator(real)
             fake_scores = discriminator(generated)
-            adversary = 2 * discriminator_loss(fake_scores, real_scores)
+            adversary = 2 * discriminator_loss(fake_scores, real_scores, inside)
             penalty = 2 * gradient_penalty(real, real_scores)
             total = adversary + weights.gradient_penalty * penalty
         (total / parts.config.accumulate).backward()  # pyright: ignore[reportUnknownMemberType]

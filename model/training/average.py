@@ -18,7 +18,9 @@ class RunningAverage(nn.Module):
     """Averages of everything that follows the generator's objective, by the networks' names."""
 
     def __init__(self, networks: DGNet, share: float) -> None:
-        """`share` of the past in the average after each step, once that many steps are done."""
+        """`share` of the past in the average after each iteration of the schedule, once that many
+        are done.
+        """
         super().__init__()
         self.parts = nn.ModuleDict(copy.deepcopy(networks.generator_parts)).requires_grad_(False)
         self._learned = [
@@ -27,9 +29,12 @@ class RunningAverage(nn.Module):
         self._share = share
 
     @torch.no_grad()
-    def update(self, iteration: int) -> None:
-        """After iteration number `iteration` (0, 1, ...): early averages forget their start."""
-        share = min(self._share, (1 + iteration) / (10 + iteration))
+    def update(self, iteration: int, advance: float = 1.0) -> None:
+        """After iteration number `iteration` (0, 1, ...): early averages forget their start.
+
+        `advance` is how many iterations of the schedule it stands for (see `pace`).
+        """
+        share = min(self._share**advance, (1 + iteration) / (10 + iteration))
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
             list(self.parts.parameters()), [w.detach() for w in self._learned], 1 - share
         )

@@ -46,6 +46,9 @@ class LossWeights:
     truth_features: float = 0.0
     """Of the distance of composites, with the scene kept, to the truths in ImageNet features of
     strides 2, 4 and 8: what is sharp differs there and hardly in colors. With `detail` alone."""
+    truth_adversarial: float = 0.0
+    """Of D's judgment of the same composites, with the scene kept, beside their truths, on the
+    patches that changed: elsewhere both are equal. With `detail` alone."""
     squared_errors: bool = False
     """Compare pictures by squared instead of absolute differences; set by the schedule where
     reconstruction comes first."""
@@ -204,6 +207,11 @@ class JointConfig:
             raise ConfigError(
                 f"appearance_learns is {self.appearance_learns!r}; expected one of "
                 f"{', '.join(get_args(LearningPart))}"
+            )
+        if self.final_weights.truth_adversarial and self.accumulate > 1:
+            raise ConfigError(
+                f"truth_adversarial is set and accumulate is {self.accumulate}; D would step once "
+                "for each micro-batch: accumulate = 1 is needed"
             )
 
     @property

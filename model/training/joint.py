@@ -29,6 +29,7 @@ from dgnet.model.training.config import JointConfig, require_equal_shares
 from dgnet.model.training.draws import draw
 from dgnet.model.training.encoder_step import EncoderStep
 from dgnet.model.training.optimizers import joint_optimizers
+from dgnet.model.training.pace import Moment
 from dgnet.model.training.schedule import (
     apply_learning_rate_factor,
     joint_learning_rate_factor,
@@ -68,6 +69,10 @@ def train_joint(
     networks and data do not count the same identities, and for an offline run without a generator.
     """
     _require_equal_shares(config, run, truth)
+    if truth is not None and truth.of_strangers and config.final_weights.truth_identity:
+        raise ConfigError(
+            "truth_identity is set, and the true composites show strangers: nobody's label is known"
+        )
     if offline and generator is None:
         raise ConfigError("an offline run learns from a finished DG-Net's pictures: name one")
     _require_same_identities(network, teacher, run)
@@ -155,13 +160,14 @@ class _JointTraining:
         """The networks, with averaged weights where the run averages them."""
         return self._average.put_into(self._networks) if self._average else self._networks
 
-    def _iterate(self, iteration: int) -> dict[str, Tensor]:
-        config, share = self._config, self._run.share
+    def _iterate(self, moment: Moment) -> dict[str, Tensor]:
+        config, share, iteration = self._config, self._run.share, moment.number
+        factor = joint_learning_rate_factor(config, moment.position)
         for optimizer in self._optimizers.by_name().values():
-            apply_learning_rate_factor(optimizer, joint_learning_rate_factor(config, iteration))
+            apply_learning_rate_factor(optimizer, factor)
         pictures = self._run.pictures
         batch = pictures.pair_batch(iteration, config.batch_size, config.seed, share)
-        weights, draws = loss_weights(config, iteration), draw(config.seed, iteration, share)
+        weights, draws = loss_weights(config, moment.position), draw(config.seed, iteration, share)
         if self._alone:
             return self._encoder_step(batch, weights, draws)
         known = None
@@ -169,13 +175,13 @@ class _JointTraining:
             known = self._truth.batch(iteration, config.truth_batch_size, config.seed, share)
         losses = self._step(batch, weights, draws, known)
         if self._average:
-            self._average.update(iteration)
+            self._average.update(iteration, moment.advance)
         return losses
 
-    def _scalars(self, iteration: int) -> dict[str, float]:
-        weights = loss_weights(self._config, iteration)
+    def _scalars(self, position: float) -> dict[str, float]:
+        weights = loss_weights(self._config, position)
         return {
-            "schedule/learning_rate_factor": joint_learning_rate_factor(self._config, iteration),
+            "schedule/learning_rate_factor": joint_learning_rate_factor(self._config, position),
             "schedule/primary": weights.primary,
             "schedule/cycle_reconstruction": weights.cycle_reconstruction,
         }

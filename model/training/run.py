@@ -20,6 +20,7 @@ from tqdm import tqdm
 from dgnet.files import write_json
 from dgnet.model.checkpoints import CheckpointError
 from dgnet.model.training.best import BestCheckpoint
+from dgnet.model.training.pace import Moment, Pace
 from dgnet.model.training.schedule import iteration_seed
 from dgnet.model.training.state import KEPT_STATES, TrainingState, saved_iterations
 from dgnet.model.training.workers import Workers
@@ -51,9 +52,11 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How often a run shows and saves itself; none of it changes what is learned."""
+    """Where a run goes, how often it shows and saves itself, and how long it takes."""
 
     directory: str | Path
+    minutes: float | None = None
+    """In which the schedule is gone through; None: in as many iterations as it is written for."""
     log_every: int = 10
     grid_every: int = 500
     checkpoint_every: int = 500
@@ -73,11 +76,12 @@ class Iterations:
     """What a run repeats; iterations are numbered from 0."""
 
     count: int
+    """That the schedule is written for."""
     seed: int
-    step: Callable[[int], Mapping[str, Tensor]]
+    step: Callable[[Moment], Mapping[str, Tensor]]
     """Learns from an iteration; returns its losses."""
-    scalars: Callable[[int], Mapping[str, float]]
-    """The schedule of an iteration, for TensorBoard."""
+    scalars: Callable[[float], Mapping[str, float]]
+    """The schedule at a position (see `pace`), for TensorBoard."""
     show: Callable[[int], None] = lambda _: None
     """Draws a grid after so many iterations."""
 
@@ -89,8 +93,9 @@ def run_iterations(
     *,
     workers: Workers | None = None,
     best: BestCheckpoint | None = None,
-) -> None:
+) -> int:
     """Run all iterations, from the saved state when resuming; `best` measures at every saved state.
+    Returns how many were done.
 
     Dropout and everything else that draws from torch's global generator is seeded anew for each
     iteration, in each of the workers.
@@ -103,18 +108,22 @@ def run_iterations(
     done = state.restore() if options.resume else 0
     workers.wait()  # until everybody has read what the first one tidies up and writes anew
     workers.start_alike(*state.networks.values())
-    count = iterations.count
-    recorder = _Recorder(options, state, done, count, best) if workers.is_first else None
+    pace = Pace(iterations.count, minutes=options.minutes, workers=workers)
+    pace.start(done, state.seconds)
+    recorder = _Recorder(options, state, pace, best) if workers.is_first else None
     try:
-        for iteration in range(done, count):
+        while not pace.finished:
+            moment = pace.moment
+            iteration = moment.number
             seed = iteration_seed(iterations.seed, iteration) + workers.rank * _WORKER_SEEDS
             _seed_dropout(seed)
-            losses = iterations.step(iteration)
+            losses = iterations.step(moment)
+            pace.step()
             number = iteration + 1
             if recorder:
                 recorder.bar.update()
             logs, draws, saves = (
-                number % every == 0 or number == count
+                number % every == 0 or pace.finished
                 for every in (options.log_every, options.grid_every, options.checkpoint_every)
             )
             if logs or saves:
@@ -123,7 +132,7 @@ def run_iterations(
                 if saves:
                     _guard_weights(state, iteration)
                 if recorder:
-                    schedule = iterations.scalars(iteration)
+                    schedule = iterations.scalars(moment.position)
                     if logs:
                         recorder.log(number, values, schedule)
                     if saves:
@@ -135,6 +144,7 @@ def run_iterations(
     finally:
         if recorder:
             recorder.close()
+    return pace.moment.number
 
 
 def _seed_dropout(seed: int) -> None:
@@ -151,17 +161,17 @@ class _Recorder:
         self,
         options: RunOptions,
         state: TrainingState,
-        done: int,
-        total: int,
+        pace: Pace,
         best: BestCheckpoint | None,
     ) -> None:
-        self._options, self._state, self._best = options, state, best
+        self._options, self._state, self._pace, self._best = options, state, pace, best
+        done = pace.moment.number
         state.tidy()
         if best:
             best.start(resume=options.resume)
         # Scalars of iterations after the last saved state are drawn again: hide the first ones.
         self._writer = SummaryWriter(str(options.folder / "tensorboard"), purge_step=done + 1)
-        self._report = _Report(options, done, total)
+        self._report = _Report(options, pace)
         self.bar = self._report.bar
 
     def log(self, number: int, values: Mapping[str, float], schedule: Mapping[str, float]) -> None:
@@ -176,7 +186,8 @@ class _Recorder:
             found = self._best.update(number)
             self._add({f"validation/{name}": value for name, value in found.items()}, number)
             summary |= {"validation": found, "best": self._best.scores}
-        self._state.save(number, keep=self._options.keep)
+        seconds = None if self._pace.minutes is None else self._pace.seconds
+        self._state.save(number, keep=self._options.keep, seconds=seconds)
         write_json(self._options.folder / SUMMARY, summary)
 
     def close(self) -> None:
@@ -191,10 +202,11 @@ class _Recorder:
 class _Report:
     """What a run says while it runs: a bar with smoothed losses, or a line each time it logs."""
 
-    def __init__(self, options: RunOptions, done: int, total: int) -> None:
-        self.lines = not options.progress
+    def __init__(self, options: RunOptions, pace: Pace) -> None:
+        self.lines, self._pace = not options.progress, pace
+        done = pace.moment.number
         self.started_from, self.started_at = done, time.perf_counter()
-        self.total = total
+        total = pace.length if pace.minutes is None else None
         self.bar = tqdm(initial=done, total=total, unit="it", disable=self.lines)
         self.smoothed: dict[str, float] = {}
         self.logged = done
@@ -203,33 +215,43 @@ class _Report:
     def losses(self, number: int, values: Mapping[str, float]) -> None:
         """The losses of the iteration that makes `number` done."""
         now = time.perf_counter()
+        pace = self._pace
         if self.lines:
             speed = (number - self.logged) / (now - self.logged_at)
             parts = " ".join(f"{name} {value:.3f}" for name, value in values.items())
-            tqdm.write(f"{number}: {speed:.2f} it/s {parts}")
+            spent = f" {_minutes(pace)}" if pace.minutes is not None else ""
+            tqdm.write(f"{number}: {speed:.2f} it/s{spent} {parts}")
         self.logged, self.logged_at = number, now
         for name, short in HEADLINE.items():
             if name in values:
                 past = self.smoothed.get(short, values[name])
                 self.smoothed[short] = SMOOTHING * past + (1 - SMOOTHING) * values[name]
         shown = " ".join(f"{name} {value:.3f}" for name, value in self.smoothed.items())
+        if pace.minutes is not None:
+            shown = f"{_minutes(pace)} {shown}"
         self.bar.set_postfix_str(shown, refresh=False)
 
     def summary(
         self, number: int, losses: Mapping[str, float], schedule: Mapping[str, float]
     ) -> dict[str, Any]:
         """How far the run is, for programs; seconds and speed are of this process alone."""
-        seconds = time.perf_counter() - self.started_at
+        seconds, pace = time.perf_counter() - self.started_at, self._pace
+        timed = {} if pace.minutes is None else {"minutes": pace.minutes, "used": pace.seconds / 60}
         return {
             "iteration": number,
-            "iterations": self.total,
-            "finished": number == self.total,
+            "iterations": pace.length if pace.minutes is None else None,
+            **timed,
+            "finished": pace.finished,
             "resumed_from": self.started_from,
             "seconds": round(seconds, 1),
             "iterations_per_second": round((number - self.started_from) / seconds, 3),
             "losses": dict(losses),
             "schedule": dict(schedule),
         }
+
+
+def _minutes(pace: Pace) -> str:
+    return f"{pace.seconds / 60:.1f} of {pace.minutes:g} min"
 
 
 def _guard_weights(state: TrainingState, iteration: int) -> None:

@@ -1,6 +1,7 @@
-"""Loss weights and learning rates as pure functions of the iteration.
+"""Loss weights and learning rates as pure functions of the position in a schedule (see `pace`):
+the number of iterations done, or the share of a run's minutes.
 
-Nothing here has state: a resumed run asks for its iteration and gets what the uninterrupted one
+Nothing here has state: a resumed run asks for its position and gets what the uninterrupted one
 had.
 """
 
@@ -28,7 +29,7 @@ WARMED_AFTER_RECONSTRUCTION = ("adversarial", "identity_generated")
 """Losses that look at swapped pictures, ramped too where reconstruction is trained first."""
 
 
-def loss_weights(config: JointConfig, iteration: int) -> LossWeights:
+def loss_weights(config: JointConfig, iteration: float) -> LossWeights:
     """Weights at an iteration (counted from 0): the warm-up ramps of the spec's schedule."""
     grown = max(0, iteration - config.warmup_start) * config.warmup_rate
     names = WARMED
@@ -43,7 +44,7 @@ def loss_weights(config: JointConfig, iteration: int) -> LossWeights:
     return weights
 
 
-def joint_learning_rate_factor(config: JointConfig, iteration: int) -> float:
+def joint_learning_rate_factor(config: JointConfig, iteration: float) -> float:
     """What every learning rate is multiplied with: one decay for each milestone passed, or half a
     cosine; from 0 in the first iterations, if so set.
     """
@@ -55,7 +56,7 @@ def joint_learning_rate_factor(config: JointConfig, iteration: int) -> float:
     return warm * config.decay**passed
 
 
-def teacher_learning_rate_factor(config: TeacherConfig, iteration: int) -> float:
+def teacher_learning_rate_factor(config: TeacherConfig, iteration: float) -> float:
     """Linear warm-up from a tenth, then one fall by 10."""
     warm = min(1.0, 0.1 + 0.9 * iteration / max(1, config.warmup_iterations))
     return warm * (0.1 if iteration >= config.milestone else 1.0)

@@ -29,6 +29,9 @@ class Start:
     """The teacher's backbone, and its head as the primary one: a head start for short schedules.
     The fine head starts anew: it must learn whose body a picture shows, and the teacher's, sure of
     whose clothes, would begin with a loss of 15 nats a picture that drowns all others."""
+    from_generator: bool = False
+    """E_a of the DG-Net whose generator the run starts from: its codes are those that this G knows.
+    The classifiers start anew, because the identities are others."""
 
 
 def starting_networks(
@@ -45,7 +48,9 @@ def starting_networks(
     """
     networks = DGNet(network)
     encoder = networks.appearance_encoder
-    if start.from_teacher:
+    if start.from_generator:
+        _copy_appearance(generator, networks)
+    elif start.from_teacher:
         encoder.backbone.load_state_dict(teacher.backbone.state_dict())
         encoder.primary.load_state_dict(teacher.head.state_dict())
     elif start.imagenet and network.backbone == "efficientnet_lite0":
@@ -89,6 +94,20 @@ def fingerprint(network: nn.Module) -> str:
     """12 hex digits that tell all weights, so that a run is not resumed with another teacher."""
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     return hashlib.sha256(save_tensors(tensors)).hexdigest()[:12]
+
+
+def _copy_appearance(source: DGNet | None, target: DGNet) -> None:
+    """Everything of E_a but its classifiers."""
+    if source is None:
+        raise ConfigError("E_a is to start as a generator's, and there is none: name one")
+    theirs, ours = (network.appearance_encoder.state_dict() for network in (source, target))
+    known = {name: tensor for name, tensor in theirs.items() if ".classifier." not in name}
+    if any(name not in ours or ours[name].shape != tensor.shape for name, tensor in known.items()):
+        raise ConfigError(
+            f"the appearance encoder to start from has other sizes ({source.config.to_json()}) "
+            f"than the networks to train ({target.config.to_json()}): expected one preset"
+        )
+    target.appearance_encoder.load_state_dict({**ours, **known})
 
 
 def _copy_generator(source: DGNet, target: DGNet) -> None:

@@ -53,10 +53,15 @@ class TrainingState:
         self.optimizers = optimizers
         self.config = cast(dict[str, Any], json.loads(json.dumps(config)))
         self.data = None if data is None else {name: dict(part) for name, part in data.items()}
+        self.seconds = 0.0
+        """That the restored run had used, where its minutes are counted."""
         self._damaged: list[Path] = []
 
-    def save(self, iteration: int, *, keep: int = KEPT_STATES) -> None:
-        """After `iteration` iterations; then the oldest states go, until `keep` are left.
+    def save(
+        self, iteration: int, *, keep: int = KEPT_STATES, seconds: float | None = None
+    ) -> None:
+        """After `iteration` iterations, in which a run whose minutes are counted used `seconds`;
+        then the oldest states go, until `keep` are left.
 
         A kill at any moment leaves every older state, or the new one, whole.
         """
@@ -77,6 +82,7 @@ class TrainingState:
                 "config": self.config,
                 "sha256": file_sha256(folder / STATE_TENSORS),
                 **({} if self.data is None else {"data": self.data}),
+                **({} if seconds is None else {"seconds": seconds}),
             }
             write_json(folder / STATE_JSON, description)
         for old in _states(self.directory)[:-keep]:
@@ -111,6 +117,7 @@ class TrainingState:
             for problem in problems:
                 tqdm.write(f"{problem}; going back to {folder}", file=sys.stderr)
             self._fill(tensors)
+            self.seconds = float(description.get("seconds", 0.0))
             return int(description["iteration"])
         raise CheckpointError(
             f"no saved state can be resumed from: {'; '.join(problems)}. Start a new run folder"

@@ -15,6 +15,7 @@ from dgnet.model.data.pairs import PairBatch
 from dgnet.model.data.truth_batches import TruthBatch
 from dgnet.model.dgnet import DGNet
 from dgnet.model.imagenet_features import ImageNetFeatures
+from dgnet.model.losses import generator_adversarial_loss
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.adversary import generated_ahead, judged, update_discriminator
 from dgnet.model.training.config import JointConfig, LossWeights
@@ -93,6 +94,13 @@ class JointStep:
         parts, networks = self.parts, self.networks
         micro = micro_batches(batch, draws, truth, parts.config.accumulate)
         adversary: Losses = {}
+
+        def judged_beside(truths: Tensor, composites: Tensor, changed: Tensor) -> Tensor:
+            pictures = ((truths, composites.detach()),)
+            found = update_discriminator(parts, pictures, weights, inside=changed)
+            adversary.update({f"truth_{name}": loss for name, loss in found.items()})
+            return generator_adversarial_loss(parts.twins.discriminator(composites), changed)
+
         if weights.adversarial and len(micro) > 1:
             adversary = update_discriminator(
                 parts, (generated_ahead(parts, part.batch, weights) for part in micro), weights
@@ -114,6 +122,7 @@ class JointStep:
                     codes_from=parts.twins.appearance,
                     taps_from=parts.twins.still_appearance,
                     features=parts.features,
+                    adversary=judged_beside,
                 )
             return losses
 

@@ -23,6 +23,7 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import TeacherConfig, require_equal_shares
 from dgnet.model.training.micro_batches import mean_losses
 from dgnet.model.training.optimizers import teacher_optimizer
+from dgnet.model.training.pace import Moment
 from dgnet.model.training.schedule import (
     apply_learning_rate_factor,
     iteration_seed,
@@ -83,16 +84,17 @@ class _TeacherTraining:
             networks={"teacher": self._teacher},
             optimizers={"sgd": self._optimizer},
             step=self._iterate,
-            scalars=lambda iteration: {
-                "learning_rate_factor": teacher_learning_rate_factor(self._config, iteration)
+            scalars=lambda position: {
+                "learning_rate_factor": teacher_learning_rate_factor(self._config, position)
             },
             measure=self._measure,
             teacher=self._teacher,
         )
 
-    def _iterate(self, iteration: int) -> dict[str, Tensor]:
+    def _iterate(self, moment: Moment) -> dict[str, Tensor]:
         config, workers, share = self._config, self._run.workers, self._run.share
-        factor = teacher_learning_rate_factor(config, iteration)
+        iteration = moment.number
+        factor = teacher_learning_rate_factor(config, moment.position)
         apply_learning_rate_factor(self._optimizer, factor)
         batch = self._run.pictures.picture_batch(iteration, config.batch_size, config.seed, share)
         seed = iteration_seed(config.seed, iteration)

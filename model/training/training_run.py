@@ -23,6 +23,7 @@ from dgnet.model.teacher import Teacher
 from dgnet.model.training.best import BestCheckpoint
 from dgnet.model.training.config import JointConfig, TeacherConfig
 from dgnet.model.training.execution import Execution
+from dgnet.model.training.pace import Moment
 from dgnet.model.training.run import Iterations, RunOptions, run_iterations
 from dgnet.model.training.state import TrainingState
 from dgnet.model.training.validation import Validation
@@ -41,10 +42,10 @@ class Learner:
     networks: dict[str, nn.Module]
     """Whose weights a state keeps, by name."""
     optimizers: Mapping[str, Optimizer]
-    step: Callable[[int], Mapping[str, Tensor]]
+    step: Callable[[Moment], Mapping[str, Tensor]]
     """The losses of an iteration, after it."""
-    scalars: Callable[[int], Mapping[str, float]]
-    """The schedule of an iteration, for TensorBoard."""
+    scalars: Callable[[float], Mapping[str, float]]
+    """The schedule at a position (see `pace`), for TensorBoard."""
     measure: Callable[[Validation], dict[str, float]]
     teacher: Teacher
     learned: Callable[[], DGNet | None] = lambda: None
@@ -86,16 +87,20 @@ class TrainingRun:
         sources = sources_of(
             (self.data or {}).get("name"), self.pictures, validation, learner.truth
         )
+        settings = learner.settings
+        if options.minutes is not None:
+            settings = {**settings, "minutes": options.minutes}
         state = TrainingState(
-            options.folder, learner.networks, learner.optimizers, learner.settings, sources
+            options.folder, learner.networks, learner.optimizers, settings, sources
         )
+        made: dict[str, int] = {}
 
         def save(directory: Path, metrics: dict[str, Any]) -> Metadata:
             return save_checkpoint(
                 directory,
                 learner.learned(),
                 teacher=learner.teacher,
-                training=learner.settings,
+                training={**settings, **made},
                 data=self.data,
                 metrics=metrics,
                 fingerprint=self.pictures.fingerprint.to_json(),
@@ -105,7 +110,7 @@ class TrainingRun:
             options.folder, measure=lambda: learner.measure(validation), save=save
         )
         with self.execution.compiling():
-            run_iterations(
+            done = run_iterations(
                 options,
                 state,
                 Iterations(
@@ -118,6 +123,8 @@ class TrainingRun:
                 workers=self.workers,
                 best=best,
             )
+        if options.minutes is not None:
+            made["iterations_done"] = done
         finished = checkpoint_directory(options.folder)
         metadata = save(finished, {}) if self.workers.is_first else None
         self.workers.wait()

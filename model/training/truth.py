@@ -8,6 +8,8 @@ detached code does in every reconstruction, but for its heads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,9 +34,12 @@ def truth_losses(
     codes_from: AppearanceEncoder,
     taps_from: AppearanceEncoder,
     features: ImageNetFeatures | None = None,
+    adversary: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Unweighted losses by name; the two encoders are frozen twins of E_a. `features` adds
-    `truth_features`, where the network keeps the scene.
+    """Unweighted losses by name; the two encoders are frozen twins of E_a.
+
+    Where the network keeps the scene, `features` adds `truth_features`, and `adversary`, which
+    gives G's loss on truths and composites (B, 3, H, W) inside what changed, `truth_adversarial`.
     """
     with torch.no_grad():
         codes = codes_from.codes(truth.appearances)
@@ -50,6 +55,8 @@ def truth_losses(
         losses["truth_inside"] = inside_loss(composites, truth.truths, wanted)
         if features is not None and weights.truth_features:
             losses["truth_features"] = _feature_loss(features, composites, truth.truths)
+        if adversary is not None and weights.truth_adversarial:
+            losses["truth_adversarial"] = adversary(truth.truths, composites, wanted)
     if decoded.colors.numel():
         cells = functional.avg_pool2d(truth.changed, STRUCTURE_STRIDE)
         colors = functional.avg_pool2d(truth.truths, STRUCTURE_STRIDE)

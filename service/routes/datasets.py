@@ -15,6 +15,7 @@ from starlette.responses import Response
 from dgnet.jobs.dataset_names import dataset_root, is_wanted
 from dgnet.jobs.media_types import ARCHIVES, FORM, JSON, media_type_of
 from dgnet.jobs.storage import dataset_folder, resolve_below
+from dgnet.jobs.views import DatasetList, DatasetView, FolderRequest
 from dgnet.layouts import LayoutName
 from dgnet.service.archives import (
     ArchiveError,
@@ -54,7 +55,6 @@ from dgnet.service.problems import (
     Problem,
     ProblemKind,
 )
-from dgnet.service.schemas import DatasetList, DatasetView, FolderRequest
 from dgnet.service.settings import ServiceSettings
 from dgnet.service.uploads import (
     ARCHIVE_PART,
@@ -126,6 +126,9 @@ async def create_dataset(
     pattern: Annotated[
         str | None, Query(max_length=1000, description="Of an upload, for the layout `pattern`")
     ] = None,
+    name: Annotated[
+        str | None, Query(max_length=200, description="Of an upload: what people call it")
+    ] = None,
     junk: Annotated[
         list[str] | None,
         Query(max_length=100, description="Of an upload: what it calls junk, `none` for nobody"),
@@ -139,10 +142,10 @@ async def create_dataset(
     content_type = request.headers.get("content-type")
     if is_upload(content_type):
         await (
-            dependencies.serving_model()
+            dependencies.any_ready_model()
         )  # nobody sends gigabytes for an answer that nobody can give
         record = await _uploaded(
-            request, dependencies, bulk, _reading(layout, pattern, junk, distractors)
+            request, dependencies, bulk, _reading(layout, pattern, junk, distractors), name
         )
     elif media_type_of(content_type) == JSON:
         body = await request.body()
@@ -250,6 +253,7 @@ async def _uploaded(
     dependencies: Dependencies,
     bulk: Bulk,
     reading: Reading,
+    name: str | None,
 ) -> DatasetRecord:
     settings = dependencies.settings
     if bulk.upload_slots.locked() and not give_up_a_slow_upload(request.scope):
@@ -286,7 +290,9 @@ async def _uploaded(
                     raise ArchiveError(
                         f"The archive has no picture ({unpacked.ignored} other files)."
                     )
-                return bulk.dataset_store.adopt(dataset_root(pictures), reading, unpacked)
+                return bulk.dataset_store.adopt(
+                    dataset_root(pictures), reading, unpacked, name=name
+                )
 
         try:
             return await to_the_end(unpack_and_adopt, stop=stop.set)
@@ -312,14 +318,16 @@ async def _incoming(bulk: Bulk) -> AsyncGenerator[Path]:
 
 
 def _folder_request(body: bytes) -> FolderRequest:
-    expected = "'folder' and optionally 'layout', 'pattern', 'junk' and 'distractors'"
+    expected = "'folder' and optionally 'name', 'layout', 'pattern', 'junk', 'distractors'"
     return read_model(FolderRequest, body, expected=expected)
 
 
 async def _registered(bulk: Bulk, wanted: FolderRequest) -> DatasetRecord:
     try:
         reading = _reading(wanted.layout, wanted.pattern, wanted.junk, wanted.distractors)
-        return await asyncio.to_thread(bulk.dataset_store.register, wanted.folder, reading)
+        return await asyncio.to_thread(
+            bulk.dataset_store.register, wanted.folder, reading, name=wanted.name
+        )
     except ValueError as error:
         raise Problem(INVALID_REQUEST, f"folder: {error}.") from error
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,8 +18,9 @@ from dgnet.arrays import Floats
 from dgnet.jobs.contract import EmbedJob, EmbedResult, ModelInfo
 from dgnet.jobs.errors import JobFailed
 from dgnet.jobs.media_types import FORM, JSON, NPY, media_type_of
+from dgnet.jobs.views import EmbeddingsRequest, EmbeddingsView
 from dgnet.service.answers import result_headers
-from dgnet.service.dependencies import AppDependencies, Dependencies
+from dgnet.service.dependencies import AppDependencies, Dependencies, ModelQuery
 from dgnet.service.encoding import encode_npy
 from dgnet.service.forms import parse_form
 from dgnet.service.json_bodies import read_model
@@ -50,7 +52,6 @@ from dgnet.service.problems import (
     Problem,
 )
 from dgnet.service.routes.plain import PlainRoute
-from dgnet.service.schemas import EmbeddingsRequest, EmbeddingsView
 
 router = APIRouter(tags=["embeddings"], route_class=PlainRoute)
 OFFERED = (JSON, NPY)
@@ -115,19 +116,24 @@ async def create_embeddings(
     partial: Annotated[
         bool, Query(description="One bad picture fails alone, not the whole request")
     ] = False,
+    model: ModelQuery = None,
 ) -> Response:
     """Embed up to 64 pictures in one request."""
     media_type = negotiate(request.headers.get("accept"), OFFERED)
-    model = await dependencies.serving_model()
+    serving = await dependencies.serving_model(model)
     body = await request.body()
     started = time.perf_counter()
-    sources, encoding_format = _read(request.headers.get("content-type"), body, dependencies, model)
-    pictures = await dependencies.picture_pool.prepare(sources, model)
+    wanted = _read(request.headers.get("content-type"), body, dependencies)
+    if wanted.model is not None:
+        serving = await dependencies.serving_model(wanted.model)
+    pictures = await dependencies.picture_pool.prepare(wanted.sources, serving)
     failures = _failures(pictures, partial=partial)
     usable = [picture.pixels for picture in pictures if isinstance(picture, PreparedPicture)]
     decode_seconds = time.perf_counter() - started
 
-    job_id = await dependencies.jobs.submit(EmbedJob(images=np.stack(usable)))
+    job_id = await dependencies.jobs.submit(
+        EmbedJob(images=np.stack(usable)), model=serving.model_version
+    )
     result = await dependencies.jobs.wait(
         job_id, timeout_seconds=dependencies.settings.request_timeout_seconds
     )
@@ -139,7 +145,7 @@ async def create_embeddings(
     if media_type == NPY:
         content = encode_npy(rows)
     else:
-        content = _json(rows, failures, model, encoding_format)
+        content = _json(rows, failures, serving, wanted.encoding_format)
     headers = result_headers(
         result.model_version,
         result.timings,
@@ -152,13 +158,18 @@ async def create_embeddings(
     return Response(content, media_type=media_type, headers=headers)
 
 
-def _read(
-    content_type: str | None, body: bytes, dependencies: Dependencies, model: ModelInfo
-) -> tuple[list[Source], EncodingFormat]:
-    """The pictures of the request, from either kind of body."""
+@dataclass(frozen=True)
+class _Wanted:
+    sources: list[Source]
+    encoding_format: EncodingFormat = "float"
+    model: str | None = None
+
+
+def _read(content_type: str | None, body: bytes, dependencies: Dependencies) -> _Wanted:
+    """What the request asks for, from either kind of body."""
     media_type = media_type_of(content_type)
     if media_type == JSON:
-        return _read_json(body, dependencies, model)
+        return _read_json(body, dependencies)
     if media_type == FORM:
         parts = parse_form(content_type, body, max_parts=dependencies.settings.max_pictures)
         files = [part for part in parts if part.name == FILES_PART]
@@ -169,9 +180,9 @@ def _read(
                 f"The form has no part {FILES_PART!r} (parts that arrived: {arrived[:200]}); "
                 f"expected 1 to {dependencies.settings.max_pictures} pictures of that name.",
             )
-        return [
-            Source(part.content, _label(index, part.filename)) for index, part in enumerate(files)
-        ], "float"
+        return _Wanted(
+            [Source(part.content, _label(index, part.filename)) for index, part in enumerate(files)]
+        )
     raise Problem(
         UNSUPPORTED_CONTENT_TYPE,
         f"Content-Type is {(content_type or 'absent')[:200]!r}; expected multipart/form-data or "
@@ -179,19 +190,11 @@ def _read(
     )
 
 
-def _read_json(
-    body: bytes, dependencies: Dependencies, model: ModelInfo
-) -> tuple[list[Source], EncodingFormat]:
+def _read_json(body: bytes, dependencies: Dependencies) -> _Wanted:
     expected = (
         "'input' (base64 data URIs) and optionally 'model' and 'encoding_format' (float or base64)"
     )
     wanted = read_model(EmbeddingsRequest, body, expected=expected)
-    if wanted.model is not None and wanted.model not in (model.model_id, model.model_version):
-        raise Problem(
-            UNKNOWN_MODEL,
-            f"Model {wanted.model[:100]!r} is not served; expected {model.model_id!r} or "
-            f"{model.model_version!r}. GET /v1/models lists what is.",
-        )
     uris = [wanted.input] if isinstance(wanted.input, str) else wanted.input
     if not uris:
         raise Problem(INVALID_REQUEST, "input: the list is empty; expected at least one data URI.")
@@ -202,7 +205,7 @@ def _read_json(
             "are accepted. Send several requests.",
         )
     sources = [Source(_from_data_uri(uri, index), _label(index)) for index, uri in enumerate(uris)]
-    return sources, wanted.encoding_format
+    return _Wanted(sources, wanted.encoding_format, wanted.model)
 
 
 def _from_data_uri(uri: str, index: int) -> bytes:

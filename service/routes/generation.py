@@ -13,14 +13,16 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from dgnet.jobs.contract import ModelInfo
 from dgnet.jobs.errors import NoWorker
 from dgnet.jobs.generation.errors import SpecError
 from dgnet.jobs.generation.jobs import GenerationJob
 from dgnet.jobs.generation.spec import GenerationSpec, SourceSpec, spec_from
 from dgnet.jobs.media_types import EVENT_STREAM, JSON, media_type_of
 from dgnet.jobs.storage import is_folder, resolve_source
+from dgnet.jobs.views import GenerationList, GenerationView
 from dgnet.service.dataset_store import UnknownDataset
-from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies
+from dgnet.service.dependencies import AppBulk, AppDependencies, Bulk, Dependencies, ModelQuery
 from dgnet.service.event_stream import EventStream
 from dgnet.service.generation_views import GenerationId, generation_view
 from dgnet.service.json_bodies import read_json
@@ -41,7 +43,6 @@ from dgnet.service.problems import (
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
-from dgnet.service.schemas import GenerationList, GenerationView
 
 router = APIRouter(tags=["jobs"])
 _FOLLOW_LATER_SECONDS = "10"
@@ -105,12 +106,18 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
     },
 )
 async def submit_job(
-    request: Request, response: Response, bulk: AppBulk, dependencies: AppDependencies
+    request: Request,
+    response: Response,
+    bulk: AppBulk,
+    dependencies: AppDependencies,
+    model: ModelQuery = None,
 ) -> GenerationView:
     """The spec of `dgnet generate` as JSON; what is wrong with it is told before anything runs."""
     key = _idempotency_key(request)
     spec = await _located(bulk, _spec(request, await request.body()))
-    await _refuse_unserved_scene(dependencies, spec)
+    serving = await _model_for(dependencies, model)
+    if serving and (objection := serving.objection_to(spec.scene)):
+        raise _invalid_field("scene", objection)
     url = spec.output.destination
     if url is not None and not bulk.storage.allows_destination(url):
         raise Problem(
@@ -118,7 +125,12 @@ async def submit_job(
             "output.destination is not below a place that this server writes to; leave it out and "
             "fetch the archive, or ask the operator to name it in DGNET_JOB_DESTINATIONS.",
         )
-    job, created = await bulk.job_store.submit(spec, idempotency_key=key)
+    job, created = await bulk.job_store.submit(
+        spec,
+        idempotency_key=key,
+        model=serving.model_version if serving else "",
+        named=model,
+    )
     response.headers["Location"] = f"/v1/jobs/{job.job_id}"
     if not created:
         response.headers["Idempotency-Replayed"] = "true"
@@ -283,6 +295,9 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
                 record.distractors if source.distractors is None else source.distractors
             ),
         }
+        _refuse_impossible_amount(
+            spec, await asyncio.to_thread(bulk.dataset_store.report, record.id)
+        )
         if record.origin == "folder":  # workers know uploads by their ids, and no records
             changes |= {"dataset": None, "folder": record.folder}
         placed = SourceSpec.model_validate({**source.model_dump(), **changes})
@@ -299,16 +314,42 @@ async def _located(bulk: Bulk, spec: GenerationSpec) -> GenerationSpec:
     return spec
 
 
-async def _refuse_unserved_scene(dependencies: Dependencies, spec: GenerationSpec) -> None:
-    """Workers refuse it, too; while none is ready, they alone."""
-    if spec.scene is None:
+def _refuse_impossible_amount(spec: GenerationSpec, report: dict[str, Any] | None) -> None:
+    """What the check of the data set knows; a source that is read otherwise is the worker's."""
+    source = spec.source
+    others = (source.layout, source.pattern, source.junk, source.distractors)
+    if report is None or "pairs" not in report or others != (None, None, None, None):
         return
+    pairs = report["pairs"].get(source.split, {}).get(spec.pairing)
+    if pairs is None:
+        raise _invalid_field(
+            "pairing",
+            f"the pictures of the split {source.split} allow no pairs of the kind {spec.pairing}; "
+            "choose another pairing or split",
+        )
+    field, asked, most, of_whom = (
+        ("count", spec.count, pairs["all"], "")
+        if spec.count is not None
+        else ("per_identity", spec.per_identity, pairs["fewest_of_a_person"], " of a person")
+    )
+    if asked is not None and asked > most:
+        raise _invalid_field(
+            field,
+            f"is {asked}, but there are only {most} pairs{of_whom} (split {source.split}, pairing "
+            f"{spec.pairing}); ask for at most that many",
+        )
+
+
+async def _model_for(dependencies: Dependencies, wanted: str | None) -> ModelInfo | None:
+    """The model that makes the job, whatever becomes the default meanwhile; None while no worker
+    is ready, for a job that names none: then whoever begins it.
+    """
     try:
-        model = await dependencies.serving_model()
+        return await dependencies.serving_model(wanted)
     except NoWorker:
-        return
-    if objection := model.objection_to(spec.scene):
-        raise _invalid_field("scene", objection)
+        if wanted is not None:
+            raise
+        return None
 
 
 def _invalid_field(field: str, message: str) -> Problem:

@@ -6,15 +6,14 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from dgnet.jobs.contract import Lane
 from dgnet.jobs.errors import QueueUnavailable
+from dgnet.jobs.keys import LANES
+from dgnet.jobs.views import Health, Readiness
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS
-from dgnet.service.schemas import Health, Readiness
 
 router = APIRouter(tags=["operations"])
-LANES: tuple[Lane, ...] = ("small", "bulk")
 
 
 @router.get("/livez", summary="Is the process alive?")
@@ -31,7 +30,7 @@ async def livez() -> Health:
 async def readyz(dependencies: AppDependencies) -> Readiness:
     """200 when the queue takes jobs and a live worker has passed its canary, else 503."""
     await dependencies.jobs.check()  # heartbeats may be cached; this writes to the queue itself
-    model = await dependencies.serving_model()
+    model = await dependencies.any_ready_model()
     return Readiness(status="ready", model=model.model_id, scenes=model.scenes)
 
 

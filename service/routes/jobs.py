@@ -14,6 +14,7 @@ from dgnet.jobs.contract import EmbedResult, JobStatus, SwapResult
 from dgnet.jobs.errors import ERRORS_BY_CODE, JobFailed, UnknownJob
 from dgnet.jobs.generation.records import is_job_id
 from dgnet.jobs.media_types import COMPOSITES, WEBP
+from dgnet.jobs.views import GenerationView, JobView, ProblemSummary
 from dgnet.service.answers import composite_response, job_path
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.generation_views import generation_view
@@ -26,7 +27,6 @@ from dgnet.service.problems import (
     RESULT_NOT_READY,
     Problem,
 )
-from dgnet.service.schemas import GenerationView, JobView, ProblemSummary
 from dgnet.service.settings import ServiceSettings
 
 router = APIRouter(tags=["jobs"])
@@ -67,10 +67,9 @@ async def show_job(
     error = _failure(status)
     if isinstance(status.result, SwapResult | EmbedResult):
         response.headers["X-Model-Version"] = status.result.model_version
-    if status.kind == "dataset-check":
-        raise UnknownJob(
-            f"Job {job_id[:100]!r} checks a data set: GET /v1/datasets has its report."
-        )
+    if status.kind in ("dataset-check", "grid"):
+        where = "GET /v1/datasets has its report" if status.kind != "grid" else "it is not kept"
+        raise UnknownJob(f"Job {job_id[:100]!r} is a {status.kind}: {where}.")
     return JobView(
         id=job_id,
         kind=status.kind,

@@ -8,10 +8,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from dgnet.jobs.contract import WorkerInfo
+from dgnet.jobs.views import ModelList, ModelView
 from dgnet.service.dependencies import AppDependencies
 from dgnet.service.openapi import problems
 from dgnet.service.problems import JOB_KINDS, UNKNOWN_MODEL, Problem
-from dgnet.service.schemas import ModelList, ModelView
 
 router = APIRouter(tags=["models"])
 
@@ -24,7 +24,8 @@ router = APIRouter(tags=["models"])
 )
 async def list_models(dependencies: AppDependencies) -> ModelList:
     """Every model that a live worker serves; empty while no worker lives."""
-    return ModelList(data=_views(await dependencies.jobs.workers()))
+    workers = await dependencies.jobs.workers()
+    return ModelList(data=_views(workers, await dependencies.default_version()))
 
 
 @router.get(
@@ -35,7 +36,8 @@ async def list_models(dependencies: AppDependencies) -> ModelList:
 )
 async def show_model(dependencies: AppDependencies, response: Response, model_id: str) -> ModelView:
     """The model of this id or version; of several versions, the one most workers serve."""
-    views = _views(await dependencies.jobs.workers())
+    workers = await dependencies.jobs.workers()
+    views = _views(workers, await dependencies.default_version())
     for view in views:
         if model_id in (view.id, view.version):
             response.headers["X-Model-Version"] = view.version
@@ -44,7 +46,7 @@ async def show_model(dependencies: AppDependencies, response: Response, model_id
     raise Problem(UNKNOWN_MODEL, f"No live worker serves {model_id[:100]!r}; served: {served}.")
 
 
-def _views(workers: Sequence[WorkerInfo]) -> list[ModelView]:
+def _views(workers: Sequence[WorkerInfo], default: str | None) -> list[ModelView]:
     by_version: dict[tuple[str, str], list[WorkerInfo]] = {}
     for worker in workers:
         key = (worker.model.model_id, worker.model.model_version)
@@ -53,6 +55,7 @@ def _views(workers: Sequence[WorkerInfo]) -> list[ModelView]:
         ModelView(
             id=model_id,
             version=version,
+            default=version == default,
             height=group[0].model.height,
             width=group[0].model.width,
             embedding_size=group[0].model.embedding_size,

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from dgnet.jobs.contract import Scene, SwapJob, SwapResult
 from dgnet.jobs.errors import JobFailed, WaitTimeout
 from dgnet.jobs.media_types import COMPOSITES, FORM, WEBP
+from dgnet.jobs.views import JobView
 from dgnet.service.answers import composite_response, job_accepted, job_path
-from dgnet.service.dependencies import AppDependencies
+from dgnet.service.dependencies import AppDependencies, ModelQuery
 from dgnet.service.forms import FormPart, parse_form
 from dgnet.service.negotiation import negotiate, parse_prefer
 from dgnet.service.openapi import (
@@ -37,14 +38,23 @@ from dgnet.service.problems import (
     PICTURE_DIMENSIONS,
     PICTURE_TOO_LARGE,
     TOO_MANY_PICTURES,
+    UNKNOWN_MODEL,
     UNSUPPORTED_CONTENT_TYPE,
     Problem,
 )
 from dgnet.service.routes.plain import PlainRoute
-from dgnet.service.schemas import JobView
 
 router = APIRouter(tags=["swaps"], route_class=PlainRoute)
 ROLES = ("appearance", "structure")
+OPTIONS = {"scene": "keep or generate", "model": "an id or version"}
+SceneQuery = Annotated[
+    Scene | None,
+    Query(
+        description="What no swap changes: `keep` passes on the structure picture's own pixels, "
+        "`generate` none of them. Kept if absent, where the model can; a model that cannot refuses "
+        "`keep`."
+    ),
+]
 
 
 @router.post(
@@ -67,6 +77,7 @@ ROLES = ("appearance", "structure")
         },
         **problems(
             BAD_REQUEST,
+            UNKNOWN_MODEL,
             NOT_ACCEPTABLE,
             PICTURE_TOO_LARGE,
             TOO_MANY_PICTURES,
@@ -115,39 +126,29 @@ async def create_swap(
         Literal["structure"] | None,
         Query(description="Gives the composite the size of the structure picture"),
     ] = None,
-    scene: Annotated[
-        Scene | None,
-        Query(
-            description="What no swap changes: `keep` passes on the structure picture's own pixels,"
-            " `generate` none of them. Kept if absent, where the model can; a model that cannot "
-            "refuses `keep`."
-        ),
-    ] = None,
+    scene: SceneQuery = None,
+    model: ModelQuery = None,
 ) -> Response:
     """Two pictures in, one composite out."""
     media_type = negotiate(request.headers.get("accept"), COMPOSITES)
     preference = parse_prefer(request.headers.getlist("prefer"))
-    model = await dependencies.serving_model()
-    if objection := model.objection_to(scene):
+    serving = await dependencies.serving_model(model)
+    if objection := serving.objection_to(scene):
         raise Problem(INVALID_REQUEST, f"{objection}.")
     body = await request.body()
     started = time.perf_counter()
     parts = parse_form(
         request.headers.get("content-type"), body, max_parts=dependencies.settings.max_pictures
     )
-    if any(part.name == "scene" for part in parts):  # it must not be passed over in silence
-        raise Problem(
-            INVALID_REQUEST,
-            "The form has a part 'scene'; expected it in the address: POST /v1/swaps?scene=keep "
-            "or scene=generate.",
-        )
+    refuse_options(parts)
     sources = [_source(parts, role) for role in ROLES]
-    appearance, structure = await dependencies.picture_pool.prepare_or_refuse(sources, model)
+    appearance, structure = await dependencies.picture_pool.prepare_or_refuse(sources, serving)
     decode_seconds = time.perf_counter() - started
     size = (structure.original_width, structure.original_height) if resize == "structure" else None
 
     job_id = await dependencies.jobs.submit(
-        SwapJob(appearance_image=appearance.pixels, structure_image=structure.pixels, scene=scene)
+        SwapJob(appearance_image=appearance.pixels, structure_image=structure.pixels, scene=scene),
+        model=serving.model_version,
     )
     if preference.respond_async and preference.wait_seconds is None:
         return job_accepted(job_id, size, applied="respond-async")
@@ -182,6 +183,23 @@ def _source(parts: list[FormPart], role: str) -> Source:
         raise Problem(
             TOO_MANY_PICTURES, f"The form has {len(matching)} parts {role!r}; expected one."
         )
-    part = matching[0]
-    label = f"{role} picture" + (f" {part.filename[:100]!r}" if part.filename else "")
-    return Source(part.content, label)
+    return source_of(matching[0])
+
+
+def refuse_options(parts: list[FormPart]) -> None:
+    """Options in the form must not be passed over in silence."""
+    for part in parts:
+        if part.name in OPTIONS:
+            raise Problem(
+                INVALID_REQUEST,
+                f"The form has a part {part.name!r}; expected it in the address: "
+                f"POST /v1/swaps?{part.name}={OPTIONS[part.name]}.",
+            )
+
+
+def source_of(part: FormPart, number: int | None = None) -> Source:
+    """A part's picture, named by its role, perhaps its number there, and the client's file name."""
+    words = [part.name, "picture", *([] if number is None else [str(number)])]
+    if part.filename:
+        words.append(repr(part.filename[:100]))
+    return Source(part.content, " ".join(words))

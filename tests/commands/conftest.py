@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from dgnet.commands import local
@@ -28,6 +29,13 @@ def paint(tmp_path: Path) -> PaintPicture:
         return path
 
     return paint_picture
+
+
+@pytest.fixture
+def normal_arithmetic() -> Generator[None]:
+    """Training on a CPU flushes the smallest numbers to zero, for the whole process."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from dgnet.arrays import Floats, Pixels
 from dgnet.commands import local
 from dgnet.commands.cli import main
 from dgnet.model.checkpoints import Checkpoint, Metadata
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.dgnet import DGNet
 from dgnet.model.rows import nothing
+from dgnet.model.waist import joined_at_waist
 from tests.model.tiny import tiny_network
 
 BROKEN: Final = "TEST_BROKEN_PREDICTOR"
@@ -62,6 +63,9 @@ class FakePredictor:
         means = torch.tensor(images).float().mean(dim=(1, 2))  # (B, 3)
         return AppearanceCode(means, nothing(means), nothing(means), nothing(means))
 
+    def join_appearances(self, codes: AppearanceCode, pictures: Sequence[int]) -> AppearanceCode:
+        return join_appearances(codes, pictures)
+
     def structure_codes(self, images: Pixels) -> StructureCode:
         pixels = torch.tensor(images).float()  # (B, H, W, 3)
         return StructureCode(pixels, nothing(pixels), nothing(pixels), nothing(pixels))
@@ -75,6 +79,11 @@ class FakePredictor:
     ) -> Pixels:
         mixed = (structures.maps + appearances.style[:, None, None]) / 2
         return mixed.to(torch.uint8).numpy()
+
+    def compose_halves(
+        self, upper: AppearanceCode, lower: AppearanceCode, structures: StructureCode
+    ) -> Pixels:
+        return joined_at_waist(*(self.compose(worn, structures) for worn in (upper, lower)))
 
     def interpolate(
         self,

@@ -10,7 +10,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from dgnet.commands.destinations import work_folder
+from dgnet.generation.upload.work import work_folder
 from tests.commands.test_cli import exit_code
 from tests.generation.jobs import PERSONS, noted, save_tiny_checkpoint
 from tests.model.tiny import write_people

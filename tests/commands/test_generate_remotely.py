@@ -13,7 +13,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from dgnet.client import DGNetClient
+from dgnet.client import Client
 from tests.commands.test_cli import exit_code
 from tests.generation.jobs import BATCH, PERSONS, contents, save_tiny_checkpoint
 from tests.model.tiny import write_people
@@ -125,11 +125,12 @@ def test_a_job_may_be_left_alone_and_fetched_later(
 def test_a_data_set_of_the_server_is_named_by_its_id(
     house: House, local: dict[str, str], tmp_path: Path
 ) -> None:
-    with DGNetClient(house.url) as client:
+    with Client(house.url) as client:
         dataset = client.datasets.register("sets/people")
-    assert dataset["report"]["splits"]
+    assert dataset.report
+    assert dataset.report["splits"]
     out = tmp_path / "out"
-    assert generate(house, "--dataset", dataset["id"], *JOB, "-o", out) == 0
+    assert generate(house, "--dataset", dataset.id, *JOB, "-o", out) == 0
     assert contents(out) == local
 
 
@@ -209,10 +210,10 @@ def test_who_stops_following_stops_nothing(house: House, tmp_path: Path) -> None
     assert f"no longer following {job_id}" in complaints
     assert f"--job {job_id} -o {out}" in complaints
     assert not out.exists()
-    with DGNetClient(house.url) as client:
+    with Client(house.url) as client:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while (job := client.jobs.get(job_id))["state"] != "done":
-            assert job["state"] not in ("failed", "cancelled"), job
+        while (job := client.jobs.get(job_id)).state != "done":
+            assert job.state not in ("failed", "cancelled"), job
             assert time.monotonic() < give_up_at
             time.sleep(0.05)
-        assert job["kept"] == 150
+        assert job.kept == 150

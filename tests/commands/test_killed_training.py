@@ -11,7 +11,7 @@ import pytest
 from dgnet.model.checkpoints import read_metadata
 from dgnet.model.training.state import saved_iterations
 from tests.commands.test_training_commands import ON_CPU, TINY
-from tests.model.tiny import write_people
+from tests.model.tiny import write_dataset
 from tests.processes import command
 
 pytestmark = pytest.mark.slow
@@ -25,10 +25,7 @@ SCHEDULE = [
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    for seed, split in enumerate(("bounding_box_train", "query", "bounding_box_test")):
-        write_people(folder / split, seed=seed)
-    return folder
+    return write_dataset(tmp_path_factory.mktemp("people"))
 
 
 def teacher(people: Path, run: Path) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dgnet.client import DGNetClient, DGNetError
+from dgnet.client import Client, DGNetError
 from dgnet.commands.cli import main
 from tests.redis_server import RedisServer
 
@@ -59,7 +59,7 @@ def test_an_address_that_is_wrong_is_told_without_the_password(
 def test_the_client_names_its_server_without_the_password(server: str) -> None:
     with (
         pytest.raises(DGNetError) as told,
-        DGNetClient(server.format(SECRET), timeout_seconds=5) as client,
+        Client(server.format(SECRET), timeout_seconds=5) as client,
     ):
         client.models()
     assert "***@127.0.0.1" in str(told.value)

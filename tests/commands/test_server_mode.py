@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dgnet.client import async_client
 from dgnet.commands import remote
 from dgnet.commands.cli import main
 from dgnet.commands.failures import CommandError, InputError
@@ -38,7 +39,7 @@ def test_a_grid_from_a_server_equals_the_local_one(server: str, tmp_path: Path) 
 def test_embeddings_from_a_server_equal_the_local_ones(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "PICTURES_PER_REQUEST", 2)  # several requests
+    monkeypatch.setattr(async_client, "PICTURES_PER_REQUEST", 2)  # several requests
     assert run("embed", *PICTURES, "-o", tmp_path / "local.npz") == 0
     assert run("embed", *PICTURES, "--server", server, "-o", tmp_path / "remote.npz") == 0
     with np.load(tmp_path / "local.npz") as local, np.load(tmp_path / "remote.npz") as remote_file:
@@ -83,14 +84,3 @@ def test_interpolation_is_local_only(tmp_path: Path, capsys: pytest.CaptureFixtu
     )  # fmt: skip
     assert code == 2
     assert "this machine only" in capsys.readouterr().err
-
-
-def test_batches_fit_into_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "PICTURES_PER_REQUEST", 3)
-    monkeypatch.setattr(remote, "BYTES_PER_REQUEST", 100)
-    paths: list[Path] = []
-    for number, size_bytes in enumerate([10, 10, 10, 10, 95, 10, 200, 10]):
-        paths.append(tmp_path / str(number))
-        paths[-1].write_bytes(bytes(size_bytes))
-    sizes = [[path.stat().st_size for path in batch] for batch in remote.batches_of(paths)]
-    assert sizes == [[10, 10, 10], [10], [95], [10], [200], [10]]

@@ -70,6 +70,58 @@ def test_interpolation_walks_from_one_appearance_to_the_other(
     assert colors(out) == steps | {(0, 0, 0), (160, 0, 0), (0, 0, 80), (255, 255, 255)}
 
 
+def test_appearances_of_one_person_give_one_composite(paint: PaintPicture, tmp_path: Path) -> None:
+    paint("worn/1.png", (200, 0, 0))
+    paint("worn/2.png", (0, 80, 0))
+    blue, out = paint("blue.png", (0, 0, 100)), tmp_path / "out.png"
+    worn = ("--appearance", tmp_path / "worn", "--same-person")
+    assert swap(*worn, "--structure", blue, "-o", out) == 0
+    # Their mean is (100, 40, 0), and the fake goes halfway there.
+    assert colors(out) == {(50, 20, 50)}
+
+
+def test_the_clothes_below_the_waist_may_be_of_another(paint: PaintPicture, tmp_path: Path) -> None:
+    red, green = paint("red.png", (200, 0, 0)), paint("green.png", (0, 80, 0))
+    blue, out = paint("blue.png", (0, 0, 100)), tmp_path / "out.png"
+    assert swap("--appearance", red, "--lower", green, "--structure", blue, "-o", out) == 0
+    found = pixels(out)
+    assert {tuple(map(int, color)) for color in found[:15].reshape(-1, 3)} == {(100, 0, 50)}
+    assert {tuple(map(int, color)) for color in found[17:].reshape(-1, 3)} == {(0, 40, 50)}
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (("--interpolate", "3"), "--interpolate goes between two persons"),
+        (("--server", "http://127.0.0.1:9"), "--same-person works on this machine only"),
+    ],
+)
+def test_one_person_is_joined_here_and_not_walked(
+    paint: PaintPicture,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    complaint: str,
+) -> None:
+    for name in ("1", "2"):
+        paint(f"worn/{name}.png", (0, 0, 0))
+    blue = paint("blue.png", (0, 0, 100))
+    worn = ("--appearance", tmp_path / "worn", "--same-person")
+    assert swap(*worn, "--structure", blue, "-o", tmp_path / "out.png", *more) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_too_many_appearances_of_one_person_are_refused(
+    paint: PaintPicture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in range(17):
+        paint(f"worn/{name}.png", (0, 0, 0))
+    blue = paint("blue.png", (0, 0, 100))
+    worn = ("--appearance", tmp_path / "worn", "--same-person")
+    assert swap(*worn, "--structure", blue, "-o", tmp_path / "out.png") == 2
+    assert "at most 16 are taken" in capsys.readouterr().err
+
+
 def test_interpolation_needs_two_appearances(
     paint: PaintPicture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

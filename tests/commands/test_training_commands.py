@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from dgnet.model.checkpoints import METADATA_FILE, load_checkpoint, load_teacher
 from dgnet.model.data.pairs import PairBatch, TrainingPictures
 from dgnet.model.data.shares import WHOLE, Share
 from tests.commands.test_cli import exit_code
-from tests.model.tiny import PERSONS, SIZES, write_people, write_triples
+from tests.model.tiny import PERSONS, SIZES, write_dataset, write_people, write_triples
 
 TINY = [
     argument
@@ -28,20 +27,12 @@ TINY = [
 ON_CPU = ["--device", "cpu", "--precision", "fp32"]
 SHORT = ["--iterations", "2", "--batch-size", "2", "--checkpoint-every", "1", "--log-every", "1"]
 
-
-@pytest.fixture(autouse=True)
-def normal_arithmetic() -> Generator[None]:
-    """Training on a CPU flushes the smallest numbers to zero, for the whole process."""
-    yield
-    torch.set_flush_denormal(False)
+pytestmark = pytest.mark.usefixtures("normal_arithmetic")
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    for seed, split in enumerate(("bounding_box_train", "query", "bounding_box_test")):
-        write_people(folder / split, seed=seed)
-    return folder
+    return write_dataset(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +64,27 @@ def trained(people: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactor
     settings = ("--label-policy", "two_labels", "--merge-batches", "--set", "warmup_start=0")
     assert exit_code(*joint(people, teacher, run, "--data-license", "CC0", *settings)) == 0
     return run
+
+
+def test_a_run_ends_with_its_minutes_and_tells_what_fitted(
+    people: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    command = joint(people, teacher, run, "--minutes", "0.01", "--set", "warmup_start=0")
+    assert exit_code(*command) == 0
+    training = read_metadata(run / "checkpoint").training
+    assert training["minutes"] == 0.01
+    # What the schedule is written for stays beside it.
+    assert training["joint"]["iterations"] == 2
+    summary = json.loads((run / "summary.json").read_text())
+    assert training["iterations_done"] == summary["iteration"] >= 1
+    assert summary["finished"]
+    assert summary["used"] >= 0.01
+    assert exit_code(*command, "--resume") == 0
+    assert read_metadata(run / "checkpoint").training == training
+    capsys.readouterr()
+    assert exit_code(*joint(people, teacher, run, "--minutes", "2", "--resume")) == 2
+    assert "other settings" in capsys.readouterr().err
 
 
 def test_the_teacher_keeps_sizes_schedule_and_data(teacher: Path, people: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
+from dgnet.arrays import Pixels
 from dgnet.commands.pictures import read_pictures
 from dgnet.commands.remote import decode_composite, embed_pictures, swap_pairs
 from dgnet.model.predictor import Predictor
@@ -60,6 +63,34 @@ def test_composites_over_http_equal_the_predictors(server: str, predictor: Predi
     assert difference.max() <= 1
     # An untrained network, yet one that tells its inputs apart: no pair got another's composite.
     assert len({composite.tobytes() for composite in composites}) == len(PAIRS)
+
+
+def test_a_grid_and_a_walk_over_http_equal_the_predictors(
+    server: str, predictor: Predictor
+) -> None:
+    def ask(path: str, appearances: list[Path], structures: list[Path]) -> Pixels:
+        roles = [("appearance", path) for path in appearances]
+        roles += [("structure", path) for path in structures]
+        files = [(role, path.read_bytes()) for role, path in roles]
+        as_arrays = {"Accept": "application/x-npz"}
+        answer = httpx.post(f"{server}{path}", files=files, headers=as_arrays, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return np.load(io.BytesIO(answer.content))["composites"]
+
+    size = {"height": predictor.height, "width": predictor.width}
+    styles = predictor.appearance_styles(read_pictures(APPEARANCES, **size))
+    codes = predictor.structure_codes(read_pictures(STRUCTURES, **size))
+    rows = [row for row in range(4) for _ in range(4)]
+    columns = [column for _ in range(4) for column in range(4)]
+    expected = predictor.compose(styles[rows], codes[columns]).astype(int)
+    composites = ask("/v1/swaps/grid", APPEARANCES, STRUCTURES)
+    assert np.abs(composites.reshape(expected.shape) - expected).max() <= 1
+
+    weights = [0.0, 0.25, 0.5, 0.75, 1.0]
+    first, second, structure = ([index] * 5 for index in (0, 1, 0))
+    walk = predictor.interpolate(styles[first], styles[second], weights, codes[structure])
+    composites = ask("/v1/swaps/interpolation", APPEARANCES[:2], STRUCTURES[:1])
+    assert np.abs(composites.astype(int) - walk).max() <= 1
 
 
 def test_embeddings_over_http_equal_the_predictors(server: str, predictor: Predictor) -> None:

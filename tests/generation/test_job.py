@@ -20,11 +20,11 @@ from dgnet.generation import local_run
 from dgnet.generation.making import shard_maker
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output import assembly, shards
-from dgnet.generation.output.packing import read_packed
 from dgnet.generation.output.publication import locked
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import MANIFEST
 from dgnet.jobs.generation.manifest import Row as ManifestRow
+from dgnet.jobs.generation.packed import read_packed
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.codes import StructureCode
 from dgnet.model.data.fingerprint import persons_digest

@@ -63,8 +63,8 @@ def test_quality_decides_how_many_bytes_a_picture_takes(picture_format: str, kin
     [
         ("256", "expected HEIGHTxWIDTH in pixels, such as 256x128"),
         ("256x", "expected HEIGHTxWIDTH"),
-        ("8x128", r"output\.size\.0: Input should be greater than or equal to 16"),
-        ([256, 4096], r"output\.size\.1: Input should be less than or equal to 2048"),
+        ("8x128", r"output\.size\.0: must be at least 16"),
+        ([256, 4096], r"output\.size\.1: must be at most 2048"),
         ([256], r"output\.size"),
     ],
 )

@@ -17,6 +17,8 @@ from dgnet.generation.pairing.plan import Plan
 from dgnet.generation.pairing.water_filling import fill
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import Pairing, spec_from
+from dgnet.model.data.check.pairs import pairs_of
+from dgnet.model.data.picture import Picture
 
 People = list[list[int]]
 """The cameras of each person's pictures."""
@@ -205,3 +207,20 @@ def test_water_filling_by_hand() -> None:
     assert fill(np.array([5, 1, 3]), 6).tolist() == [3, 1, 2]
     assert fill(np.array([5, 1, 3]), 9).tolist() == [5, 1, 3]
     assert fill(np.array([5, 0, 3]), 0).tolist() == [0, 0, 0]
+
+
+@given(people=PEOPLE)
+@settings(deadline=None)
+def test_the_check_of_a_data_set_counts_the_same_pairs(people: People) -> None:
+    listing = listing_of(people)
+    pictures = [
+        Picture(path=Path(path), person_id=int(person), camera_id=int(camera))
+        for path, person, camera in zip(
+            listing.paths, listing.person_ids, listing.camera_ids, strict=True
+        )
+    ]
+    counted = pairs_of(pictures)
+    for pairing in PAIRINGS:
+        plan = Plan(listing, pairing, seed=0)
+        assert counted[pairing].all == plan.pairs
+        assert counted[pairing].fewest_of_a_person == plan.fewest_pairs_of_a_person

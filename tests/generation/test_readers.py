@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgnet.generation.output.packing import read_packed
+from dgnet.jobs.generation.packed import read_packed
 from dgnet.model.checkpoints import Checkpoint
 from dgnet.model.predictor import Predictor
 from tests.generation.jobs import job_of, manifest, run
@@ -42,12 +42,8 @@ def test_hugging_face_datasets_decodes_the_pictures_of_parquet(
     run(job_of(people, networks, labels=labels, output={"layout": "parquet"}), out)
     datasets: Any = importlib.import_module("datasets")
     datasets.disable_progress_bars()
-    loaded = datasets.load_dataset(
-        "parquet",
-        data_files=str(out / "composites-*.parquet"),
-        split="train",
-        cache_dir=str(tmp_path / "cache"),
-    )
+    # The folder as it is, in which manifest and plots lie, too: README.md says what is what.
+    loaded = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
     assert isinstance(loaded.features["image"], datasets.Image)
     rows = {row["file"]: row for row in manifest(out)}
     assert len(loaded) == len(rows) == 30
@@ -57,6 +53,25 @@ def test_hugging_face_datasets_decodes_the_pictures_of_parquet(
         assert same_picture(image, read_packed(out, example["file"]), tmp_path)
         assert example.pop("scores", {}) == rows[example["file"]].pop("scores")
         assert example == rows[example["file"]]
+
+
+def test_hugging_face_datasets_takes_persons_of_an_imagefolder_set_for_classes(
+    people: Path, networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    out = tmp_path / "out"
+    run(job_of(people, networks, count=10, output={"layout": "imagefolder"}), out)
+    datasets: Any = importlib.import_module("datasets")
+    loaded = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    names = loaded.features["label"].names
+    assert names == sorted({f"{row['appearance_person']:04d}" for row in manifest(out)})
+    read = sorted((names[example["label"]], example["image"].tobytes()) for example in loaded)
+    written: list[tuple[str, bytes]] = []
+    for row in manifest(out):
+        with Image.open(out / row["file"]) as image:
+            written.append((f"{row['appearance_person']:04d}", image.tobytes()))
+    assert read == sorted(written)
 
 
 @pytest.mark.filterwarnings("ignore")  # webdataset leaves its tars to be closed by the collector

@@ -45,6 +45,7 @@ NOT_RUN = {
     ("docs/experiments.md", "OMP_NUM_THREADS=1 python -m benchmarks.ablation"),
     ("docs/experiments.md", "python -m benchmarks.downstream"),
     ("docs/generation.md", "dgnet generate --job gen_..."),
+    ("docs/generation.md", "pip install 'dgnet[hub]'"),
     ("docs/torchreid.md", "pip install torchreid"),
     ("docs/torchreid.md", "import argparse"),
     ("docs/torchreid.md", "import json"),

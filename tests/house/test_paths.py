@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dgnet.client.datasets import Datasets
-from dgnet.client.jobs import Jobs
+from dgnet.client.datasets import AsyncDatasets
+from dgnet.client.jobs import AsyncJobs
 from dgnet.generation import local_run
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.generation.upload.uploading import upload
@@ -82,7 +82,11 @@ DOORS: list[Callable[..., Any]] = [
     render_set,
     open_file,
     read_file,
-    *(method for kind in (Datasets, Jobs) for _, method in inspect.getmembers(kind, callable)),
+    *(
+        method
+        for kind in (AsyncDatasets, AsyncJobs)
+        for _, method in inspect.getmembers(kind, callable)
+    ),
 ]
 
 

@@ -29,6 +29,9 @@ from dgnet.jobs.contract import (
     DatasetCheckResult,
     EmbedJob,
     EmbedResult,
+    GridCell,
+    GridJob,
+    GridResult,
     JobTimings,
     ModelInfo,
     Scene,
@@ -51,6 +54,39 @@ def test_swap_job_survives() -> None:
     assert isinstance(job, SwapJob)
     assert (job.appearance_image == 1).all()
     assert (job.structure_image == 2).all()
+
+
+def test_a_grid_job_survives_and_is_of_version_2() -> None:
+    cells = (
+        GridCell(appearance=1, structure=0),
+        GridCell(appearance=0, structure=0, second=1, weight=0.25),
+    )
+    pictures = embed_job(3, 4).images
+    data = encode_job(
+        GridJob(
+            appearance_images=pictures, structure_images=pictures[:1], cells=cells, scene="keep"
+        )
+    )
+    assert msgpack.unpackb(data)["v"] == 2  # pyright: ignore
+    job = decode_job(data)
+    assert isinstance(job, GridJob)
+    assert (job.cells, job.scene) == (cells, "keep")
+    assert np.array_equal(job.appearance_images, pictures)
+    assert np.array_equal(job.structure_images, pictures[:1])
+    composites = np.arange(2 * HEIGHT * WIDTH * 3, dtype=np.uint8).reshape(2, HEIGHT, WIDTH, 3)
+    result = GridResult(composites=composites, model_version="0123456789ab", timings=TIMINGS)
+    outcome = decode_outcome(encode_outcome(Outcome(kind="grid", result=result)))
+    assert isinstance(outcome.result, GridResult)
+    assert np.array_equal(outcome.result.composites, composites)
+    assert outcome.result.timings == TIMINGS
+
+
+@pytest.mark.parametrize("cell", [[0], ["0", 0, None, 0], [0, 0, "1", 0], [0, 0, 1, None], 7])
+def test_a_cell_that_is_none_is_a_bad_job(cell: object) -> None:
+    picture = {"shape": [1, 1, 1, 3], "data": b"abc"}
+    message = {"v": 2, "kind": "grid", "appearances": picture, "structures": picture}
+    with pytest.raises(BadJob, match="a cell is"):
+        decode_job(pack(**message, cells=[cell]))
 
 
 @pytest.mark.parametrize("scene", ["keep", "generate"])

@@ -69,6 +69,18 @@ def test_discriminator_wants_zeros_for_generated_and_ones_for_real_pictures() ->
     assert discriminator_loss(fake, real).item() == 2.25
 
 
+def test_inside_a_mask_only_its_patches_are_judged() -> None:
+    scores = [torch.tensor([[[[0.0, 7.0]]]]), torch.tensor([[[[3.0]]]])]
+    inside = torch.tensor([[[[1.0, 1.0, 0.0, 0.0]]]])
+    # The first patch lies inside, the second outside, the coarse one by half; each sum of shares
+    # has 1 more, which keeps from 0: 2 (1 * 1) / 2 and 2 (1/2 * 4) / 1.5.
+    expected = 1 + 4 / 1.5
+    assert generator_adversarial_loss(scores, inside).item() == pytest.approx(expected)
+    # Generated 0 / 2 and (1/2 * 9) / 1.5, real the same scores: 1 / 2 and (1/2 * 4) / 1.5.
+    expected = 3 + 0.5 + 2 / 1.5
+    assert discriminator_loss(scores, scores, inside).item() == pytest.approx(expected)
+
+
 def test_gradient_penalty_is_the_mean_squared_norm_summed_over_scales() -> None:
     images = torch.tensor([[[[3.0, 4.0]]], [[[1.0, 0.0]]]], requires_grad=True)
     scores = [images.square(), images.sum(dim=3)]

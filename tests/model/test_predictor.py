@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dgnet.arrays import Pixels
 from dgnet.model.checkpoints import Checkpoint, Metadata
@@ -15,6 +17,7 @@ from dgnet.model.data.transforms import normalize
 from dgnet.model.devices import DeviceError, Precision
 from dgnet.model.dgnet import DGNet
 from dgnet.model.predictor import NonFiniteError, Predictor, PredictorError, rows_named
+from dgnet.pictures.encoding import encode_picture
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
 
 PICTURES = 32
@@ -203,9 +206,53 @@ def test_a_picture_and_its_mirror_image_have_one_embedding(
 def test_other_pictures_are_refused_with_what_arrived(
     predictor: Predictor, images: Pixels, message: str
 ) -> None:
-    for call in (predictor.appearance_styles, predictor.structure_codes, predictor.embed):
+    for call in (predictor.appearance_styles, predictor.structure_codes, predictor.realism):
         with pytest.raises(PredictorError, match=f"{message}.*expected"):
             call(images)
+
+
+def test_swap_and_embed_take_pictures_in_any_form_and_size(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    """One picture gives one result, several give a row each, whatever form they have."""
+    pixels = np.random.default_rng(5).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    path = tmp_path / "person.png"
+    path.write_bytes(encode_picture(pixels, "PNG"))
+    resized = np.asarray(Image.fromarray(pixels).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+    forms = [path, str(path), path.read_bytes(), Image.fromarray(pixels), pixels, resized]
+    assert np.array_equal(predictor.pixels(forms), np.stack([resized] * len(forms)))
+    (expected,) = predictor.embed(resized[None])
+    for form in forms:
+        assert np.array_equal(predictor.embed(form), expected)
+    assert predictor.embed([path]).shape == (1, predictor.embedding_size)
+    (composite,) = predictor.swap(resized[None], resized[None, ::-1])
+    assert np.array_equal(predictor.swap(path, resized[::-1]), composite)
+    assert predictor.swap([path], [resized[::-1]]).shape == (1, HEIGHT, WIDTH, 3)
+
+
+def test_one_picture_goes_with_each_of_the_other_side(
+    predictor: Predictor, appearances: Pixels, structures: Pixels
+) -> None:
+    one, many = list(appearances[:1]), list(structures[:3])
+    expected = predictor.swap(appearances[[0, 0, 0]], structures[:3])
+    assert np.array_equal(predictor.swap(one[0], many), expected)
+    turned = predictor.swap(structures[:3], appearances[[0, 0, 0]])
+    assert np.array_equal(predictor.swap(many, one[0]), turned)
+
+
+def test_a_picture_that_is_none_is_named(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "text.jpg"
+    path.write_text("no picture")
+    good = np.zeros((8, 8, 3), np.uint8)
+    for picture, message in (
+        (path, "text.jpg is .*expected"),
+        (tmp_path / "gone.jpg", "gone.jpg cannot be read"),
+        (b"x", "picture 1 is .*expected"),
+        (good.astype(np.float32), r"picture 1 is an array float32 \(8, 8, 3\); expected uint8"),
+        (7, "picture 1 is a int; expected a path"),
+    ):
+        with pytest.raises(PredictorError, match=message):
+            predictor.embed([good, picture])  # pyright: ignore[reportArgumentType]
 
 
 def test_codes_that_do_not_pair_up_are_refused(

@@ -47,6 +47,13 @@ def write_people(folder: Path, *, persons: int = PERSONS, seed: int = 3) -> Path
     return folder
 
 
+def write_dataset(folder: Path) -> Path:
+    """Pictures of noise as a data set with training pictures, queries and a gallery."""
+    for seed, split in enumerate(("bounding_box_train", "query", "bounding_box_test")):
+        write_people(folder / split, seed=seed)
+    return folder
+
+
 def write_triples(folder: Path, *, triples: int = 5, seed: int = 4) -> Path:
     """Pictures of noise, named as triples whose true composite is known, of `write_people`'s."""
     folder.mkdir(parents=True)

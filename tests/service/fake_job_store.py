@@ -15,6 +15,7 @@ from dgnet.jobs.errors import IdempotencyConflict, JobDeleted, JobError, Unknown
 from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings, job_folder
+from tests.service.composites import lines
 
 EPOCH = 1_700_000_000.0
 FILES = {
@@ -22,7 +23,7 @@ FILES = {
     "bounding_box_train/0002_c2s9_000000001_99.jpg": b"\xff\xd8second" * 100,
     "card.md": b"# Composites\n",
     "job.json": b"{}\n",
-    "manifest.jsonl": b'{"position": 0}\n{"position": 1}\n',
+    "manifest.jsonl": lines(0, 1),
     "manifest.parquet": b"PAR1" + bytes(range(200)) + b"PAR1",
     "plots/persons.png": b"\x89PNG plot",
     "sheet.png": b"\x89PNG sheet",
@@ -46,7 +47,12 @@ class FakeJobStore:
         self.changed = asyncio.Condition()
 
     async def submit(
-        self, spec: GenerationSpec, *, idempotency_key: str | None = None
+        self,
+        spec: GenerationSpec,
+        *,
+        idempotency_key: str | None = None,
+        model: str = "",
+        named: str | None = None,
     ) -> tuple[GenerationJob, bool]:
         self._fail()
         text = json.dumps(spec.to_json())
@@ -62,7 +68,7 @@ class FakeJobStore:
             job_id=job_id(number), state="queued", spec=spec.to_json(), created=EPOCH + number,
             updated=EPOCH + number, finished=None, planned=0, made=0, kept=0, dropped={},
             unreadable=0, shards=0, shards_done=0, rate=None, eta_seconds=None, error_code=None,
-            error_message=None, model_version=None,
+            error_message=None, model_version=model or None,
         )  # fmt: skip
         if idempotency_key is not None:
             self.keys[idempotency_key] = (job.job_id, text)

@@ -20,6 +20,9 @@ from dgnet.jobs.contract import (
     DatasetCheckResult,
     EmbedJob,
     EmbedResult,
+    GridCell,
+    GridJob,
+    GridResult,
     Job,
     JobKind,
     JobStatus,
@@ -41,6 +44,7 @@ MODEL = ModelInfo(
     embedding_size=4,
     card={"sha256": "0123456789ab" + "0" * 52, "training_data_license": "CC0-1.0"},
     scenes=("generate",),
+    makes_grids=True,
 )
 READY_WORKER = WorkerInfo(worker_id="w1", device="cpu", ready=True, model=MODEL)
 TIMINGS = JobTimings(queue_seconds=0.0015, device_seconds=0.025, batch_size=1)
@@ -61,6 +65,12 @@ def run_job(job: Job) -> Result:
             model_version=MODEL.model_version,
             timings=TIMINGS,
         )
+    if isinstance(job, GridJob):
+        return GridResult(
+            composites=np.stack([run_cell(job, cell) for cell in job.cells]),
+            model_version=MODEL.model_version,
+            timings=TIMINGS,
+        )
     if isinstance(job, DatasetCheckJob):
         return DatasetCheckResult(report={"root": job.folder, "findings": []})
     return EmbedResult(
@@ -68,9 +78,20 @@ def run_job(job: Job) -> Result:
     )
 
 
+def run_cell(job: GridJob, cell: GridCell) -> Pixels:
+    """Half of each picture added, of appearances by their weights: pictures of one color are told
+    by hand.
+    """
+    first = job.appearance_images[cell.appearance].astype(float)
+    second = job.appearance_images[cell.appearance if cell.second is None else cell.second]
+    worn = first + cell.weight * (second - first)
+    return np.asarray((worn + job.structure_images[cell.structure]) / 2, np.uint8)
+
+
 _KINDS: dict[type[Job], JobKind] = {
     SwapJob: "swap",
     EmbedJob: "embed",
+    GridJob: "grid",
     DatasetCheckJob: "dataset-check",
 }
 
@@ -80,6 +101,8 @@ class FakeJobs:
 
     def __init__(self) -> None:
         self.queued: list[Job] = []
+        self.models: list[str] = []
+        """The version that each of them is for."""
         self.live_workers = [READY_WORKER]
         self.submit_error: Exception | None = None
         self.wait_error: JobError | None = None
@@ -96,11 +119,13 @@ class FakeJobs:
     async def close(self) -> None:
         self.closed = True
 
-    async def submit(self, job: Job, *, lane: Lane = "small") -> str:
+    async def submit(self, job: Job, *, lane: Lane = "small", model: str = "") -> str:
         if self.submit_error is not None:
             raise self.submit_error
-        assert lane == ("bulk" if isinstance(job, DatasetCheckJob) else "small")
+        lanes: dict[type[Job], Lane] = {DatasetCheckJob: "bulk", GridJob: "grid"}
+        assert lane == lanes.get(type(job), "small")
         self.queued.append(job)
+        self.models.append(model)
         job_id = f"job-{len(self.queued)}"
         kind = _KINDS[type(job)]
         self.statuses[job_id] = JobStatus(job_id=job_id, kind=kind, state="queued")
@@ -136,7 +161,7 @@ class FakeJobs:
     async def depth(self, lane: Lane) -> int:
         if self.queue_error is not None:
             raise self.queue_error
-        return {"small": 3, "bulk": 5}[lane]
+        return {"small": 3, "grid": 4, "bulk": 5}[lane]
 
     async def check(self) -> None:
         if self.queue_error is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import re
+import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,14 @@ from tests.service.fakes import MODEL, READY_WORKER, FakeJobs, png
 from tests.service.problem import assert_problem
 from tests.worker.harness import until
 
+PAGES = {"index.html", "docs.html"}
+NOTICES = {
+    "vendor/README.md",
+    *(
+        f"vendor/swagger-ui/{name}"
+        for name in ("LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt")
+    ),
+}
 DOCS = Path(__file__).parents[2] / "docs"
 SWAP_FORM = {"appearance": png(), "structure": png()}
 
@@ -253,11 +263,13 @@ async def test_of_two_models_the_one_with_more_ready_workers_serves(
 
 
 async def test_the_page_and_its_files_come_from_here_alone(http: httpx.AsyncClient) -> None:
-    page = await http.get("/")
-    assert page.status_code == 200
-    assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert not re.search(r"(src|href)=[\"'](https?:)?//", page.text)
-    assets = re.findall(r"(?:src|href)=\"(/static/[^\"]+)\"", page.text)
+    assets: list[str] = []
+    for address in ("/", "/docs"):
+        page = await http.get(address)
+        assert page.status_code == 200
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert not re.search(r"(src|href)=[\"'](https?:)?//", page.text)
+        assets += re.findall(r"(?:src|href)=\"(/static/[^\"]+)\"", page.text)
     for asset in assets:
         answer = await http.get(asset)
         assert answer.status_code == 200
@@ -266,7 +278,7 @@ async def test_the_page_and_its_files_come_from_here_alone(http: httpx.AsyncClie
         assets += {urljoin(asset, path) for path in imports} - set(assets)
     static = page_route.STATIC_DIRECTORY
     files = {path.relative_to(static).as_posix() for path in static.rglob("*") if path.is_file()}
-    assert {asset.removeprefix("/static/") for asset in assets} == files - {"index.html"}
+    assert {asset.removeprefix("/static/") for asset in assets} == files - PAGES - NOTICES
 
 
 def test_an_install_has_every_file_of_the_page() -> None:
@@ -324,3 +336,16 @@ async def test_settings_reach_the_app(jobs: FakeJobs) -> None:
     ) as client:
         response = await client.get("/readyz")
     assert response.headers["retry-after"] == "9"
+
+
+async def test_the_sample_people_are_there(http: httpx.AsyncClient) -> None:
+    """One picture of each whom no training saw, and everybody as an archive."""
+    answer = (await http.get("/samples")).json()
+    assert len(answer["pictures"]) == 16
+    picture = await http.get(answer["pictures"][0])
+    assert picture.headers["content-type"] == "image/jpeg"
+    archive = await http.get(answer["dataset"])
+    with tarfile.open(fileobj=io.BytesIO(archive.content)) as tar:
+        names = [name for name in tar.getnames() if name.endswith(".jpg")]
+    assert len(names) == 24 * 8
+    assert (await http.get("/samples/query/..%2fREADME.md")).status_code == 404

@@ -410,7 +410,7 @@ async def test_a_folder_is_registered_where_it_lies(
         ({"folder": "a\0b"}, "no path"),
         ({"folder": "sets", "layout": "mine"}, "layout"),
         ({"folder": ""}, "folder"),
-        ({}, "folder: Field required"),
+        ({}, "folder: it is missing"),
         ({"folder": "sets", "more": 1}, "more"),
     ],
 )

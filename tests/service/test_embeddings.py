@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from dgnet.jobs.contract import EmbedJob
 from dgnet.jobs.errors import QueueFull
-from dgnet.service.schemas import EmbeddingsRequest
+from dgnet.jobs.views import EmbeddingsRequest
 from tests.service.fakes import FakeJobs, encode, fake_embeddings, gradient, png
 from tests.service.problem import assert_problem
 

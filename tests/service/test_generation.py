@@ -118,6 +118,57 @@ async def test_a_wrong_spec_names_its_fields_as_the_command_line_does(
     assert job_store.jobs == {}
 
 
+REPORT = {
+    "pairs": {
+        "train": {"cross_identity": {"all": 90, "fewest_of_a_person": 4}},
+        "query": {},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("amount", "field", "message"),
+    [
+        ({"count": 91}, "count", "is 91, but there are only 90 pairs (split train, pairing"),
+        ({"per_identity": 5}, "per_identity", "is 5, but there are only 4 pairs of a person"),
+        ({"count": 1, "pairing": "same_camera"}, "pairing", "allow no pairs of the kind same_"),
+        ({"count": 1, "source": {"split": "query"}}, "pairing", "of the split query allow no"),
+        ({"count": 90}, None, None),
+        ({"count": 91, "source": {"layout": "duke"}}, None, None),  # read otherwise than checked
+    ],
+    ids=str,
+)
+async def test_more_than_there_are_pairs_is_told_at_once(
+    http: httpx.AsyncClient,
+    app: FastAPI,
+    amount: dict[str, Any],
+    field: str | None,
+    message: str | None,
+) -> None:
+    created = await http.post("/v1/datasets", json={"folder": "market", "name": "My market"})
+    assert created.json()["name"] == "My market"
+    dataset = created.json()["id"]
+    app.state.dependencies.bulk.dataset_store.put_report(dataset, REPORT)
+    source = {"dataset": dataset, **amount.get("source", {})}
+    response = await http.post("/v1/jobs", json={**amount, "source": source})
+    if field is None:
+        assert response.status_code == 202
+        return
+    (error,) = assert_problem(response, 422, "invalid-spec")["errors"]
+    assert error["field"] == field
+    assert message is not None
+    assert message in error["message"]
+
+
+async def test_a_job_carries_its_name(http: httpx.AsyncClient) -> None:
+    spec = {"source": {"folder": "market"}, "count": 1}
+    named = (await http.post("/v1/jobs", json={**spec, "name": "The first"})).json()
+    assert (named["name"], named["spec"]["name"]) == ("The first", "The first")
+    assert (await http.post("/v1/jobs", json=spec)).json()["name"] is None
+    response = await http.post("/v1/jobs", json={**spec, "name": "x" * 201})
+    assert "at most 200 characters" in assert_problem(response, 422, "invalid-spec")["detail"]
+
+
 async def test_a_scene_that_the_models_cannot_keep_is_told_at_its_field(
     http: httpx.AsyncClient, jobs: FakeJobs, job_store: FakeJobStore
 ) -> None:

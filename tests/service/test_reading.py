@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
-from dgnet.client import DGNetClient
+from dgnet.client import Client
 from dgnet.jobs.contract import DatasetCheckJob
 from dgnet.jobs.storage import StorageSettings
 from dgnet.worker.bulk import Halt
@@ -63,7 +63,7 @@ async def test_spellings_are_lists_of_text(http: httpx.AsyncClient, market: Path
 def test_the_client_sends_them(app: FastAPI, market: Path, jobs: FakeJobs, tmp_path: Path) -> None:
     archive = tmp_path / "people.zip"
     archive.write_bytes(zip_of(PEOPLE))
-    with serving(app) as url, DGNetClient(url) as client:
+    with serving(app) as url, Client(url) as client:
         client.datasets.upload(archive, junk=["trash", "-1"], distractors=["none"])
         client.datasets.register(FOLDER, junk=["trash"])
     first, second = jobs.queued

@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dgnet.arrays import Floats, Pixels
-from dgnet.jobs.contract import EmbedJob, Scene, SwapJob
+from dgnet.jobs.contract import EmbedJob, GridCell, GridJob, Scene, SwapJob
 
 HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
 
@@ -19,9 +21,25 @@ HEIGHT, WIDTH, EMBEDDING_SIZE = 8, 4, 3
 FAILS = 251
 KILLS_ITS_PROCESS = 252
 
+GRID = tuple(GridCell(appearance=row, structure=column) for row in (0, 1) for column in (0, 1, 2))
+
 
 class OutOfMemoryError(RuntimeError):
     """Named like torch's."""
+
+
+@dataclass(frozen=True)
+class FakeCodes:
+    """The code of a picture is the picture."""
+
+    images: Pixels
+
+    def __getitem__(self, rows: slice | list[int]) -> FakeCodes:
+        return FakeCodes(self.images[rows])
+
+    @classmethod
+    def cat(cls, parts: Sequence[FakeCodes]) -> FakeCodes:
+        return cls(np.concatenate([part.images for part in parts]))
 
 
 class FakePredictor:
@@ -66,6 +84,34 @@ class FakePredictor:
         means = images.mean(axis=(1, 2, 3), dtype=np.float32)
         return np.repeat(means[:, None], EMBEDDING_SIZE, axis=1)
 
+    def appearance_styles(self, images: Pixels) -> FakeCodes:
+        self._run("appearance", images)
+        return FakeCodes(images)
+
+    def structure_codes(self, images: Pixels) -> FakeCodes:
+        self._run("structure", images)
+        return FakeCodes(images)
+
+    def compose(
+        self, appearances: FakeCodes, structures: FakeCodes, *, scene: Scene | None
+    ) -> Pixels:
+        self._run("cell", structures.images)
+        composites = appearances.images // 2 + structures.images // 2
+        return structures.images if scene == "keep" else composites
+
+    def interpolate(
+        self,
+        first: FakeCodes,
+        second: FakeCodes,
+        shares: Sequence[float],
+        structures: FakeCodes,
+        *,
+        scene: Scene | None,
+    ) -> Pixels:
+        steps = np.array(shares)[:, None, None, None] * (second.images - first.images.astype(float))
+        worn = FakeCodes((first.images + steps).astype(np.uint8))
+        return self.compose(worn, structures, scene=scene)
+
     def free_memory(self) -> None:
         self.freed += 1
 
@@ -102,3 +148,18 @@ def swap_job(appearance: int = 10, structure: int = 20) -> SwapJob:
 def embed_job(*colors: int) -> EmbedJob:
     """Its embeddings are the colors, three times each."""
     return EmbedJob(images=np.stack([picture(color) for color in colors]))
+
+
+def grid_job(
+    appearances: tuple[int, ...] = (10, 20),
+    structures: tuple[int, ...] = (100, 120, 140),
+    cells: tuple[GridCell, ...] = GRID,
+    scene: Scene | None = None,
+) -> GridJob:
+    """A cell's color is half of each picture's added."""
+    return GridJob(
+        appearance_images=np.stack([picture(color) for color in appearances]),
+        structure_images=np.stack([picture(color) for color in structures]),
+        cells=cells,
+        scene=scene,
+    )

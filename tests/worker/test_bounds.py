@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.errors import NoWorker, QueueFull, UnknownJob
-from dgnet.jobs.keys import GROUP, Keys
+from dgnet.jobs.keys import GROUP, LANES, Keys
 from dgnet.jobs.rate import RateMeter
 from dgnet.worker.leases import LeasedQueue
 from tests.worker.fakes import FakePredictor, swap_job
@@ -97,7 +97,8 @@ async def test_finished_jobs_leave_nothing_but_a_record_with_an_end(connect: Con
         assert pending["pending"] == 0
         every_key = [key.decode() for key in await all_keys(redis)]
         endless = {key for key in every_key if await redis.ttl(key) == -1}
-    lanes = {keys.lane("small"), keys.lane("bulk")}
+    version = FakePredictor.model_version
+    lanes = {keys.lane(lane, model) for lane in LANES for model in ("", version)}
     assert endless == {*lanes, keys.finished("small"), keys.workers}
 
 

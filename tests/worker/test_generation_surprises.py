@@ -201,7 +201,7 @@ async def test_a_record_of_a_newer_release_is_left_and_then_given_up(
             await site.next_is_served_within_two_leases()
             job = await site.at_an_end(job.job_id)
             assert (job.state, job.error_code) == ("failed", "poison-job")
-            assert "style: Extra inputs are not permitted" in (job.error_message or "")
+            assert "style: there is no such field" in (job.error_message or "")
             assert "bring the workers up to date" in (job.error_message or "")
             await until(site.nothing_is_left)
             letters = await entries(site.redis, KEYS.dead_letters)

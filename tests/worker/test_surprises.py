@@ -22,6 +22,7 @@ import dgnet.worker.attempts
 import dgnet.worker.batcher
 import dgnet.worker.claiming
 import dgnet.worker.device
+import dgnet.worker.grids
 import dgnet.worker.handlers
 import dgnet.worker.heartbeat
 import dgnet.worker.leases
@@ -37,7 +38,7 @@ from dgnet.jobs.tasks import TaskKeepsEnding
 from dgnet.worker.main import Worker
 from tests.redis_server import RedisServer
 from tests.worker.awaits import Place, install, own_faults, places_of, side_by_side
-from tests.worker.fakes import FakePredictor, embed_job, swap_job
+from tests.worker.fakes import FakePredictor, embed_job, grid_job, swap_job
 from tests.worker.harness import queue_settings, ready_workers, running_worker, until
 
 # A fault comes instead of what is awaited, and redis-py wraps its coroutines; a task that is ended
@@ -57,6 +58,7 @@ MODULES = [
     dgnet.worker.claiming,
     dgnet.jobs.combining,
     dgnet.worker.device,
+    dgnet.worker.grids,
     dgnet.worker.handlers,
     dgnet.worker.heartbeat,
     dgnet.worker.leases,
@@ -78,10 +80,12 @@ ELSEWHERE = {
     "Attempts._attempt:self._put_back": "bulk work elsewhere, below",
     "Attempts._put_back": "bulk work elsewhere, below",
     "LeasedQueue.put_back": "bulk work elsewhere, below",
+    "LeasedQueue.claim:self.put_back": "two streams that give in the same instant",
+    "LeasedQueue.waiting": "a worker ends",
     "LaneClaims._isolate": "suspects, in test_crashes",
     "LeasedQueue.forget_consumers": "every ten minutes",
     "LaneClaims._claim_some:self._queue.forget": "every ten minutes",
-    "LaneClaims._take_over:self._taken_over": "workers that are lost, in test_crashes",
+    "LaneClaims._take_over:self._queue.take_over": "workers that are lost, in test_crashes",
     "MicroBatcher._blame": "a job that fails on the device, in test_batcher",
     "MicroBatcher._serve_batch:self._blame": "a job that fails on the device, in test_batcher",
     "MicroBatcher._serve_batch:self._serve_batch": "a batch that fails, in test_batcher",
@@ -183,6 +187,7 @@ async def _served_after(
             async with running_worker(redis, predictor, settings):
                 await until(lambda: _ready(client))
                 victims = [await client.submit(swap_job()), await client.submit(embed_job(7, 8))]
+                victims.append(await client.submit(grid_job(), lane="grid"))
                 if is_shared:
                     arm()
                     predictor.gate.set()

@@ -412,6 +412,18 @@ async def test_a_worker_with_other_networks_leaves_the_job_to_those_that_fit(
     assert files_of(storage, job.job_id) == expected
 
 
+async def test_a_job_is_never_made_with_another_model(
+    redis: Redis, job_store: JobStore, networks: Networks, storage: StorageSettings
+) -> None:
+    """Of the version that it was submitted for there is no worker, nor any folder yet."""
+    async with bulk_worker(redis, networks, SETTINGS, storage):
+        job, _ = await job_store.submit(spec_of(), model="f" * 12)
+        job = await ended(job_store, job.job_id)
+    assert (job.state, job.error_code, job.model_version) == ("failed", "wrong-networks", "f" * 12)
+    assert "checkpoint ffffffffffff" in str(job.error_message)
+    assert not job_folder(storage.data_root, job.job_id).exists()
+
+
 async def test_a_job_whose_networks_nobody_has_fails_until_somebody_has(
     redis: Redis, job_store: JobStore, networks: Networks, storage: StorageSettings,
     undisturbed: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch,

@@ -9,6 +9,7 @@ from typing import Any
 from dgnet.markdown import aligned_table
 from dgnet.model.data.check.files import FileFacts
 from dgnet.model.data.check.findings import SEVERITIES, Finding, Severity
+from dgnet.model.data.check.pairs import Pairs, pairs_of
 from dgnet.model.data.layouts import DataSet, LayoutName, SplitName
 from dgnet.model.data.picture import Picture
 
@@ -57,6 +58,8 @@ class DatasetReport:
     layout: LayoutName
     splits: dict[SplitName, Counts]
     total: Counts
+    pairs: dict[SplitName, dict[str, Pairs]]
+    """What a generation job could pair, by split and pairing; docs/generation.md."""
     width: Spread | None
     height: Spread | None
     findings: tuple[Finding, ...]
@@ -72,6 +75,7 @@ class DatasetReport:
             layout=dataset.layout,
             splits={split: Counts.of(pictures) for split, pictures in dataset.splits.items()},
             total=Counts.of(everything),
+            pairs={split: pairs_of(pictures) for split, pictures in dataset.splits.items()},
             width=Spread.of([found.width for found in readable]) if readable else None,
             height=Spread.of([found.height for found in readable]) if readable else None,
             findings=tuple(sorted(findings, key=lambda found: SEVERITIES.index(found.severity))),
@@ -92,6 +96,10 @@ class DatasetReport:
             "layout": self.layout,
             "splits": {split: asdict(counts) for split, counts in self.splits.items()},
             "total": asdict(self.total),
+            "pairs": {
+                split: {name: asdict(pairs) for name, pairs in by_pairing.items()}
+                for split, by_pairing in self.pairs.items()
+            },
             "width": None if self.width is None else asdict(self.width),
             "height": None if self.height is None else asdict(self.height),
             "counts": {severity: self.count(severity) for severity in SEVERITIES},

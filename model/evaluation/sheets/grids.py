@@ -6,9 +6,11 @@ exact) is left to the caller.
 
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dgnet.arrays import Pixels
+from dgnet.pictures.sheets import crossed
 
 _MARGIN = 3
 # Sets the input pictures apart from the composites.
@@ -16,6 +18,7 @@ _HEADER_GAP = 9
 _TEXT_HEIGHT = 18
 _BACKGROUND = (255, 255, 255)
 _INK = (60, 60, 60)
+_BICUBIC = Image.Resampling.BICUBIC
 
 TRIPLE_COLUMNS = ("appearance", "structure", "composite", "truth")
 
@@ -36,20 +39,9 @@ def swap_grid(
             f"{rows} appearances {appearances.shape[1:]} and {columns} structures "
             f"{structures.shape[1:]} need composites {expected}, got {composites.shape}"
         )
-    cell_width, cell_height = width * scale + _MARGIN, height * scale + _MARGIN
-    sheet = _sheet(
-        cell_width * (columns + 1) + _MARGIN + _HEADER_GAP,
-        cell_height * (rows + 1) + _MARGIN + _HEADER_GAP,
-    )
-    left, top = cell_width + _MARGIN + _HEADER_GAP, cell_height + _MARGIN + _HEADER_GAP
-    for column in range(columns):
-        _paste(sheet, structures[column], left + column * cell_width, _MARGIN, scale)
-    for row in range(rows):
-        _paste(sheet, appearances[row], _MARGIN, top + row * cell_height, scale)
-        for column in range(columns):
-            x, y = left + column * cell_width, top + row * cell_height
-            _paste(sheet, composites[row, column], x, y, scale)
-    return sheet
+    top, left = (_enlarged(pictures, scale) for pictures in (structures, appearances))
+    cells = np.stack([_enlarged(row, scale) for row in composites])
+    return Image.fromarray(crossed(top, left, cells, gap=_MARGIN, apart=_HEADER_GAP))
 
 
 def triples_sheet(
@@ -99,8 +91,14 @@ def _sheet(width: int, height: int) -> Image.Image:
 
 
 def _paste(sheet: Image.Image, picture: Pixels, x: int, y: int, scale: int) -> None:
-    image = Image.fromarray(picture)
-    if scale != 1:
-        size = (image.width * scale, image.height * scale)
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    sheet.paste(image, (x, y))
+    sheet.paste(Image.fromarray(_enlarged(picture[None], scale)[0]), (x, y))
+
+
+def _enlarged(pictures: Pixels, scale: int) -> Pixels:
+    """(B, H, W, 3) -> (B, scale * H, scale * W, 3)."""
+    if scale == 1:
+        return pictures
+    _, height, width, _ = pictures.shape
+    size = (width * scale, height * scale)
+    images = [Image.fromarray(picture) for picture in pictures]
+    return np.stack([np.asarray(image.resize(size, _BICUBIC)) for image in images])

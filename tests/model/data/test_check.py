@@ -27,6 +27,20 @@ def only(report: DatasetReport) -> Finding:
     return report.findings[0]
 
 
+# Of two persons with two pictures each, by cameras 1 and 2, 1 and 3.
+PAIRS = {
+    "train": {
+        "full_grid": {"all": 12, "fewest_of_a_person": 6},
+        "cross_identity": {"all": 8, "fewest_of_a_person": 4},
+        "same_camera": {"all": 2, "fewest_of_a_person": 1},
+        "cross_camera": {"all": 6, "fewest_of_a_person": 3},
+    },
+    "query": {},
+    "gallery": {},
+    "multi_query": {},
+}
+
+
 def test_pictures_people_cameras_junk_and_distractors_are_counted_by_split(tmp_path: Path) -> None:
     report = check(tmp_path, *MARKET)
     assert found(report) == []
@@ -41,6 +55,7 @@ def test_pictures_people_cameras_junk_and_distractors_are_counted_by_split(tmp_p
         },
         # Cameras 1, 2, 3 and 6.
         "total": {"pictures": 9, "people": 3, "cameras": 4, "junk": 1, "distractors": 1},
+        "pairs": PAIRS,
         "width": {"min": 8, "median": 8, "max": 8},
         "height": {"min": 16, "median": 16, "max": 16},
         "counts": {"error": 0, "warning": 0, "note": 0},

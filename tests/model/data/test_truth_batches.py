@@ -86,5 +86,7 @@ def test_labels_tell_whose_clothes_and_whose_body_a_truth_shows(tmp_path: Path) 
 def test_triples_of_people_outside_of_the_training_set_are_refused(tmp_path: Path) -> None:
     for role, person in (("appearance", 2), ("structure", 9), ("truth", 2)):
         Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / f"0000_{role}_{person:04d}.png")
-    with pytest.raises(DatasetError, match="person 9 is none of the 6 persons"):
+    with pytest.raises(DatasetError, match="person 9 is none of the 6 persons") as caught:
         _triples(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}/0000_structure_0009.png: ")
+    assert "--splits train" in str(caught.value)

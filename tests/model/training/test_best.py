@@ -19,16 +19,14 @@ from dgnet.model.training.run import RunOptions
 from dgnet.model.training.teacher import train_teacher
 from dgnet.model.training.training_run import TrainingRun
 from dgnet.model.training.validation import TeacherEmbedder, Validation
-from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_people
+from tests.model.tiny import HEIGHT, WIDTH, tiny_network, write_dataset
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def people(tmp_path: Path) -> DataSet:
-    for seed, split in enumerate(("bounding_box_train", "query", "bounding_box_test")):
-        write_people(tmp_path / "people" / split, seed=seed)
-    return read_dataset(tmp_path / "people", None, None)
+    return read_dataset(write_dataset(tmp_path / "people"), None, None)
 
 
 def test_the_earliest_of_the_best_stays(tmp_path: Path) -> None:

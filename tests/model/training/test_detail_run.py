@@ -192,6 +192,40 @@ def test_features_of_the_composites_are_compared_with_the_truths_where_asked(
     assert all(torch.equal(before[name], value) for name, value in features.state_dict().items())
 
 
+def test_the_adversary_judges_composites_beside_their_truths_where_asked(
+    pictures: TrainingPictures, triples: TruthTriples
+) -> None:
+    networks, teacher = seeded(tiny_detail())
+    step = JointStep(networks, teacher, joint_optimizers(networks, CONFIG), CONFIG)
+    before = [weight.detach().clone() for weight in networks.discriminator.parameters()]
+    losses = step(
+        pictures.pair_batch(0, 2, 1),
+        replace(TRUTHS_ALONE, truth_adversarial=0.25),
+        draw(1, 0),
+        triples.batch(0, 2, 1),
+    )
+    assert any(
+        not torch.equal(old, new)
+        for old, new in zip(before, networks.discriminator.parameters(), strict=True)
+    )
+    # Three scales of patches that D, hardly begun, gives about 0: (0 - 1)^2, doubled; and for D
+    # itself both sides of the least squares, doubled.
+    assert float(losses["truth_adversarial"]) == pytest.approx(6, rel=0.2)
+    assert float(losses["truth_discriminator"]) == pytest.approx(6, rel=0.2)
+    by_hand = sum(
+        getattr(TRUTHS_ALONE, f"truth{name}") * float(losses[f"truth{name}"])
+        for name in ("", "_mask", "_inside", "_colours")
+    )
+    by_hand += 0.25 * float(losses["truth_adversarial"])
+    assert float(losses["total"]) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_adversary_of_truths_wants_whole_steps() -> None:
+    weights = replace(TRUTHS_ALONE, truth_adversarial=0.25)
+    with pytest.raises(ConfigError, match="accumulate is 2"):
+        replace(CONFIG, batch_size=2, accumulate=2, final_weights=weights)
+
+
 def test_errors_are_counted_inside_alone() -> None:
     generated, target = torch.full((1, 3, 2, 2), 2.0), torch.zeros(1, 3, 2, 2)
     mask = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])

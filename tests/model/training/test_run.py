@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dgnet.model.checkpoints import CheckpointError
+from dgnet.model.training.pace import Moment
 from dgnet.model.training.run import (
     Iterations,
     RunOptions,
@@ -30,7 +31,8 @@ def run(
 ) -> None:
     """Losses 1, 2, 3, ... by the name that the bar shortens, none from `broken_at` on."""
 
-    def step(iteration: int) -> dict[str, torch.Tensor]:
+    def step(moment: Moment) -> dict[str, torch.Tensor]:
+        iteration = moment.number
         broken = broken_at is not None and iteration >= broken_at
         return {"total": torch.tensor(float("nan") if broken else iteration + 1.0)}
 
@@ -47,7 +49,7 @@ def run(
             resume=resume,
         ),
         state,
-        Iterations(count=iterations, seed=0, step=step, scalars=lambda iteration: {"rate": 0.5}),
+        Iterations(count=iterations, seed=0, step=step, scalars=lambda position: {"rate": 0.5}),
     )
 
 

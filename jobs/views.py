@@ -1,4 +1,7 @@
-"""JSON bodies of the API, requests and answers."""
+"""JSON bodies of the HTTP API, requests and answers: of the front end and of its clients alike.
+
+Light: neither torch nor FastAPI is imported.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +48,33 @@ class JobView(BaseModel):
     error: ProblemSummary | None = Field(description="Why the job failed, if it did")
 
 
+class GridMember(BaseModel):
+    """One composite of a grid, a list of pairs or a walk; positions count from 0 within a role."""
+
+    file: str = Field(description="Its name in the zip")
+    appearance: int
+    second_appearance: int | None = Field(description="Towards which a walk goes")
+    weight: float = Field(description="Of the second appearance, 0 to 1")
+    structure: int
+
+
+class GridIndex(BaseModel):
+    """`index.json` of a zip of composites."""
+
+    object: Literal["list"] = "list"
+    model_version: str
+    data: list[GridMember]
+
+
 class ModelView(BaseModel):
     """The card of a model that live workers serve."""
 
     id: str = Field(examples=["small"])
     object: Literal["model"] = "model"
     version: str = Field(description="First 12 hex digits of the weights' sha256")
+    default: bool = Field(
+        default=False, description="Whether requests that name no model are for this one"
+    )
     height: int = Field(description="Pixels")
     width: int = Field(description="Pixels")
     embedding_size: int
@@ -143,6 +167,7 @@ class DatasetView(BaseModel):
             "examples": [
                 {
                     "id": "ds_5f0c3a9e1b7d2468",
+                    "name": "Market-1501, train",
                     "origin": "upload",
                     "folder": "datasets/ds_5f0c3a9e1b7d2468",
                     "layout": None,
@@ -162,6 +187,7 @@ class DatasetView(BaseModel):
     )
 
     id: str
+    name: str | None = Field(default=None, description="What people call it")
     origin: Literal["upload", "folder"]
     folder: str = Field(description="Below the server's data root")
     layout: str | None = Field(description="As given; found out from the names if null")
@@ -194,6 +220,7 @@ class FolderRequest(BaseModel):
     )
 
     folder: str = Field(min_length=1, max_length=4096)
+    name: str | None = Field(default=None, max_length=200, description="What people call it")
     layout: LayoutName | None = None
     pattern: str | None = Field(default=None, max_length=1000)
     junk: tuple[str, ...] | None = Field(
@@ -223,6 +250,7 @@ class GenerationView(BaseModel):
                 {
                     "id": "gen_nW2nLr9o7m0c3Qy8sV1xZA",
                     "kind": "generation",
+                    "name": "100,000 of Market",
                     "state": "running",
                     "spec": {"source": {"dataset": "ds_5f0c3a9e1b7d2468"}, "count": 100000},
                     "created": "2026-01-31T12:00:00Z",
@@ -254,6 +282,7 @@ class GenerationView(BaseModel):
 
     id: str
     kind: Literal["generation"] = "generation"
+    name: str | None = Field(default=None, description="As the spec has it")
     state: GenerationState
     spec: dict[str, Any]
     created: datetime
@@ -280,3 +309,94 @@ class GenerationList(BaseModel):
     object: Literal["list"] = "list"
     data: list[GenerationView]
     next: str | None = Field(description="Address of older ones, if there may be any")
+
+
+class CompositeLinks(BaseModel):
+    """Addresses of a composite's pictures."""
+
+    composite: str | None = Field(description="Null where it was dropped: then none was written")
+    appearance: str
+    structure: str
+
+
+class CompositeView(BaseModel):
+    """A composite as the manifest's row has it (docs/generation.md), and where its pictures are."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "position": 17,
+                    "file": "bounding_box_train/0007_c2s9_000000017_99.jpg",
+                    "sha256": "9f2c5d0b8f6f1a9d4f0d7e1d0c4b6a3e",
+                    "bytes": 3120,
+                    "appearance_path": "bounding_box_train/0007_c1s1_000123_00.jpg",
+                    "appearance_person": 7,
+                    "appearance_camera": 1,
+                    "structure_path": "bounding_box_train/0011_c2s1_000456_00.jpg",
+                    "structure_person": 11,
+                    "structure_camera": 2,
+                    "scene": "keep",
+                    "kept_share": 0.61,
+                    "labels": {"appearance": 7, "structure": 11},
+                    "scores": {"identity_consistency": 0.83},
+                    "kept": True,
+                    "dropped": None,
+                    "links": {
+                        role: f"/v1/jobs/gen_nW2nLr9o7m0c3Qy8sV1xZA/composites/17/{role}"
+                        for role in ("composite", "appearance", "structure")
+                    },
+                }
+            ]
+        },
+    )
+
+    position: int
+    file: str | None
+    sha256: str | None
+    bytes: int | None
+    appearance_path: str
+    appearance_person: int
+    appearance_camera: int | None
+    structure_path: str
+    structure_person: int
+    structure_camera: int | None
+    scene: Scene | None = None
+    kept_share: float | None = None
+    labels: dict[str, Any]
+    scores: dict[str, float | None]
+    kept: bool
+    dropped: str | None = Field(description="Why it was dropped")
+    links: CompositeLinks
+
+
+class CompositeList(BaseModel):
+    """A page of a job's composites."""
+
+    object: Literal["list"] = "list"
+    data: list[CompositeView]
+    total: int = Field(description="Composites that the filters choose, on all pages")
+    next: str | None = Field(description="Address of the next page, if there is one")
+
+
+class Histogram(BaseModel):
+    """How a score spreads, over its whole range so that those of two jobs can be compared."""
+
+    lowest: float
+    highest: float
+    kept: list[int] = Field(description="Composites in each of the equally wide bins")
+    dropped: list[int]
+    mean: float = Field(description="Of kept and dropped ones together")
+    missing: int = Field(description="Composites without this score")
+
+
+class CompositeSummary(BaseModel):
+    """What a job's composites can be filtered by."""
+
+    composites: int
+    kept: int
+    dropped: dict[str, int] = Field(description="By reason")
+    persons: list[int] = Field(description="Of appearance or structure; the first 1000")
+    cameras: list[int]
+    scores: dict[str, Histogram] = Field(description="Those that were recorded")
