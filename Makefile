@@ -13,7 +13,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 WITH_BIN = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-long check format bench weights lock clean
+.PHONY: help demo serve test test-long check format docs bench weights lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,6 +40,10 @@ check: $(DEV_STAMP)  ## lint, formatting, types and import rules
 format: $(DEV_STAMP)  ## put sources into the form that `make check` wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(DEV_STAMP)  ## make the docs a site in build/site, every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 bench: $(DEV_STAMP)  ## run the benchmarks, figures go to benchmarks/results/
 	@mkdir -p benchmarks/results

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from pydantic_core import ErrorDetails
+from typing import Any, cast
 
 _KINDS = {
     "int": "a whole number",
@@ -38,10 +36,10 @@ _LENGTHS = {
 }
 
 
-def in_words(error: ErrorDetails) -> str:
-    """The message of one error; pydantic's own where there is none of ours."""
-    kind = error["type"]
-    context: Mapping[str, Any] = error.get("ctx", {})
+def in_words(error: Mapping[str, object]) -> str:
+    """Of one of `ValidationError.errors()`; pydantic's own message where there is none of ours."""
+    kind = str(error["type"])
+    context = cast("Mapping[str, Any]", error.get("ctx", {}))
     if kind in _FIXED:
         return _FIXED[kind]
     if kind in _BOUNDS:
@@ -58,4 +56,4 @@ def in_words(error: ErrorDetails) -> str:
     base = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from")
     if base in _KINDS:
         return f"must be {_KINDS[base]}"
-    return error["msg"].removeprefix("Value error, ")
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -387,6 +387,7 @@ class Histogram(BaseModel):
     highest: float
     kept: list[int] = Field(description="Composites in each of the equally wide bins")
     dropped: list[int]
+    mean: float = Field(description="Of kept and dropped ones together")
     missing: int = Field(description="Composites without this score")
 
 

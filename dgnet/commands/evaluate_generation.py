@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -21,6 +23,8 @@ from dgnet.commands.options import (
 )
 from dgnet.commands.outputs import write_figures
 from dgnet.commands.progress import track
+from dgnet.jobs.generation.manifest import JOB_FILE, MANIFEST, read_rows
+from dgnet.layouts import SplitName
 
 if TYPE_CHECKING:
     from dgnet.model.evaluation.generation.measuring import OptionalMeasures
@@ -37,8 +41,11 @@ def evaluate_generation(
     junk: JunkOption = None,
     distractors: DistractorsOption = None,
     split: Annotated[
-        Literal["train", "query", "gallery"] | None,
-        typer.Option(help="Whose pictures take part; query and gallery together if absent."),
+        SplitName | None,
+        typer.Option(
+            help="Whose pictures take part; if absent, those that a set of `dgnet generate` was "
+            "made of, else query and gallery together."
+        ),
     ] = None,
     generated: Annotated[
         Path | None,
@@ -99,6 +106,10 @@ def evaluate_generation(
     try:
         dataset = read_dataset(data, layout, pattern, junk=junk, distractors=distractors)
         composites_there = None if generated is None else read_dataset(generated)
+        told = None if generated is None else _manifest_of(generated, dataset.root)
+        if told is not None and split is None:
+            split = told.split
+            typer.echo(f"note: measured on {split}, which the set was made of", err=True)
         for there in (dataset, composites_there):
             for warning in there.warnings if there else ():
                 typer.echo(f"warning: {warning}", err=True)
@@ -109,6 +120,7 @@ def evaluate_generation(
             optional=optional,
             split=split,
             generated=composites_there,
+            made_of=None if told is None else told.made_of,
             truth_dir=truth,
             progress=track,
         )
@@ -132,6 +144,35 @@ def evaluate_generation(
             figures["scene"] = predictor.scene
         used = local.arithmetic(predictor)
         write_figures(json_file, figures, predictor.model_version, used)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What a set of `dgnet generate` tells of itself."""
+
+    split: SplitName
+    made_of: dict[Path, tuple[Path, Path]]
+
+
+def _manifest_of(folder: Path, source: Path) -> _Manifest | None:
+    """None for a folder of other composites; InputError for a set that is damaged."""
+    if not (folder / MANIFEST).is_file() or not (folder / JOB_FILE).is_file():
+        return None
+    try:
+        split = json.loads((folder / JOB_FILE).read_bytes())["spec"]["source"]["split"]
+        if split not in get_args(SplitName):
+            raise ValueError(f"{split!r} is no split")
+        made_of = {
+            folder / row.written.file: (source / row.appearance.path, source / row.structure.path)
+            for row in read_rows(folder / MANIFEST)
+            if row.written is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder} has a {MANIFEST} that cannot be understood ({type(error).__name__}: "
+            f"{error}); expected a set as `dgnet generate` wrote it, or remove the file"
+        ) from error
+    return _Manifest(split=split, made_of=made_of)
 
 
 def _optional_measures(

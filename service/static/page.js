@@ -1,41 +1,38 @@
-// The page: swaps two pictures, makes whole data sets. Uses the same API as any client.
-import { onKeyChange } from "./page/api.js";
+// The page: swaps pictures, makes whole data sets. Uses the same API as any client.
+import { getJson, onKeyChange, restoreKey } from "./page/api.js";
+import { startCompare } from "./page/compare.js";
 import { startDatasets } from "./page/datasets.js";
-import { element } from "./page/dom.js";
+import { forModel } from "./page/estimate.js";
+import { startHistory } from "./page/history.js";
+import { startIncoming } from "./page/incoming.js";
 import { startJobs } from "./page/jobs.js";
+import { showModels } from "./page/models.js";
+import { startServer } from "./page/server.js";
+import { startSeveral } from "./page/several.js";
 import { startSpec } from "./page/spec.js";
 import { startSwap } from "./page/swap.js";
+import { startViewer } from "./page/viewer.js";
 
-const MODEL_RETRY_MILLISECONDS = 3000;
-
-/** What the model cannot do with the scene is not offered. */
-function offerScenes(scenes) {
-  for (const option of document.querySelectorAll("select.scene option")) {
-    option.disabled = option.value !== "" && !scenes.includes(option.value);
-  }
-}
-
-async function showModel() {
-  const status = element("model");
-  let ready = false;
-  try {
-    const response = await fetch("/readyz");
-    const body = await response.json();
-    ready = response.ok;
-    status.textContent = ready ? `Model \u201c${body.model}\u201d is ready.` : body.detail;
-    if (ready) offerScenes(body.scenes);
-  } catch {
-    status.textContent = "The server cannot be reached.";
-  }
-  if (!ready) setTimeout(showModel, MODEL_RETRY_MILLISECONDS);
-}
-
-showModel();
+restoreKey();
+startViewer();
+startHistory();
 startSwap();
-const datasets = startDatasets();
-const jobs = startJobs();
+startSeveral();
+const datasets = startDatasets((sets) => jobs.named(sets));
+const jobs = startJobs((source) => datasets.chooseSource(source));
 startSpec(jobs.add);
+startCompare();
+startIncoming(datasets.choose);
+
+async function readModels() {
+  await showModels();
+  const { data } = await getJson("/v1/models").catch(() => ({ data: [] }));
+  if (data.length) forModel(data[0].height, data[0].width);
+}
+
+startServer(readModels);
 onKeyChange(() => {
   datasets.refresh();
   jobs.refresh();
+  readModels();
 });

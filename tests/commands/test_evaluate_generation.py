@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from dgnet.arrays import Floats, Pixels
 from dgnet.commands import local
+from dgnet.jobs.generation.manifest import Origin, Row, Written
 from tests.commands.conftest import Color, PaintPicture
 from tests.commands.fakes import FakePredictor
 from tests.commands.test_cli import exit_code
@@ -130,6 +132,45 @@ def test_a_split_and_a_folder_of_composites_can_be_chosen(
     found = json.loads(figures.read_text())
     assert found["identity"] is None
     assert found["data"]["split"] == "query"
+
+
+def test_a_set_of_our_own_tells_what_its_composites_were_made_of(
+    people: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each composite is a copy of its appearance picture: as similar to it as can be."""
+    (out / "job.json").write_text('{"spec": {"source": {"split": "query"}}}')
+    (out / "bounding_box_train").mkdir()
+    lines: list[str] = []
+    for person in (1, 2, 3):
+        for camera in (1, 2):
+            source = f"query/{person:04d}_c{camera}s1_000001_00.png"
+            other = f"query/{person % 3 + 1:04d}_c{camera}s1_000001_00.png"
+            name = f"bounding_box_train/{person:04d}_c{camera}s9_00000000{camera}_99.png"
+            shutil.copy(people / source, out / name)
+            row = Row(
+                position=len(lines), written=Written(name, "", 1), labels={}, scores={},
+                appearance=Origin(source, person, camera), dropped=None,
+                structure=Origin(other, person % 3 + 1, camera),
+            )  # fmt: skip
+            lines.append(row.to_line())
+    (out / "manifest.jsonl").write_text("".join(lines))
+    figures = out / "figures.json"
+    assert evaluate(people, "--generated", out, "--json", figures) == 0
+    assert "note: measured on query, which the set was made of" in capsys.readouterr().err
+    found = json.loads(figures.read_text())
+    assert found["data"]["split"] == "query"
+    assert found["identity"]["to_appearance"]["mean"] == pytest.approx(1)
+    assert found["identity"]["to_appearance"]["count"] == 6
+    assert found["identity"]["nearer_to_appearance"] == 1
+    assert not any("identity consistency" in sentence for sentence in found["left_out"])
+    assert evaluate(people, "--split", "gallery", "--generated", out, "--json", figures) == 0
+    assert json.loads(figures.read_text())["data"]["split"] == "gallery"
+    (people / "query" / "0001_c1s1_000001_00.png").rename(people / "gone.png")
+    assert evaluate(people, "--generated", out, "--json", figures) == 0
+    assert json.loads(figures.read_text())["identity"] is None
+    (out / "job.json").write_text("{}")
+    assert evaluate(people, "--generated", out) == 2
+    assert "cannot be understood (KeyError" in capsys.readouterr().err
 
 
 def test_errors_against_true_composites_stand_beside_those_of_copies(

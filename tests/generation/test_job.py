@@ -56,8 +56,8 @@ def test_a_job_writes_what_its_manifest_says(
     assert set(Counter(row["appearance_person"] for row in rows).values()) == {6}
     assert [row["position"] for row in rows] == list(range(30))
     assert {path.name for path in out.iterdir()} == {
-        "bounding_box_train", "card.md", "job.json", "manifest.jsonl", "manifest.parquet",
-        "plots", "sheet.png",
+        "README.md", "bounding_box_train", "card.md", "job.json", "manifest.jsonl",
+        "manifest.parquet", "plots", "sheet.png",
     }  # fmt: skip
 
 

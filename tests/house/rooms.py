@@ -10,5 +10,8 @@ FOLDERS = ["benchmarks", "dgnet", *ROOMS, "tests"]
 
 
 def sources(suffix: str = ".py") -> list[Path]:
-    """Every file of ours with this suffix, once: links are not followed."""
-    return [path for name in FOLDERS for path in sorted((ROOT / name).rglob(f"*{suffix}"))]
+    """Every file of ours with this suffix, once: links are not followed, what was made elsewhere
+    stays as it came.
+    """
+    found = (path for name in FOLDERS for path in sorted((ROOT / name).rglob(f"*{suffix}")))
+    return [path for path in found if "vendor" not in path.parts]

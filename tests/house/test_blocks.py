@@ -46,6 +46,8 @@ NOT_RUN = {
     ("docs/experiments.md", "python -m benchmarks.downstream"),
     ("docs/generation.md", "dgnet generate --job gen_..."),
     ("docs/generation.md", "pip install 'dgnet[hub]'"),
+    ("docs/start.md", "pip install 'dgnet[train]'"),
+    ("docs/start.md", "dgnet train adapt DATA"),
     ("docs/torchreid.md", "pip install torchreid"),
     ("docs/torchreid.md", "import argparse"),
     ("docs/torchreid.md", "import json"),

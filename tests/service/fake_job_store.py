@@ -15,6 +15,7 @@ from dgnet.jobs.errors import IdempotencyConflict, JobDeleted, JobError, Unknown
 from dgnet.jobs.generation.jobs import FINAL_STATES, GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec
 from dgnet.jobs.storage import StorageSettings, job_folder
+from tests.service.composites import lines
 
 EPOCH = 1_700_000_000.0
 FILES = {
@@ -22,7 +23,7 @@ FILES = {
     "bounding_box_train/0002_c2s9_000000001_99.jpg": b"\xff\xd8second" * 100,
     "card.md": b"# Composites\n",
     "job.json": b"{}\n",
-    "manifest.jsonl": b'{"position": 0}\n{"position": 1}\n',
+    "manifest.jsonl": lines(0, 1),
     "manifest.parquet": b"PAR1" + bytes(range(200)) + b"PAR1",
     "plots/persons.png": b"\x89PNG plot",
     "sheet.png": b"\x89PNG sheet",

@@ -189,7 +189,8 @@ async def test_the_summary_counts_all_and_bins_what_was_recorded(
     assert answer["scores"]["identity_consistency"] == {
         "lowest": -1, "highest": 1,
         # -1 to -0.5, to 0, to 0.5, to 1
-        "kept": [0, 0, 0, 4], "dropped": [0, 0, 1, 0], "missing": 1,
+        "kept": [0, 0, 0, 4], "dropped": [0, 0, 1, 0],
+        "mean": pytest.approx(0.54), "missing": 1,
     }  # fmt: skip
     assert answer["scores"]["kept_share"]["kept"] == [4, 0, 0, 0]
     assert list(answer["scores"]) == ["identity_consistency", "kept_share"]
@@ -214,6 +215,16 @@ async def test_what_is_gone_is_told(
     assert_problem(await http.get(f"/v1/jobs/{done}/composites"), 410, "job-expired")
     answer = await http.get(f"/v1/jobs/gen_{'x' * 22}/composites")
     assert_problem(answer, 404, "unknown-job")
+
+
+@pytest.mark.parametrize("damage", [b"no JSON\n", b"[]\n", b'{"position": 0}\n', b"\xff\n"])
+async def test_a_damaged_manifest_is_told(
+    http: httpx.AsyncClient, storage: StorageSettings, done: str, damage: bytes
+) -> None:
+    manifest = job_folder(storage.data_root, done) / "manifest.jsonl"
+    manifest.write_bytes(lines(0) + damage)
+    answer = await http.get(f"/v1/jobs/{done}/composites")
+    assert "is damaged" in assert_problem(answer, 503, "storage-failed")["detail"]
 
 
 async def test_indexes_stay_within_their_memory(

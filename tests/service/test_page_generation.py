@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tarfile
 from collections.abc import AsyncIterator, Generator, Sequence
@@ -15,20 +16,22 @@ import pytest
 from fastapi import FastAPI, Request
 from pydantic import SecretStr
 
-from dgnet.jobs.contract import DatasetCheckResult, Result
+from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult, Result
 from dgnet.jobs.errors import QueueUnavailable
 from dgnet.jobs.generation.jobs import GenerationJob, JobEvent
 from dgnet.jobs.generation.spec import GenerationSpec, spec_from
-from dgnet.jobs.storage import StorageSettings
+from dgnet.jobs.storage import StorageSettings, job_folder
 from dgnet.service.app import create_app
 from dgnet.service.settings import ServiceSettings
 from tests.generation.jobs import PERSONS, save_tiny_checkpoint
 from tests.model.tiny import write_people
 from tests.processes import service, wait_until_ready
 from tests.service.archives import zip_of
+from tests.service.axe import violations
 from tests.service.browser import Browser
+from tests.service.composites import row, write_set
 from tests.service.fake_job_store import EPOCH, FILES, FakeJobStore, job_id
-from tests.service.fakes import FakeJobs
+from tests.service.fakes import FakeJobs, encode, gradient
 from tests.service.server import serving
 
 SPEC = spec_from({"source": {"folder": "market"}, "count": 100})
@@ -208,6 +211,15 @@ class TestDataSets:
         jobs.finish("job-1")
         page.browser.until_text("#report", "read as market1501")
 
+    def test_one_click_brings_the_sample_people(self, page: Page, jobs: FakeJobs) -> None:
+        page.browser.click("#use-samples")
+        page.browser.until_text("#upload-status", "Added: Sample people.")
+        assert page.browser.run("return document.getElementById('use-samples').hidden;")
+        (check,) = jobs.queued
+        assert isinstance(check, DatasetCheckJob)
+        folder = page.job_store.storage.data_root / check.folder
+        assert len(list((folder / "query").iterdir())) == 57
+
     def test_what_is_no_archive_is_told(self, page: Page, tmp_path: Path) -> None:
         (tmp_path / "notes.zip").write_text("no archive")
         page.browser.type("#archive", str(tmp_path / "notes.zip"))
@@ -325,7 +337,8 @@ class TestForm:
         page.fill("#consistency", "")
         page.browser.click("#submit")
         shows(page, "state", "Waiting for a worker")
-        assert page.value("document.querySelectorAll('.field-problem, [aria-invalid]').length") == 0
+        told = "document.querySelectorAll('#job .field-problem, #job [aria-invalid=true]')"
+        assert page.value(f"[...{told}].filter((one) => one.checkVisibility()).length") == 0
         assert page.browser.text("#job-problem") == ""
 
     def test_what_belongs_to_no_field_is_told_at_the_form(self, page: Page) -> None:
@@ -360,6 +373,148 @@ class TestForm:
         page.browser.until(lambda: len(job_store.jobs) == 2)
         assert keys[0] == keys[1] != keys[2]
 
+    def test_pairs_and_size_are_told_before_anything_is_sent(
+        self, page: Page, jobs: FakeJobs
+    ) -> None:
+        assert isinstance(jobs, Checker)
+        pairs = {"all": 108, "fewest_of_a_person": 27}
+        jobs.report = {**REPORT, "pairs": {"train": {"cross_identity": pairs}}}
+        page.register("market")
+        page.fill("#amount", "108")
+        # 16 x 8 pixels of 0.55 bytes, and 900 of a row: 105 kB.
+        page.browser.until_text(
+            "#estimate", "108 possible pairs (train); 108 composites, about 100 kB"
+        )
+        page.fill("#amount", "99999999")
+        page.browser.until_text(
+            "#amount-problem", "There are only 108 such pairs: ask for at most 108"
+        )
+        page.browser.click("#submit")
+        assert page.value("document.activeElement.id") == "amount"
+        assert page.job_store.jobs == {}
+        page.choose("#unit", "per_identity")
+        page.fill("#amount", "28")
+        page.browser.until_text(
+            "#amount-problem", "only 27 such pairs of the person with the fewest"
+        )
+        page.choose("#pairing", "full_grid")
+        page.browser.until_text("#amount-problem", "allow no such pairs")
+        page.choose("#pairing", "cross_identity")
+        page.fill("#amount", "27")
+        page.browser.until_text("#estimate", "108 composites")  # of 4 persons
+        page.browser.click("#submit")
+        shows(page, "state", "Waiting for a worker")
+
+    def test_a_job_is_edited_and_run_again(self, page: Page) -> None:
+        spec: dict[str, Any] = {
+            "name": "The first",
+            "source": {"folder": "market", "split": "gallery"},
+            "per_identity": 7,
+            "pairing": "cross_camera",
+            "seed": 5,
+            "labels": ["uniform", {"teacher_top_k": 3}],
+            "keep": {"minimum_identity_consistency": 0.25},
+            "output": {"picture_format": "webp", "quality": 80, "size": "256x128"},
+        }
+        page.register("market")
+        page.browser.until_text("#split", "gallery (4 people)")
+        httpx.post(f"{page.url}/v1/jobs", json=spec).raise_for_status()
+        page.browser.run(LOOK_AGAIN)
+        shows(page, "title", "The first")
+        page.browser.click("#jobs [data-part=again]")
+        page.browser.until_text("#job-status", "The form has the job's spec")
+        page.fill("#job-name", "The second")
+        page.browser.click("#submit")
+        page.browser.until(lambda: len(page.job_store.jobs) == 2)
+        changed = {**spec, "name": "The second"}
+        assert page.job_store.jobs[job_id(1)].spec == spec_from(changed).to_json()
+
+
+class TestComposites:
+    @pytest.fixture
+    def page(self, browser: Browser, app: FastAPI, job_store: FakeJobStore) -> Generator[Page]:
+        root = job_store.storage.data_root
+        for number, spec in enumerate((SPEC, {**SPEC.to_json(), "name": "Others"})):
+            job = submit(job_store, spec_from(spec) if isinstance(spec, dict) else spec)
+            write_set(job_folder(root, job))
+            asyncio.run(job_store.change(job_id(number), state="done", made=6, planned=6))
+        (root / "market").mkdir()
+        for name in ("appearance_path", "structure_path"):
+            (root / "market" / row(1)[name]).write_bytes(encode(gradient(8, 16), "JPEG"))
+        (job_folder(root, job_id(1)) / row(1)["file"]).write_bytes(encode(gradient(8, 16), "JPEG"))
+        with serving(app) as url:
+            page = Page(browser, url, job_store)
+            shows(page, "title", "Others")
+            browser.click("#jobs [data-part=browse] summary")
+            shows(page, "found", "6 of 6 shown")
+            yield page
+            browser.open("about:blank")
+
+    def tiles(self, page: Page) -> list[str]:
+        """Appearance and structure of each."""
+        return page.value(
+            "[...document.querySelectorAll('#jobs .tile .caption')]"
+            ".map((caption) => caption.innerText.split('\\n')[0])"
+        )
+
+    def choose(self, page: Page, name: str, value: str) -> None:
+        page.browser.click(f"#jobs [name={name}] option[value='{value}']")
+
+    def test_composites_are_filtered_and_sorted(self, page: Page) -> None:
+        assert self.tiles(page) == ["1 on 2", "1 on 3", "2 on 1", "2 on 3", "3 on 1", "3 on 2"]
+        self.choose(page, "fate", "dropped=low_identity_consistency")
+        shows(page, "found", "1 of 1 shown")
+        assert self.tiles(page) == ["2 on 1"]
+        self.choose(page, "fate", "kept=true")
+        shows(page, "found", "4 of 4 shown")
+        self.choose(page, "sort", "identity_consistency")
+        self.choose(page, "order", "desc")
+        page.browser.until(lambda: self.tiles(page) == ["1 on 3", "3 on 2", "1 on 2", "2 on 3"])
+        page.fill("#jobs [name=person]", "1\ue007")
+        shows(page, "found", "2 of 2 shown")
+        page.fill("#jobs [name=person]", "\ue007")
+        self.choose(page, "score", "identity_consistency")
+        page.fill("#jobs [name=minimum]", "0.6\ue007")
+        page.browser.until(lambda: self.tiles(page) == ["1 on 3", "3 on 2"])
+        self.choose(page, "camera", "1")
+        page.browser.until(lambda: self.tiles(page) == ["1 on 3"])
+
+    def test_one_is_opened_with_both_sources_and_its_row(self, page: Page) -> None:
+        page.browser.click("#jobs .tiles li:nth-child(2) button")
+        page.browser.until_text("#viewer-title", "Composite 1")
+        page.browser.until_text("#viewer figure:nth-child(3)", "8 x 16 pixels")
+        assert page.value("document.querySelectorAll('#viewer img').length") == 3
+        page.browser.run(
+            "Object.defineProperty(navigator, 'clipboard', { value:"
+            " { writeText: async (text) => { window.copied = text; } } });"
+        )
+        page.browser.click("#viewer-actions button")
+        page.browser.until_text("#viewer-actions button", "Copied")
+        assert json.loads(page.value("window.copied")) == row(1)
+        assert violations(page.browser) == []
+        page.browser.click("#viewer-close")
+        page.browser.click("#jobs .tiles li:nth-child(3) button")
+        page.browser.until_text("#viewer figure:nth-child(2)", "its picture was not kept")
+        page.browser.until_text("#viewer figure:nth-child(3)", "was deleted or changed")
+        page.browser.click("#viewer-close")
+        assert violations(page.browser) == []
+
+    def test_histograms_of_two_jobs_are_compared(self, page: Page) -> None:
+        page.browser.click(f"#compare-second option[value={job_id(0)}]")
+        page.browser.click("#compare-form button")
+        page.browser.until_text("#histograms", "identity consistency")
+        legend = page.value(
+            "[...document.querySelectorAll('#histograms figure:first-child .legend')]"
+            ".map((line) => line.innerText.trim().replace(/ \\(.*\\)/, ''))"
+        )
+        # Of 0.5, 0.9, 0.1, 0.5 and 0.7.
+        assert legend == [
+            "Others: mean 0.54, 4 kept, 1 dropped",
+            "100 composites from market: mean 0.54, 4 kept, 1 dropped",
+        ]
+        bars = "document.querySelectorAll('#histograms figure:first-child rect').length"
+        assert page.value(bars) == 80
+
 
 class TestJobs:
     @pytest.fixture
@@ -371,6 +526,7 @@ class TestJobs:
         with serving(app) as url:
             page = Page(browser, url, job_store)
             shows(page, "title", "100 composites from market")
+            browser.until(lambda: bool(app.state.dependencies.bulk.followers))
             yield page
             browser.open("about:blank")
 
@@ -430,8 +586,8 @@ class TestJobs:
         ((_, after),) = asked_for
         assert after in ("2-0", "3-0")
         assert page.value(
-            "[...document.querySelectorAll('#jobs .actions button')].map((b) => b.hidden)"
-        ) == [True, True, False]
+            "[...document.querySelectorAll('#jobs .job > .actions button')].map((b) => b.hidden)"
+        ) == [True, True, False, False]
 
     def test_what_cannot_be_done_is_told_at_the_job(self, page: Page) -> None:
         # Somebody else finishes it between the look at the page and the click.
@@ -516,6 +672,31 @@ class TestResults:
         page.browser.click("#jobs [data-part=results] summary")
         shows(page, "results-problem", "What the job made was removed")
 
+    def test_the_data_card_is_drawn_and_stays_text(
+        self, page: Page, storage: StorageSettings
+    ) -> None:
+        """Names of persons and files come from people who upload archives."""
+        (job_folder(storage.data_root, job_id(0)) / "card.md").write_text(
+            "---\nlicense: other\n---\n# Composites\n\n"
+            "Of **4** people, `a|b`, <img src=x onerror=alert(1)> and "
+            "[a link](javascript:alert), [another](https://example.org/).\n\n"
+            "| person | composites |\n|---|---:|\n| <b>1</b> | 2 |\n\n- one\n- two\n"
+        )
+        page.browser.run(
+            "for (const name of ['results', 'card'])"
+            " document.querySelector(`#jobs [data-part=${name}]`).open = true;"
+        )
+        shows(page, "card-text", "<img src=x onerror=alert(1)> and a link, another.")
+        place = "document.querySelector('#jobs [data-part=card-text]')"
+        kinds = f"[...{place}.querySelectorAll('*')].map((one) => one.localName)"
+        assert page.value(kinds) == [
+            "h5", "p", "b", "code", "a", "div", "table", "thead", "tr", "th", "th",
+            "tbody", "tr", "td", "td", "ul", "li", "li",
+        ]  # fmt: skip
+        assert page.value(f"{place}.querySelector('a').href") == "https://example.org/"
+        assert "<b>1</b>" in card_text(page, "card-text")
+        assert "license" not in card_text(page, "card-text")
+
     def test_an_expired_job_has_no_results(self, page: Page) -> None:
         page.job_store.jobs[job_id(0)] = replace(page.job_store.jobs[job_id(0)], state="expired")
         page.browser.run(LOOK_AGAIN)
@@ -568,7 +749,7 @@ def test_nothing_is_wider_than_a_telephone(page: Page) -> None:
     page.browser.run(LOOK_AGAIN)
     shows(page, "state", "Done")
     page.browser.run("for (const d of document.querySelectorAll('details')) d.open = true;")
-    shows(page, "card-text", "# Composites")
+    shows(page, "card-text", "Composites")
     metrics = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     page.browser.devtools("Emulation.setDeviceMetricsOverride", **metrics)
     try:
@@ -613,7 +794,7 @@ def test_from_an_archive_to_a_data_set_with_a_real_worker(browser: Browser, tmp_
         browser.until(lambda: browser.run(width) > 0)
         browser.click("#jobs [data-part=card] summary")
         browser.until_text("#jobs [data-part=card-text]", "6 pictures made by DG-Net")
-        plots = "return document.querySelectorAll('#jobs [data-part=plots] img').length;"
+        plots = "return document.querySelectorAll('#jobs [data-part=card-text] img').length;"
         browser.until(lambda: browser.run(plots) == 2)
         save_downloads(browser, tmp_path)
         browser.click("#jobs .downloads a")

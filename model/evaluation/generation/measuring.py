@@ -8,7 +8,7 @@ defines the figures. Reading data sets and finding weights are left to the calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,9 @@ from dgnet.model.predictor import rows_named
 
 SSIM, LPIPS = "ssim", "lpips"
 
+MadeOf = tuple[Path, Path]
+"""Appearance picture and structure picture of a composite."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptionalMeasures:
@@ -84,10 +87,12 @@ def measure_generation(
     optional: OptionalMeasures | None = None,
     split: SplitName | None = None,
     generated: DataSet | None = None,
+    made_of: Mapping[Path, MadeOf] | None = None,
     truth_dir: str | Path | None = None,
     progress: ShowProgress = lambda starts, title: starts,
 ) -> GenerationReport:
-    """Measures composites that a predictor makes, or those of the data set `generated`.
+    """Measures composites that a predictor makes, or those of the data set `generated`, of whose
+    pictures `made_of` tells by path what each was made of, where that is known.
 
     Raises DatasetError for pictures that are missing and PreflightError for what no figure can come
     out of.
@@ -116,17 +121,27 @@ def measure_generation(
         )
 
     plan: PlannedComposites | None = None
+    parents: list[MadeOf] | None = None
     if generated is None:
         plan = plan_composites(real, config)
         persons, pictures = person_ids(real)[plan.appearances], _made(predictor, real, plan)
     else:
         ready = drawn_pictures(pictured_composites(generated), config.composites, config.seed)
         persons, pictures = person_ids(ready), _read(ready, predictor)
+        parents = _parents(ready, made_of, dataset)
     truth = None if truth_dir is None else _truth(predictor, truth_dir, config)
     photographs = measured(_read(real, predictor), person_ids(real), "Real pictures")
     warnings = check_embeddings(photographs.embeddings, real)
     composites = measured(pictures, persons, "Composites")
     _require_finite(composites.embeddings)
+    sources: tuple[Embeddings, Embeddings] | None = None
+    if plan is not None:
+        sources = (
+            photographs.embeddings[plan.appearances],
+            photographs.embeddings[plan.structures],
+        )
+    elif parents is not None:
+        sources = _embedded(parents, predictor, config, progress)
 
     frechet = _compared(composites.embeddings, photographs.embeddings, config)
     fid = (
@@ -152,10 +167,10 @@ def measure_generation(
         lpips_diversity=(
             None if optional.perceptual is None else _beside(LPIPS, composites, photographs)
         ),
-        identity=None if plan is None else _identity(composites, photographs, plan),
+        identity=None if sources is None else _identity(composites, photographs, *sources),
         realism=_realism(composites, photographs),
         truth=truth,
-        left_out=(*optional.left_out, *([] if plan is not None else [_NO_PAIRS])),
+        left_out=(*optional.left_out, *([] if sources is not None else [_NO_PAIRS])),
         warnings=(
             *warnings,
             *_about_size("Fréchet distance of embeddings", frechet),
@@ -173,7 +188,8 @@ def plan_composites(pictures: Sequence[Picture], config: GenerationConfig) -> Pl
 
 _NO_PAIRS = (
     "identity consistency is left out: it needs the two pictures that each composite was made of, "
-    "which a folder of composites does not tell"
+    "which a folder of composites does not tell; one that `dgnet generate` has made does, beside "
+    "the data set that it was made of"
 )
 
 
@@ -222,11 +238,45 @@ def _beside(measure: str, composites: MeasuredSet, real: MeasuredSet) -> Beside:
     return Beside(composites=composites.diversity(measure), real=real.diversity(measure))
 
 
+def _parents(
+    composites: Sequence[Picture], made_of: Mapping[Path, MadeOf] | None, dataset: DataSet
+) -> list[MadeOf] | None:
+    """Of each composite; None where those of one are not known, or no pictures of the data set."""
+    if made_of is None:
+        return None
+    known = {picture.path for pictures in dataset.splits.values() for picture in pictures}
+    found = [made_of.get(picture.path) for picture in composites]
+    parents = [one for one in found if one is not None and known.issuperset(one)]
+    return parents if len(parents) == len(found) else None
+
+
+def _embedded(
+    parents: Sequence[MadeOf],
+    predictor: Swapper,
+    config: GenerationConfig,
+    progress: ShowProgress,
+) -> tuple[Embeddings, Embeddings]:
+    """Embeddings (N, D) of the appearance pictures and of the structure pictures; each picture is
+    embedded once.
+    """
+    paths = sorted({path for one in parents for path in one})
+    row_of = {path: row for row, path in enumerate(paths)}
+    size = config.batch_size
+    found = [
+        predictor.embed(decode_pictures(paths[start : start + size], predictor))
+        for start in progress(range(0, len(paths), size), "Sources")
+    ]
+    embeddings = np.concatenate(found)
+    appearance, structure = (
+        embeddings[[row_of[path] for path in role]] for role in zip(*parents, strict=True)
+    )
+    return appearance, structure
+
+
 def _identity(
-    composites: MeasuredSet, real: MeasuredSet, plan: PlannedComposites
+    composites: MeasuredSet, real: MeasuredSet, appearance: Embeddings, structure: Embeddings
 ) -> IdentityScores:
     made = composites.embeddings
-    appearance, structure = (real.embeddings[rows] for rows in (plan.appearances, plan.structures))
     one, other = (real.embeddings[rows] for rows in real.pairs.rows.T)
     return IdentityScores(
         to_appearance=Distribution.of((made * appearance).sum(axis=1)),

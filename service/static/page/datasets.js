@@ -1,19 +1,25 @@
 // Data sets: pick one, see its check, upload an archive, register a folder, delete.
 import { getJson, postJson, request, upload } from "./api.js";
 import { attempt, confirmed, element, make, onFile, say } from "./dom.js";
+import { samples } from "./samples.js";
 import { reportOf } from "./report.js";
 import { fitTo } from "./spec.js";
 import { bytes, counted, time } from "./words.js";
 
 const CHECK_AGAIN_MILLISECONDS = 2000;
 
+const SAMPLE_NAME = "Sample people";
+
+let onSets = null; // is told the list
+let sets = [];
 let archive = null;
 let underWay = null; // what stops the upload
 let looking = 0; // counts the data sets that were looked at: an answer about an earlier one is late
 
 const chosen = () => element("dataset").value;
 
-function nameOf({ origin, folder, files, created }) {
+function nameOf({ name, origin, folder, files, created }) {
+  if (name) return name;
   if (origin === "folder") return `${folder} (folder on the server)`;
   return `${counted(files, "picture")}, uploaded ${time(created)}`;
 }
@@ -21,7 +27,6 @@ function nameOf({ origin, folder, files, created }) {
 /** Read the list; afterwards `id`, or else what was chosen before, or the newest is chosen. */
 async function refresh(id = chosen()) {
   const select = element("dataset");
-  let sets;
   try {
     sets = (await getJson("/v1/datasets")).data;
   } catch (error) {
@@ -35,6 +40,8 @@ async function refresh(id = chosen()) {
   const none = make("option", { value: "" }, "None yet: add one below");
   const options = sets.map((set) => make("option", { value: set.id }, nameOf(set)));
   select.replaceChildren(...(options.length ? options : [none]));
+  element("use-samples").hidden = sets.some((set) => set.name === SAMPLE_NAME);
+  onSets(sets);
   if (sets.some((set) => set.id === id)) select.value = id;
   await show();
 }
@@ -89,6 +96,20 @@ async function send() {
   const query = new URLSearchParams();
   if (layout()) query.set("layout", layout());
   if (pattern()) query.set("pattern", pattern());
+  const name = element("dataset-name").value.trim();
+  if (name) query.set("name", name);
+  await sent(archive, query);
+  element("dataset-name").value = "";
+}
+
+/** The sample people as a data set, by the way that any archive goes. */
+async function useSamples() {
+  const { dataset } = await samples();
+  const blob = await (await fetch(dataset)).blob();
+  await sent(blob, new URLSearchParams({ name: SAMPLE_NAME }));
+}
+
+async function sent(archive, query) {
   const { answer, stop } = upload(`/v1/datasets?${query}`, archive, showSent);
   underWay = stop;
   element("send").disabled = true;
@@ -101,7 +122,7 @@ async function send() {
     underWay = null;
     element("stop-upload").hidden = element("upload-progress").hidden = true;
     say(element("upload-status"), "");
-    choose(archive);
+    choose(archive instanceof File ? archive : null);
   }
   choose(null);
   await added(dataset);
@@ -109,8 +130,9 @@ async function send() {
 
 async function register() {
   const folder = element("folder").value.trim();
-  const dataset = await postJson("/v1/datasets", { folder, layout: layout(), pattern: pattern() });
-  element("folder").value = "";
+  const name = element("folder-name").value.trim() || null;
+  const dataset = await postJson("/v1/datasets", { folder, name, layout: layout(), pattern: pattern() });
+  element("folder").value = element("folder-name").value = "";
   await added(dataset);
 }
 
@@ -131,7 +153,20 @@ async function remove() {
 
 const trying = (action) => attempt(element("dataset-problem"), action);
 
-export function startDatasets() {
+/** Choose what a job took: its data set, or the one that is its folder; else nothing changes. */
+async function chooseSource({ dataset, folder }) {
+  const set = sets.find(({ id }) => id === dataset) ?? sets.find((one) => one.folder === folder);
+  if (!set) {
+    say(element("dataset-problem"), "The data set of that job is not there any more: choose another.");
+    return;
+  }
+  element("dataset").value = set.id;
+  await show();
+}
+
+/** `told` is given the list of data sets whenever it was read. */
+export function startDatasets(told) {
+  onSets = told;
   onFile(element("archive").closest(".drop"), choose);
   element("dataset").addEventListener("change", show);
   element("layout").addEventListener("change", () => {
@@ -141,6 +176,7 @@ export function startDatasets() {
     event.preventDefault();
     if (!element("send").disabled) trying(send);
   });
+  element("use-samples").addEventListener("click", () => trying(useSamples));
   element("stop-upload").addEventListener("click", () => underWay?.());
   element("register").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -148,5 +184,5 @@ export function startDatasets() {
   });
   element("delete-dataset").addEventListener("click", () => trying(remove));
   refresh();
-  return { refresh };
+  return { refresh, choose, chooseSource };
 }

@@ -12,7 +12,7 @@ export function make(tag, props = {}, ...children) {
 /** Text of a problem or a status; empty text hides a problem. */
 export function say(place, text) {
   place.textContent = text;
-  if (place.classList.contains("problem")) place.hidden = !text;
+  if (/problem/.test(place.className)) place.hidden = !text;
 }
 
 /** Does something that can be refused, and says so at `place`; gives whether it succeeded. */
@@ -27,11 +27,13 @@ export async function attempt(place, action) {
   }
 }
 
-/** Files that are dropped on `place`, the label of a file input, or chosen by the input. */
+/** Files that are dropped on `place`, the label of a file input, or chosen by the input: `take` is
+ * given the first, and all of them. */
 export function onFile(place, take) {
   const input = place.querySelector("input");
   input.addEventListener("change", () => {
-    if (input.files.length) take(input.files[0]);
+    const files = [...input.files];
+    if (files.length) take(files[0], files);
     input.value = ""; // so that the same file can be chosen again
   });
   place.addEventListener("dragover", (event) => {
@@ -42,7 +44,8 @@ export function onFile(place, take) {
   place.addEventListener("drop", (event) => {
     event.preventDefault();
     place.classList.remove("over");
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+    const files = [...event.dataTransfer.files];
+    if (files.length) take(files[0], files);
   });
 }
 

@@ -2,7 +2,10 @@
 import { getJson, request } from "./api.js";
 import { attempt, confirmed, element, say } from "./dom.js";
 import { follow } from "./events.js";
+import { offerJobs } from "./compare.js";
+import { Composites } from "./composites.js";
 import { startResults } from "./results.js";
+import { fill } from "./spec.js";
 import { counted, duration, number, plain, time } from "./words.js";
 
 const PAGE = 20; // jobs that "Older jobs" adds
@@ -24,22 +27,33 @@ const STATES = {
 };
 const isFinal = (job) => FINAL.has(job.state);
 
+/** Whether there is something to look through. */
+const hasComposites = (job) => job.made > 0 && job.state !== "expired";
+
 const cards = new Map(); // by the id of the job
+const datasetNames = new Map(); // by id
 let wanted = PAGE;
 let changes = 0; // counts jobs added and deleted: a list asked for earlier is late
 let timer = null;
 
-function titleOf({ spec }) {
+function titleOf({ spec, name }) {
+  if (name) return name;
   const amount = spec.count === null
     ? `${counted(spec.per_identity, "composite")} a person`
     : counted(spec.count, "composite");
-  return `${amount} from ${spec.source.dataset ?? spec.source.folder}`;
+  return `${amount} from ${nameOfSource(spec.source)}`;
 }
 
-function aboutOf({ id, spec, created }) {
+/** Data sets are called what people call them; a job may outlive its own. */
+function nameOfSource({ dataset, folder }) {
+  return datasetNames.get(dataset) ?? dataset ?? folder;
+}
+
+function aboutOf({ id, spec, created, name }) {
   const { layout, picture_format: pictures } = spec.output;
   const scene = spec.scene ? `, scene ${spec.scene === "keep" ? "kept" : "generated"}` : "";
-  return `${time(created)}; pairing ${plain(spec.pairing)}${scene}, seed ${spec.seed}, `
+  const of = name ? `from ${nameOfSource(spec.source)}; ` : "";
+  return `${time(created)}; ${of}pairing ${plain(spec.pairing)}${scene}, seed ${spec.seed}, `
     + `layout ${layout}, ${pictures}; ${id}`;
 }
 
@@ -76,6 +90,12 @@ class Card {
     this.part("cancel").addEventListener("click", () => this.act("cancel"));
     this.part("resume").addEventListener("click", () => this.act("resume"));
     this.part("delete").addEventListener("click", () => this.remove());
+    this.part("again").addEventListener("click", () => edit(this.job));
+    this.composites = null;
+    this.part("browse").addEventListener("toggle", () => this.browse());
+    this.part("refresh").addEventListener("click", () => this.composites.start());
+    this.part("person").setAttribute("list", `persons-${job.id}`);
+    this.part("person-list").id = `persons-${job.id}`;
     this.show(job);
   }
 
@@ -91,8 +111,11 @@ class Card {
     part("counts").textContent = countsOf(job);
     part("spec").textContent = JSON.stringify(job.spec, null, 2);
     this.showBar();
+    this.part("browse").hidden = !hasComposites(job);
+    this.part("refresh").hidden = isFinal(job);
     if (before?.state !== job.state) {
       say(part("error"), job.error === null ? "" : `${job.error.title}: ${job.error.detail}`);
+      this.part("stage").textContent = job.error === null ? "" : job.error.title;
       this.showActions();
       this.showResults();
       if (before) say(element("jobs-news"), `${titleOf(job)}: ${STATES[job.state]}`);
@@ -125,6 +148,13 @@ class Card {
       this.hasResults = true;
       startResults(this.part, this.job);
     }
+  }
+
+  /** Once it is opened; afterwards when it is opened again with more to see. */
+  browse() {
+    if (!this.part("browse").open) return;
+    if (this.composites === null) this.composites = new Composites(this.part, this.job);
+    else if (!isFinal(this.job)) this.composites.start();
   }
 
   /** Follow the events, or stop that. */
@@ -208,7 +238,22 @@ async function list() {
   if (roots.some((root, place) => root !== shown[place])) element("jobs").replaceChildren(...roots);
   element("no-jobs").hidden = cards.size > 0;
   element("older").hidden = next === null || wanted >= MOST;
+  offerComparison();
   followSome();
+}
+
+function offerComparison() {
+  const newest = [...cards.values()]
+    .filter(({ job }) => hasComposites(job))
+    .sort((a, b) => Date.parse(b.job.created) - Date.parse(a.job.created));
+  offerJobs(newest.map(({ job }) => ({ job, title: `${titleOf(job)} (${time(job.created)})` })));
+}
+
+/** The form with the spec of a job, on the data set that it took. */
+async function edit(job) {
+  const { dataset, folder } = job.spec.source;
+  await chooseDataset({ dataset, folder });
+  fill(job.spec);
 }
 
 async function refresh() {
@@ -235,7 +280,20 @@ function add(job) {
   followSome();
 }
 
-export function startJobs() {
+let chooseDataset = null;
+
+/** Names of data sets, for the titles of jobs. */
+function named(sets) {
+  for (const { id, name } of sets) if (name) datasetNames.set(id, name);
+  for (const card of cards.values()) {
+    card.part("title").textContent = titleOf(card.job);
+    card.part("about").textContent = aboutOf(card.job);
+  }
+}
+
+/** `choose` chooses the data set of a source, for a job that is edited. */
+export function startJobs(choose) {
+  chooseDataset = choose;
   element("older").addEventListener("click", () => {
     wanted = Math.min(wanted + PAGE, MOST);
     refresh();
@@ -246,5 +304,5 @@ export function startJobs() {
     refresh();
   });
   refresh();
-  return { add, refresh };
+  return { add, refresh, named };
 }

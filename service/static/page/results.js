@@ -1,6 +1,7 @@
 // What a job made: the contact sheet, downloads and the data card.
 import { hasKey, request } from "./api.js";
 import { attempt, make } from "./dom.js";
+import { markdown } from "./markdown.js";
 
 /** Fill the results of a job that is done, once they are opened. */
 export function startResults(part, job) {
@@ -45,10 +46,13 @@ function showSheet(part, job) {
 function showCard(part, address) {
   return attempt(part("results-problem"), async () => {
     const text = await (await request(`${address}card.md`)).text();
-    part("card-text").textContent = text;
-    const plots = [...text.matchAll(/!\[([^\]]*)\]\(([^)]+)\)/g)];
-    part("plots").replaceChildren(...await Promise.all(plots.map(async ([, alt, path]) =>
-      make("img", { alt, src: await pictureUrl(address + path) }))));
+    const picture = (alt, path) => {
+      const image = make("img", { alt });
+      const place = address + path.split("/").map(encodeURIComponent).join("/");
+      pictureUrl(place).then((src) => Object.assign(image, { src }), () => image.remove());
+      return image;
+    };
+    part("card-text").replaceChildren(...markdown(text, { picture }));
   });
 }
 

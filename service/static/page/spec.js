@@ -1,6 +1,7 @@
 // The form of a generation job: what may be chosen, the spec it stands for, and what is wrong in it.
 import { postJson } from "./api.js";
 import { element, make, say } from "./dom.js";
+import { forDataset, objection, show as estimate } from "./estimate.js";
 import { counted, plain } from "./words.js";
 
 let report = null; // of the chosen data set, if it is known
@@ -29,6 +30,7 @@ export function fitTo(newReport = report) {
     option.disabled = option.value.endsWith("_camera") && !withCameras;
   }
   leaveDisabled(element("pairing"));
+  forDataset(report);
 }
 
 function leaveDisabled(select) {
@@ -47,6 +49,7 @@ function spec() {
     "near_duplicates",
   ];
   return {
+    name: text("name"),
     source: { dataset: text("dataset"), split: text("split") },
     [text("unit")]: number("amount"),
     pairing: text("pairing"),
@@ -79,8 +82,10 @@ function fieldOf(path) {
 
 function clearProblems() {
   say(element("job-problem"), "");
-  for (const told of document.querySelectorAll(".field-problem")) told.remove();
-  for (const control of document.querySelectorAll("[aria-invalid]")) {
+  for (const told of form().parentElement.querySelectorAll("[data-field] > .field-problem")) {
+    if (told.id !== "amount-problem") told.remove();
+  }
+  for (const control of document.querySelectorAll("[data-field] [aria-invalid]")) {
     control.removeAttribute("aria-invalid");
     control.removeAttribute("aria-errormessage");
   }
@@ -88,7 +93,7 @@ function clearProblems() {
 
 function tellAtField(field, message) {
   const control = field.querySelector("input, select");
-  const id = `${control.id || control.name}-problem`;
+  const id = `${control.id || control.name}-refusal`;
   const told = document.getElementById(id) ?? field.appendChild(
     make("p", { className: "field-problem", id, role: "alert" }));
   if (told.textContent.includes(message)) return; // of the other side of a size, too
@@ -113,21 +118,64 @@ function tell(error) {
   if (!error.fields.length) say(element("job-problem"), error.message);
   else if (rest.length) say(element("job-problem"), rest.join("; "));
   else say(element("job-problem"), "The job was not submitted: see the marked fields.");
-  document.querySelector("[aria-invalid]")?.focus();
+  document.querySelector("[data-field] [aria-invalid=true]")?.focus();
+}
+
+const FIELDS = {
+  name: "job-name", pairing: "pairing", scene: "job-scene", seed: "seed", top_up: "top-up",
+  "source.split": "split", "output.layout": "output-layout",
+  "output.picture_format": "picture-format", "output.quality": "quality", "output.size": "size",
+  "output.shard_size": "shard-size", "output.destination": "destination",
+  "keep.minimum_identity_consistency": "consistency", "keep.minimum_realism_percentile": "realism",
+  "keep.minimum_teacher_confidence": "confidence", "keep.near_duplicates": "duplicates",
+};
+
+/** Fill the form with the spec of a job, to be changed and sent again. */
+export function fill(spec) {
+  form().reset();
+  clearProblems();
+  for (const [path, id] of Object.entries(FIELDS)) {
+    const value = path.split(".").reduce((at, name) => at?.[name], spec);
+    element(id).value = Array.isArray(value) ? value.join("x") : value ?? "";
+  }
+  element("unit").value = spec.count === null || spec.count === undefined ? "per_identity" : "count";
+  element("amount").value = spec.count ?? spec.per_identity;
+  const labels = new Set(spec.labels.map((label) =>
+    (typeof label === "string" ? label : Object.keys(label)[0])));
+  for (const box of form().querySelectorAll("[name=label]")) box.checked = labels.has(box.value);
+  const top = spec.labels.find((label) => label.teacher_top_k);
+  if (top) form().elements.top_k.value = top.teacher_top_k;
+  for (const details of form().querySelectorAll("details")) {
+    details.open = [...details.querySelectorAll("input, select")].some((input) =>
+      input.value !== (input.defaultValue ?? input.value));
+  }
+  key = newKey();
+  fitTo();
+  element("job").scrollIntoView({ block: "start" });
+  element("amount").focus({ preventScroll: true });
+  say(element("job-status"), "The form has the job's spec: change it and make the set.");
 }
 
 /** `onJob` is given each job that was taken. */
 export function startSpec(onJob) {
   element("split").addEventListener("change", () => fitTo());
-  form().addEventListener("input", () => {
-    key = newKey();
-  });
+  for (const kind of ["input", "change"]) {
+    form().addEventListener(kind, () => {
+      key = newKey();
+      estimate();
+    });
+  }
   // The browser tells at the field what is no number or missing, if only the field can be seen.
   form().addEventListener("invalid", (event) => open(event.target), { capture: true });
   form().addEventListener("submit", async (event) => {
     event.preventDefault();
     if (element("submit").disabled) return;
     clearProblems();
+    estimate();
+    if (objection()) { // it would be refused
+      element("amount").focus();
+      return;
+    }
     say(element("job-status"), "Submitting\u2026");
     element("submit").disabled = true;
     try {
