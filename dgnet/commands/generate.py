@@ -180,6 +180,15 @@ def generate(
     threads: Annotated[
         int, typer.Option(min=1, max=64, help="That read pictures, and as many that write.")
     ] = 4,
+    codes_mib: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="MIB",
+            help="Memory for codes that are kept between shards; a quarter of what is free if "
+            "absent.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make composites in bulk, with manifest, data card and contact sheet.
@@ -276,7 +285,10 @@ def generate(
                         total=progress.planned,
                     )
 
-                done = run_job(made, target.folder, resume=resume, threads=threads, report=report)
+                done = run_job(
+                    made, target.folder, resume=resume, threads=threads, codes_mib=codes_mib,
+                    report=report,
+                )  # fmt: skip
             seconds = time.monotonic() - start
             if as_json:
                 answer(_figures(done, target, seconds))
@@ -383,3 +395,8 @@ def _tell(progress: Progress, target: Target, seconds: float, *, talk: bool) -> 
         say(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
         for stage, spent in progress.stages.items():
             say(f"  {stage:<18} {spent:8.2f} s")
+        for role, codes in progress.codes.items():
+            say(
+                f"{role} codes: {codes.encoded} made, {codes.from_earlier_shards} kept from "
+                "earlier shards"
+            )

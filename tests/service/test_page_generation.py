@@ -672,6 +672,31 @@ class TestResults:
         page.browser.click("#jobs [data-part=results] summary")
         shows(page, "results-problem", "What the job made was removed")
 
+    def test_the_data_card_is_drawn_and_stays_text(
+        self, page: Page, storage: StorageSettings
+    ) -> None:
+        """Names of persons and files come from people who upload archives."""
+        (job_folder(storage.data_root, job_id(0)) / "card.md").write_text(
+            "---\nlicense: other\n---\n# Composites\n\n"
+            "Of **4** people, `a|b`, <img src=x onerror=alert(1)> and "
+            "[a link](javascript:alert), [another](https://example.org/).\n\n"
+            "| person | composites |\n|---|---:|\n| <b>1</b> | 2 |\n\n- one\n- two\n"
+        )
+        page.browser.run(
+            "for (const name of ['results', 'card'])"
+            " document.querySelector(`#jobs [data-part=${name}]`).open = true;"
+        )
+        shows(page, "card-text", "<img src=x onerror=alert(1)> and a link, another.")
+        place = "document.querySelector('#jobs [data-part=card-text]')"
+        kinds = f"[...{place}.querySelectorAll('*')].map((one) => one.localName)"
+        assert page.value(kinds) == [
+            "h5", "p", "b", "code", "a", "div", "table", "thead", "tr", "th", "th",
+            "tbody", "tr", "td", "td", "ul", "li", "li",
+        ]  # fmt: skip
+        assert page.value(f"{place}.querySelector('a').href") == "https://example.org/"
+        assert "<b>1</b>" in card_text(page, "card-text")
+        assert "license" not in card_text(page, "card-text")
+
     def test_an_expired_job_has_no_results(self, page: Page) -> None:
         page.job_store.jobs[job_id(0)] = replace(page.job_store.jobs[job_id(0)], state="expired")
         page.browser.run(LOOK_AGAIN)
