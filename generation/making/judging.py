@@ -31,6 +31,9 @@ Embed = Callable[[Pixels], Floats]
 Embedded = dict[Score, Floats]
 """Of the appearance pictures (B, D), by the name of the score that they are for."""
 
+LABELS_OF_PERSONS = ("two_labels", "teacher_top_k")
+"""Made of a teacher's classes, which mean something where they are the persons of the pictures."""
+
 DIGITS = 6
 
 
@@ -69,16 +72,17 @@ class Judging:
         known = labeler.identities if labeler else 0
         whose = fingerprint_from(predictor.metadata.fingerprint)
         shown = persons_digest(listing.persons, listing.names)
-        if "two_labels" in spec.labels and whose is not None and whose.persons != shown:
+        asked = [name for name in spec.label_names if name in LABELS_OF_PERSONS]
+        if asked and whose is not None and whose.persons != shown:
             raise GenerationError(
-                "the label two_labels needs a teacher trained on these very persons, but the "
+                f"the label {asked[0]} needs a teacher trained on these very persons, but the "
                 f"checkpoint's, trained on {predictor.metadata.data.get('name', 'a data set')}, "
                 f"knows others than {listing.root.name} shows (persons {whose.persons} and "
                 f"{shown}); use the checkpoint of this data set or leave the label out"
             )
-        if "two_labels" in spec.labels and known != len(listing.persons):
+        if asked and known != len(listing.persons):
             raise GenerationError(
-                f"the label two_labels needs a teacher trained on these very persons, but it knows "
+                f"the label {asked[0]} needs a teacher trained on these very persons, but it knows "
                 f"{known} and the pictures show {len(listing.persons)}; use the "
                 "checkpoint of this data set or leave the label out"
             )

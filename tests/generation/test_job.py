@@ -500,7 +500,10 @@ def test_clothes_that_a_source_tells_are_columns_of_the_manifest(
     ]  # fmt: skip
 
 
-def test_two_labels_need_a_teacher_of_these_persons(people: Path, networks: Networks) -> None:
+@pytest.mark.parametrize("label", ["two_labels", "teacher_top_k=2"])
+def test_labels_of_persons_need_a_teacher_of_these_persons(
+    people: Path, networks: Networks, label: str
+) -> None:
     checkpoint, predictor = networks
     shown = read_dataset(people)
     persons = sorted({picture.person_id for picture in shown.train})
@@ -512,11 +515,14 @@ def test_two_labels_need_a_teacher_of_these_persons(people: Path, networks: Netw
         return replace(checkpoint, metadata=other.metadata), other
 
     def prepared(found: Networks) -> None:
-        made = job_of(people, found, labels=["two_labels"])
+        made = job_of(people, found, labels=[label])
         shard_maker.ShardMaker.prepared(made, threads=1, clock=StageClock()).close()
 
     prepared(known(persons_digest(persons, {})))
-    with pytest.raises(GenerationError, match=r"two_labels needs .* these very persons, .* others"):
+    name = label.partition("=")[0]
+    with pytest.raises(
+        GenerationError, match=rf"{name} needs .* these very persons, .* knows others"
+    ):
         prepared(known(persons_digest([7, 8, 9, 10, 11], {})))
 
 
