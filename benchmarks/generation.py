@@ -27,6 +27,7 @@ from benchmarks.naive import Naive
 from dgnet.arrays import Pixels
 from dgnet.generation.job import Job
 from dgnet.generation.local_run import Progress, run_job
+from dgnet.generation.making.stages import CodeCounts, Role
 from dgnet.generation.output.assembly import read_manifest
 from dgnet.jobs.generation.spec import GenerationSpec, OutputSpec, SourceSpec
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
@@ -50,6 +51,7 @@ def job_of(
     spec = GenerationSpec(
         source=SourceSpec(folder=options.data),
         count=count,
+        scores=(),  # the naive pipeline computes none either
         output=OutputSpec(shard_size=options.shard_size),
     )
     return Job.of(spec, checkpoint, predictor)
@@ -96,19 +98,28 @@ def compare(
     naive = Naive(checkpoint.networks, predictor.device)
     best: dict[str, float] = {}
     stages: dict[str, float] = {}
+    counts: dict[Role, CodeCounts] = {}
     levels = 0.0
     for turn in range(options.rounds + 1):
         with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
             naive_folder, bulk_folder = Path(scratch) / "naive", Path(scratch) / "bulk"
             naive_folder.mkdir()
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), time.process_time()
             job = job_of(options, checkpoint, predictor, options.count)
             files = naively(job, naive, naive_folder, min(options.naive_count, job.count))
-            between = time.perf_counter()
+            between, between_cpu = time.perf_counter(), time.process_time()
             job = job_of(options, checkpoint, predictor, options.count)
-            done = run_job(job, bulk_folder, threads=options.threads, report=ignore)
-            seconds = {"naive": between - start, "bulk": time.perf_counter() - between}
-            levels = difference(bulk_folder, files)
+            done = run_job(
+                job, bulk_folder, threads=options.threads, codes_mib=options.codes_mib,
+                report=ignore,
+            )  # fmt: skip
+            seconds = {
+                "naive": between - start,
+                "bulk": time.perf_counter() - between,
+                "naive processor": between_cpu - start_cpu,
+                "bulk processor": time.process_time() - between_cpu,
+            }
+            levels, counts = difference(bulk_folder, files), done.codes
         if turn == 0:
             continue
         if seconds["bulk"] <= best.get("bulk", seconds["bulk"]):
@@ -121,6 +132,14 @@ def compare(
     print(f"| naive: read, read, encode, encode, decode, write | {options.naive_count} ", end="")
     print(f"| {naive_rate:.1f} | 1.0 |")
     print(f"| dgnet generate | {options.count} | {bulk_rate:.1f} | {bulk_rate / naive_rate:.1f} |")
+    naive_ms = 1000 * best["naive processor"] / min(options.naive_count, options.count)
+    bulk_ms = 1000 * best["bulk processor"] / options.count
+    print(
+        f"\nProcessor time, all threads: naive {naive_ms:.1f} ms a composite, bulk {bulk_ms:.1f}, "
+        f"{naive_ms / bulk_ms:.1f} times less."
+    )
+    for role, codes in counts.items():
+        print(f"{role} codes: {codes.encoded} made, {codes.from_earlier_shards} kept")
     print(f"\nThe same composites differ by {levels:.4f} of 255 levels on average.\n")
     print("| Stage (threads add up) | Seconds | ms a composite |\n|---|---|---|")
     for stage, spent in stages.items():
@@ -130,6 +149,9 @@ def compare(
         "naive_per_second": naive_rate,
         "bulk_per_second": bulk_rate,
         "times_naive": bulk_rate / naive_rate,
+        "naive_processor_ms": naive_ms,
+        "bulk_processor_ms": bulk_ms,
+        "codes": {role: vars(codes) for role, codes in counts.items()},
         "mean_levels": levels,
         "stages_seconds": stages,
     }
@@ -190,7 +212,10 @@ def soak(
     job = job_of(options, checkpoint, predictor, options.soak)
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch, MemoryCurve() as curve:
         start = time.perf_counter()
-        done = run_job(job, Path(scratch) / "out", threads=options.threads, report=curve.note)
+        done = run_job(
+            job, Path(scratch) / "out", threads=options.threads, report=curve.note,
+            codes_mib=options.codes_mib or 0,  # what is kept grows on purpose
+        )  # fmt: skip
         seconds = time.perf_counter() - start
     first = curve.peak(0, options.shard_size + 1)
     later = curve.peak(options.shard_size + 1)
@@ -230,6 +255,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of both")
     parser.add_argument("--shard-size", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=4, help="as of dgnet generate")
+    parser.add_argument("--codes-mib", type=int, metavar="MIB", help="as of dgnet generate")
     parser.add_argument("--soak", type=int, metavar="N", help="watch memory over N composites")
     parser.add_argument("--scratch", type=Path, help="where sets are made and removed again")
     parser.add_argument("--json", type=Path, help="where to write the figures")

@@ -78,6 +78,8 @@ class Job:
         # Nor does it matter where the files go, or what the job is called.
         spec.pop("name", None)
         del spec["source"]["folder"], spec["output"]["destination"]
+        if not self.spec.scores:  # as jobs were before there was a choice
+            del spec["scores"]
         return {
             "format": FORMAT,
             "spec": spec,

@@ -7,14 +7,17 @@ as one that ran through. Workers that share a job do the same steps: `dgnet.work
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dgnet.files import PART, write_file
 from dgnet.generation.job import Job, Window
+from dgnet.generation.making.kept_codes import CodeMemory
 from dgnet.generation.making.shard_maker import ShardMaker
-from dgnet.generation.making.stages import Stage, StageClock
+from dgnet.generation.making.stages import CodeCounts, Role, Stage, StageClock
 from dgnet.generation.output.arrow import require_pyarrow
 from dgnet.generation.output.assembly import assemble, read_manifest, remove_shards
 from dgnet.generation.output.folder import remove_leftovers, take_folder
@@ -51,8 +54,12 @@ class Progress:
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
     changed: set[str] = field(default_factory=set[str])
     """Source pictures that were replaced meanwhile."""
+    persons_without: list[str] = field(default_factory=list[str])
+    """Names of those whose every composite was dropped, once the set is put together."""
     stages: dict[Stage, float] = field(default_factory=dict[Stage, float])
     """Seconds of this run by stage."""
+    codes: dict[Role, CodeCounts] = field(default_factory=dict[Role, CodeCounts])
+    """Of this run, by the role of their pictures."""
 
     def add(self, index: ShardIndex) -> None:
         self.kept += index.kept
@@ -63,11 +70,22 @@ class Progress:
 
 Report = Callable[[Progress], None]
 
+UNPUBLISHED = 1
+"""Shards that may wait for being published while the next one is made."""
+
 
 def run_job(
-    job: Job, directory: str | Path, *, resume: bool = False, threads: int = 4, report: Report
+    job: Job,
+    directory: str | Path,
+    *,
+    resume: bool = False,
+    threads: int = 4,
+    codes_mib: int | None = None,
+    report: Report,
 ) -> Progress:
     """Make everything into `directory`; `report` hears of every batch.
+
+    Codes are kept between shards within `codes_mib`, by default a quarter of what is free.
 
     Raises GenerationError for a folder that holds something else, or that needs `resume`.
     """
@@ -75,7 +93,8 @@ def run_job(
     require_libraries()
     progress = Progress(planned=job.count)
     clock = StageClock()
-    with ShardMaker.prepared(job, threads=threads, clock=clock) as shard_maker:
+    memory = CodeMemory.on(job.predictor.device, codes_mib)
+    with ShardMaker.prepared(job, threads=threads, clock=clock, memory=memory) as shard_maker:
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory):
             take_folder(directory, job.identity(), resume=resume)
@@ -89,7 +108,10 @@ def run_job(
                 summary = conclude(job, directory, shards)
             progress.unreadable |= summary.unreadable
             progress.changed |= summary.changed
-    progress.stages = clock.seconds
+            progress.persons_without = [
+                job.listing.person_name(person) for person in summary.persons_without
+            ]
+    progress.stages, progress.codes = clock.seconds, clock.codes
     return progress
 
 
@@ -134,26 +156,40 @@ def _make_windows(
     Returns how many there are.
     """
 
+    publishing: deque[Future[ShardIndex]] = deque()
+
     def add(more: int) -> None:
         progress.made += more
         progress.stages = shard_maker.clock.seconds
         report(progress)
+        settle(leave=UNPUBLISHED)  # what went wrong there ends the job here
+
+    def settle(*, leave: int) -> None:
+        """Count what is published, in order, until so few are left."""
+        while publishing and (len(publishing) > leave or publishing[0].done()):
+            progress.add(publishing.popleft().result())
+            report(progress)
 
     window: Window | None = (0, job.count)
     shards = 0
-    while window is not None:
-        progress.planned = window[1]
-        for covers in cut(window, job.spec.output.shard_size, shards):
-            index = existing_shard(directory, covers)
-            if index is None:
-                index = shard_maker.publish(covers, directory, add)
-            else:
-                progress.made += len(covers)
-                progress.made_before += len(covers)
-            progress.add(index)
-            report(progress)
-        shards += shards_of(window, job.spec.output.shard_size)
-        window = job.next_window(window, progress.kept)
+    try:
+        while window is not None:
+            progress.planned = window[1]
+            for covers in cut(window, job.spec.output.shard_size, shards):
+                index = existing_shard(directory, covers)
+                if index is None:
+                    publishing.append(shard_maker.make(covers, directory, add))
+                    settle(leave=UNPUBLISHED)
+                else:
+                    progress.made += len(covers)
+                    progress.made_before += len(covers)
+                    progress.add(index)
+                    report(progress)
+            settle(leave=0)
+            shards += shards_of(window, job.spec.output.shard_size)
+            window = job.next_window(window, progress.kept)
+    finally:  # a made shard is published, and nobody writes when the folder is free for others
+        wait(publishing)
     return shards
 
 

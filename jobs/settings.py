@@ -139,6 +139,12 @@ class WorkerSettings(BaseSettings):
         description="Threads of generation jobs that read pictures, and as many that write. Unset: "
         "half of the processors, at most 8.",
     )
+    generation_codes_mib: int | None = Field(
+        default=None,
+        ge=0,
+        description="Memory, on the device, for codes that open generation jobs keep between their "
+        "shards. Unset: a quarter of what is free at the start.",
+    )
     judge: str | None = Field(
         default=None,
         description="Judge that generation jobs may ask: a folder, an .onnx file or `shipped`.",

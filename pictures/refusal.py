@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Reason = Literal["too-large", "not-a-picture", "dimensions", "animated", "damaged"]
+
+_ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 
 
 class PictureRefused(ValueError):
@@ -20,8 +23,12 @@ class PictureRefused(ValueError):
 
 
 def damaged(kind: str, why: object) -> PictureRefused:
-    """The content begins like a picture and does not go on as one."""
-    text = str(why)[:200] or type(why).__name__
+    """The content begins like a picture and does not go on as one.
+
+    Where in memory a library had it is left out: the same picture is always refused in the same
+    words, which data cards repeat.
+    """
+    text = _ADDRESS.sub("", str(why))[:200] or type(why).__name__
     return PictureRefused(
         "damaged",
         f"begins like a {kind} but cannot be decoded: it is truncated or damaged ({text}). "

@@ -58,6 +58,10 @@ _NUMBERS = (
 BYTES_A_ROW = 8 * (len(_NUMBERS) + 1 + len(MEASURES)) + 3 * 4
 
 
+class DamagedManifest(Exception):
+    """A file holds something else than rows of a manifest."""
+
+
 class TooManyComposites(Exception):
     """An index would take more memory than it may."""
 
@@ -103,7 +107,7 @@ class CompositeIndex:
 
     def with_parts(self, paths: Iterable[Path], *, max_rows: int) -> CompositeIndex:
         """This index and the rows of more files, as far as they are there: the first that is gone
-        ends it. TooManyComposites beyond `max_rows`.
+        ends it. TooManyComposites beyond `max_rows`, DamagedManifest for what are no rows.
         """
         reasons = {reason: number for number, reason in enumerate(self.reasons)}
         blocks, parts, rows = [self._columns], list(self.parts), len(self)
@@ -121,6 +125,8 @@ class CompositeIndex:
                         raise TooManyComposites
             except FileNotFoundError:
                 break
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DamagedManifest(path.name) from error
             blocks += read
             parts.append(path)
         columns = {name: np.concatenate([b[name] for b in blocks]) for name in self._columns}

@@ -1,8 +1,9 @@
 """Generation jobs as one worker has them open: the parts that several tasks of a job share.
 
-A job's listing, plan and codes cost more than many a shard, so the last jobs stay open for a while.
-Each is checked against what the job's folder says when it is opened; one whose networks are not
-those of this worker is refused. Synchronous: everything runs in the worker's bulk thread.
+A job's listing, plan and codes cost more than many a shard, so the last jobs stay open for a while,
+their codes within one bound of memory. Each is checked against what the job's folder says when it
+is opened; one whose networks are not those of this worker is refused. Synchronous: everything runs
+in the worker's bulk thread.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, cast
 
 from dgnet.generation.job import Job, networks_identity
 from dgnet.generation.local_run import is_complete, require_libraries
+from dgnet.generation.making.kept_codes import CodeMemory
 from dgnet.generation.making.shard_maker import ShardMaker
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output.folder import MADE_BY, take_folder
@@ -73,6 +75,7 @@ class OpenJobs:
         device: DeviceThread,
         batch: int | None,
         threads: int | None,
+        codes_mib: int | None,
         before_each_call: Callable[[], None],
         judge: Judge | None = None,
     ) -> None:
@@ -83,6 +86,7 @@ class OpenJobs:
         self._storage = storage
         self._batch = batch or default_batch(predictor)
         self._threads = threads or default_threads()
+        self._memory = CodeMemory.on(predictor.device, codes_mib)
         self._networks = networks_identity(checkpoint, predictor, self._batch)
         self._open: OrderedDict[tuple[str, str], OpenJob] = OrderedDict()
 
@@ -147,7 +151,9 @@ class OpenJobs:
                 raise GenerationError(f"the source cannot be used: {error}") from error
         job = Job.of(local, self._checkpoint, self._predictor, batch=self._batch, judge=self._judge)
         _ = job.count  # raises where there are not as many pairs
-        shard_maker = ShardMaker.prepared(job, threads=self._threads, clock=StageClock())
+        shard_maker = ShardMaker.prepared(
+            job, threads=self._threads, clock=StageClock(), memory=self._memory
+        )
         return OpenJob(job=job, shard_maker=shard_maker, folder=folder)
 
     def _keep(self, task: GenerationTask, opened: OpenJob) -> OpenJob:

@@ -105,6 +105,7 @@ class GenerationRunner:
             device=device,
             batch=worker_settings.generation_batch,
             threads=worker_settings.generation_threads,
+            codes_mib=worker_settings.generation_codes_mib,
             before_each_call=lambda: self._halt.check(),
             judge=judge,
         )
@@ -138,6 +139,7 @@ class GenerationRunner:
         except Halted:
             if self._stopping:
                 raise LeaveToOthers("the worker stops") from None
+            await self._close(task)
         except (FolderBusy, DeviceClosed) as error:
             raise LeaveToOthers(str(error)) from error
         except UnreadableRecord as error:
@@ -150,7 +152,7 @@ class GenerationRunner:
         except Exception as error:
             await self._fail(task, error)
         if await self._task_store.was_deleted(task):  # and this step may have made its folder again
-            await self._in_thread(lambda: self._open_jobs.close_all_of(task.job_id))
+            await self._close(task)
             await asyncio.to_thread(free_storage, self._storage, task.job_id)
 
     async def give_up(self, task: GenerationTask, reason: Exception) -> None:
@@ -261,6 +263,11 @@ class GenerationRunner:
             dropped=made.dropped,
             unreadable=made.unreadable,
         )
+        await self._close(task)
+
+    async def _close(self, task: GenerationTask) -> None:
+        """What this worker holds of the task's job is not needed any more, or not soon."""
+        await self._in_thread(lambda: self._open_jobs.close_all_of(task.job_id))
 
     def _completed(self, opened: OpenJob) -> Progress | None:
         """What a set that is complete already comes to, once uploaded; None if it is not."""
@@ -360,6 +367,7 @@ class GenerationRunner:
         )  # fmt: skip
         metrics.GENERATION_FAILURES.labels(code).inc()
         await self._task_store.fail(task, code, message)
+        await self._close(task)
 
 
 def _collected(

@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from dgnet.generation.local_run import Progress
 
 
+PERSONS_NAMED = 5
+"""Of those who are left with nothing."""
+
+
 def generate(
     inputs: Annotated[
         list[Path] | None,
@@ -84,6 +88,16 @@ def generate(
             "--label",
             metavar="NAME",
             help="appearance, structure, teacher_top_k=K, uniform or two_labels; repeat for more.",
+        ),
+    ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--score",
+            metavar="NAME",
+            help="Of every composite, in the manifest: identity_consistency, teacher_confidence, "
+            "realism_percentile or judge_similarity; repeat for more, none for none. "
+            "identity_consistency if absent.",
         ),
     ] = None,
     minimum_identity_consistency: Annotated[
@@ -182,6 +196,15 @@ def generate(
     threads: Annotated[
         int, typer.Option(min=1, max=64, help="That read pictures, and as many that write.")
     ] = 4,
+    codes_mib: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="MIB",
+            help="Memory for codes that are kept between shards; a quarter of what is free if "
+            "absent.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make composites in bulk, with manifest, data card and contact sheet.
@@ -206,6 +229,7 @@ def generate(
         "scene": scene,
         "seed": seed,
         "labels": labels or None,
+        "scores": scores or None,
         "keep": {
             "minimum_identity_consistency": minimum_identity_consistency,
             "minimum_teacher_confidence": minimum_teacher_confidence,
@@ -282,7 +306,10 @@ def generate(
                         total=progress.planned,
                     )
 
-                done = run_job(made, target.folder, resume=resume, threads=threads, report=report)
+                done = run_job(
+                    made, target.folder, resume=resume, threads=threads, codes_mib=codes_mib,
+                    report=report,
+                )  # fmt: skip
             seconds = time.monotonic() - start
             if as_json:
                 answer(_figures(done, target, seconds))
@@ -367,6 +394,7 @@ def _figures(progress: Progress, target: Target, seconds: float) -> dict[str, An
         "dropped": progress.dropped,
         "unreadable": progress.unreadable,
         "changed": sorted(progress.changed),
+        "persons_without": progress.persons_without,
         "seconds": round(seconds, 3),
     }
 
@@ -377,6 +405,13 @@ def _tell(progress: Progress, target: Target, seconds: float, *, talk: bool) -> 
         typer.echo(f"warning: {path} could not be read and was skipped: {reason}", err=True)
     for path in sorted(progress.changed):
         typer.echo(f"warning: {path} was replaced while the set was made, see {CARD}", err=True)
+    if without := progress.persons_without:
+        more = "" if len(without) <= PERSONS_NAMED else f" and {len(without) - PERSONS_NAMED} more"
+        typer.echo(
+            f"warning: every composite of {len(without)} persons was dropped: "
+            f"{', '.join(without[:PERSONS_NAMED])}{more}; lower the filters or give --top-up",
+            err=True,
+        )
     if not talk:
         return
     made_now = progress.made - progress.made_before
@@ -389,3 +424,8 @@ def _tell(progress: Progress, target: Target, seconds: float, *, talk: bool) -> 
         say(f"{seconds:.1f} s, {_rate(progress, seconds):.1f} composites/s; by stage:")
         for stage, spent in progress.stages.items():
             say(f"  {stage:<18} {spent:8.2f} s")
+        for role, codes in progress.codes.items():
+            say(
+                f"{role} codes: {codes.encoded} made, {codes.from_earlier_shards} kept from "
+                "earlier shards"
+            )

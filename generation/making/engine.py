@@ -1,16 +1,16 @@
 """Makes one shard: a range of plan positions becomes picture files and manifest rows.
 
 Work goes structure by structure, so that a structure is encoded once a shard and an appearance's
-styles are at hand; the device decodes full batches while threads read the next pictures and write
-the last composites. Memory is bounded by blocks, batches and the shard's rows, whatever the size of
-the job. A shard's batches follow from its positions alone: made again, it has the same bytes.
+styles are at hand. Some batches are in flight at once: threads read pictures, give the device its
+work and write composites, while the next batches are put together here. Memory is bounded by
+blocks, batches and the shard's rows, whatever the size of the job, beside the codes that the job
+keeps. A shard's batches follow from its positions alone: made again, it has the same bytes.
 
 Legend: B composites of a batch, H x W pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,16 +24,16 @@ from torch import Tensor
 
 from dgnet.arrays import Bools, Integers, Pixels
 from dgnet.generation.making.codes import CodeBlocks
-from dgnet.generation.making.encoding import encode_composite
 from dgnet.generation.making.judging import DIGITS, Embedded, Judging, Verdict
+from dgnet.generation.making.kept_codes import CodeMemory, KeptCodes, Reading
 from dgnet.generation.making.naming import Names
 from dgnet.generation.making.near_duplicates import NearDuplicates
-from dgnet.generation.making.stages import StageClock
-from dgnet.generation.output.publication import make_below
+from dgnet.generation.making.shard_files import ShardFiles
+from dgnet.generation.making.stages import Role, StageClock
 from dgnet.generation.output.sources import REPLACED
 from dgnet.generation.pairing.listing import Listing
 from dgnet.generation.pairing.plan import Plan
-from dgnet.generation.pairing.source_pictures import read_source
+from dgnet.generation.pairing.source_pictures import Unreadable, read_source
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.manifest import Row, Written
 from dgnet.jobs.generation.spec import GenerationSpec
@@ -48,7 +48,13 @@ STRUCTURES_BYTES = 64 * 2**20
 
 APPEARANCE_PARTS = len(fields(AppearanceCode))
 
-BATCHES_AHEAD = 2
+READ_AHEAD = 2
+ENCODED_AHEAD = 1
+"""In batches, of pictures and codes."""
+
+IN_FLIGHT = 2
+"""Batches that the device's thread has been given: one under way and one that waits."""
+
 WRITES_AHEAD = 4
 """In batches: composites that wait for being written."""
 
@@ -70,14 +76,14 @@ class Tried(NamedTuple):
     """What became of one pair."""
 
     pixels: Pixels | None
-    """None where a picture could not be read."""
+    """None where a picture could not be read, and once they are on their way to the disk."""
     kept_share: float | None
     """Of the structure picture's own pixels; None where there is no composite."""
     verdict: Verdict
 
 
 class Engine:
-    """Makes shards of one job; close it to end its threads."""
+    """Makes shards of one job; close it to end its threads and forget its codes."""
 
     def __init__(
         self,
@@ -89,6 +95,7 @@ class Engine:
         *,
         batch: int,
         threads: int,
+        memory: CodeMemory,
         clock: StageClock,
     ) -> None:
         self._spec = spec
@@ -102,12 +109,27 @@ class Engine:
         self._embedders = judging.embedders
         self._readers = ThreadPoolExecutor(threads, "dgnet-read")
         self._writers = ThreadPoolExecutor(threads, "dgnet-write")
-        self._orders = plan.appearance_order, plan.structure_order
+        # One: batches side by side on a CPU took more of its time (docs/benchmarks.md).
+        self._device = ThreadPoolExecutor(1, "dgnet-device")
+        self._orders: dict[Role, Integers] = {
+            "appearance": plan.appearance_order,
+            "structure": plan.structure_order,
+        }
+        pictures, most = len(listing.paths), plan.amount(spec) + spec.top_up
+        self._kept: dict[Role, KeptCodes] = {
+            "structure": KeptCodes(pictures, most, memory),
+            "appearance": KeptCodes(pictures, most, memory),
+        }
+
+        self._code_bytes: dict[Role, int] = {}
+        """Of one picture; known once one was encoded."""
 
     def close(self) -> None:
         """End the threads; what they have begun is finished."""
-        for threads in (self._readers, self._writers):
+        for threads in (self._device, self._readers, self._writers):
             threads.shutdown(cancel_futures=True)
+        for kept in self._kept.values():
+            kept.close()
 
     def make(
         self,
@@ -116,96 +138,134 @@ class Engine:
         structures: Integers,
         folder: Path,
         progress: Callable[[int], None],
-    ) -> Made:
+    ) -> Callable[[], Made]:
         """Composites of the pairs at positions `first`, `first` + 1, ..., written below `folder`.
 
-        `progress` hears how many more are done.
+        `progress` hears how many more are done. What is returned waits for the last files, in
+        whatever thread, and must be called; by then the next shard may be under way.
         """
-        sources: dict[int, set[str]] = {}
-        styles, structure_codes = self._codes_of(appearances, structures, sources)
-        work = np.lexsort(
-            (
-                styles.places(appearances),
-                structure_codes.places(structures),
-                # So many appearances as are kept at once: each is encoded once a shard, and a
-                # structure once for each such part.
-                styles.places(appearances) // styles.capacity,
-            )
-        )
-        verdicts: dict[int, Verdict] = {}
-        kept_shares: dict[int, float | None] = {}
-        written: dict[int, Written] = {}
-        unfinished: deque[tuple[int, Future[Written]]] = deque()
+        styles = self._codes_of("appearance", appearances)
+        structure_codes = self._codes_of("structure", structures)
+        files = ShardFiles(folder, self._spec.output, self._writers, self._clock)
+        flying: deque[tuple[Integers, Future[list[Tried]]]] = deque()
+        tried: dict[int, Tried] = {}
         duplicates = self._duplicates()
-        batches = [work[start : start + self._batch] for start in range(0, len(work), self._batch)]
+
+        def land(*, leave: int) -> None:
+            """Take what the device made, in order, until so few batches are in flight."""
+            while len(flying) > leave:
+                batch, future = flying.popleft()
+                with self._clock.stage("wait for device"):
+                    made = future.result()
+                for place, one in zip(batch.tolist(), made, strict=True):
+                    tried[place] = one._replace(pixels=None)
+                    if one.pixels is None or one.verdict.dropped is not None:
+                        continue
+                    appearance, structure = int(appearances[place]), int(structures[place])
+                    person = int(self._listing.person_ids[appearance])
+                    if duplicates and not duplicates.admits(person, one.pixels):
+                        dropped = replace(one.verdict, dropped="near_duplicate")
+                        tried[place] = tried[place]._replace(verdict=dropped)
+                        continue
+                    name = self._name(first + place, appearance, structure)
+                    files.write(place, name, one.pixels)
+                with self._clock.stage("wait for writing"):
+                    files.wait(leave=WRITES_AHEAD * self._batch)
+                progress(len(batch))
+
         try:
+            if not self._code_bytes:
+                # Structures first: what they leave of the job's memory is for appearances, which
+                # few shards share.
+                self._code_bytes["structure"] = structure_codes.code_bytes()
+                self._code_bytes["appearance"] = styles.code_bytes()
+            together = styles.capacity(self._code_bytes["appearance"])
+            work = np.lexsort(
+                (
+                    styles.places(appearances),
+                    structure_codes.places(structures),
+                    # So many appearances as a shard keeps at once: each is encoded once a shard,
+                    # and a structure once for each such part.
+                    styles.places(appearances) // together,
+                )
+            )
+            batches = [
+                work[start : start + self._batch] for start in range(0, len(work), self._batch)
+            ]
             for number, batch in enumerate(batches):
-                for ahead in batches[number : number + 1 + BATCHES_AHEAD]:
+                for ahead in batches[number : number + 1 + READ_AHEAD]:
                     styles.read_ahead(appearances[ahead])
                     structure_codes.read_ahead(structures[ahead])
-                made = self._composed(
+                for ahead in batches[number : number + 1 + ENCODED_AHEAD]:
+                    styles.encode_ahead(appearances[ahead])
+                    structure_codes.encode_ahead(structures[ahead])
+                codes = (
                     *styles.codes(appearances[batch]), *structure_codes.codes(structures[batch]),
                     appearances[batch], structures[batch],
                 )  # fmt: skip
-                for place, (pixels, kept_share, verdict) in zip(batch.tolist(), made, strict=True):
-                    verdicts[place], kept_shares[place] = verdict, kept_share
-                    if pixels is None or verdict.dropped is not None:
-                        continue
-                    person = int(self._listing.person_ids[appearances[place]])
-                    if duplicates and not duplicates.admits(person, pixels):
-                        verdicts[place] = replace(verdict, dropped="near_duplicate")
-                        continue
-                    name = self._name(
-                        first + place, int(appearances[place]), int(structures[place])
-                    )
-                    writing = self._writers.submit(self._write, folder, name, pixels)
-                    unfinished.append((place, writing))
-                self._finish(unfinished, written, leave=WRITES_AHEAD * self._batch)
-                progress(len(batch))
-            self._finish(unfinished, written, leave=0)
-        finally:
-            for _, future in unfinished:  # a folder that is still written to cannot be removed
-                if not future.cancel():
-                    future.exception()
+                flying.append((batch, self._device.submit(self._composed, *codes)))
+                land(leave=IN_FLIGHT)
+            land(leave=0)
+        except BaseException:
+            styles.close()
+            structure_codes.close()
+            for _, future in flying:
+                future.cancel()
+            files.cancel()
+            raise
+
+        def finish() -> Made:
+            try:
+                files.wait(leave=0)
+            except BaseException:
+                files.cancel()
+                raise
+            return self._made(first, appearances, structures, tried, files, styles, structure_codes)
+
+        return finish
+
+    def _made(
+        self,
+        first: int,
+        appearances: Integers,
+        structures: Integers,
+        tried: dict[int, Tried],
+        files: ShardFiles,
+        *codes: CodeBlocks,
+    ) -> Made:
+        """What the index of a shard and its part of the manifest say."""
         paths = self._listing.paths
-        failures = styles.failures | structure_codes.failures
+        failures: dict[int, str] = {}
+        sources: dict[int, set[str]] = {}
+        for blocks in codes:
+            failures |= blocks.failures
+            for picture, notes in blocks.sources.items():
+                sources.setdefault(picture, set()).update(notes)
         pairs = zip(appearances.tolist(), structures.tolist(), strict=True)
         return Made(
             rows=[
-                self._row(
-                    first + place, *pair, verdicts[place], kept_shares[place], written.get(place)
-                )
+                self._row(first + place, *pair, tried[place], files.written.get(place))
                 for place, pair in enumerate(pairs)
             ],
             unreadable={paths[picture]: why for picture, why in sorted(failures.items())},
             sources={paths[picture]: sorted(notes) for picture, notes in sorted(sources.items())},
         )
 
-    def _codes_of(
-        self, appearances: Integers, structures: Integers, sources: dict[int, set[str]]
-    ) -> tuple[CodeBlocks, CodeBlocks]:
+    def _codes_of(self, role: Role, pictures: Integers) -> CodeBlocks:
         """Of a shard's own pictures alone: blocks of the whole listing would encode all of it for
         every shard of a large one.
         """
-        shape = (self._predictor.height, self._predictor.width, 3)
-        by_appearance, by_structure = self._orders
-
-        def read(picture: int) -> Pixels:
-            return self._read(picture, sources)
-
-        styles = CodeBlocks(
-            by_appearance[np.isin(by_appearance, appearances)], block_size=self._batch,
-            capacity_bytes=STYLES_BYTES, picture_shape=shape, read=read,
-            encode=self._encode_appearance, stage="appearance codes",
-            threads=self._readers, clock=self._clock,
+        order = self._orders[role]
+        encode, capacity_bytes = {
+            "appearance": (self._encode_appearance, STYLES_BYTES),
+            "structure": (self._encode_structure, STRUCTURES_BYTES),
+        }[role]
+        return CodeBlocks(
+            order[np.isin(order, pictures)], role=role, block_size=self._batch,
+            capacity_bytes=capacity_bytes, read=self._read, encode=encode,
+            picture_shape=(self._predictor.height, self._predictor.width, 3),
+            kept=self._kept[role], readers=self._readers, device=self._device, clock=self._clock,
         )  # fmt: skip
-        structure_codes = CodeBlocks(
-            by_structure[np.isin(by_structure, structures)], block_size=self._batch,
-            capacity_bytes=STRUCTURES_BYTES, picture_shape=shape, read=read,
-            encode=lambda pixels: self._predictor.structure_codes(pixels).tensors(),
-            stage="structure codes", threads=self._readers, clock=self._clock,
-        )  # fmt: skip
-        return styles, structure_codes
 
     def _composed(
         self,
@@ -264,59 +324,38 @@ class Engine:
         return self._names.path(person, self._listing.camera(structure), position)
 
     def _row(
-        self,
-        position: int,
-        appearance: int,
-        structure: int,
-        verdict: Verdict,
-        kept_share: float | None,
-        written: Written | None,
+        self, position: int, appearance: int, structure: int, tried: Tried, written: Written | None
     ) -> Row:
         return Row(
             position=position,
             written=written,
             appearance=self._listing.origin(appearance),
             structure=self._listing.origin(structure),
-            labels=verdict.labels,
-            scores=verdict.scores,
-            dropped=verdict.dropped,
-            scene=None if kept_share is None else self._scene,
-            kept_share=kept_share,
+            labels=tried.verdict.labels,
+            scores=tried.verdict.scores,
+            dropped=tried.verdict.dropped,
+            scene=None if tried.kept_share is None else self._scene,
+            kept_share=tried.kept_share,
         )
 
-    def _finish(
-        self,
-        unfinished: deque[tuple[int, Future[Written]]],
-        written: dict[int, Written],
-        *,
-        leave: int,
-    ) -> None:
-        """Wait until at most `leave` files are unwritten; note what the others hold."""
-        with self._clock.stage("wait for writing"):
-            while len(unfinished) > leave:
-                place, future = unfinished.popleft()
-                written[place] = future.result()
+    def _read(self, picture: int) -> Reading:
+        notes: tuple[str, ...] = ()
 
-    def _write(self, folder: Path, name: str, pixels: Pixels) -> Written:
-        path = folder / name
-        with self._clock.stage("write"):
-            data = encode_composite(pixels, self._spec.output)
-            try:
-                path.write_bytes(data)
-            except FileNotFoundError:
-                make_below(folder, path.parent)  # never more: the folder may have been closed
-                path.write_bytes(data)
-            return Written(name, hashlib.sha256(data).hexdigest(), len(data))
-
-    def _read(self, picture: int, sources: dict[int, set[str]]) -> Pixels:
         def note(sha256: str, size_bytes: int) -> None:
+            nonlocal notes
             expected = self._listing.sizes[picture]
-            same = expected is None or size_bytes == expected
-            sources.setdefault(picture, set()).update((sha256,) if same else (sha256, REPLACED))
+            notes = (sha256,) if expected in (None, size_bytes) else (sha256, REPLACED)
 
         height, width = self._predictor.height, self._predictor.width
         path = self._listing.paths[picture]
-        return read_source(self._listing, path, height=height, width=width, note=note).pixels
+        try:
+            read = read_source(self._listing, path, height=height, width=width, note=note)
+        except Unreadable as error:
+            return Reading(None, str(error), notes)
+        return Reading(read.pixels, notes=notes)
+
+    def _encode_structure(self, pixels: Pixels) -> tuple[Tensor, ...]:
+        return self._predictor.structure_codes(pixels).tensors()
 
     def _encode_appearance(self, pixels: Pixels) -> tuple[Tensor, ...]:
         parts = self._predictor.appearance_styles(pixels).tensors()

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dgnet.generation.job import Job
-from dgnet.generation.making.engine import Engine
+from dgnet.generation.making.engine import Engine, Made
 from dgnet.generation.making.judging import Judging
+from dgnet.generation.making.kept_codes import CodeMemory
 from dgnet.generation.making.realism import realism_of_real_pictures, require_discriminator
 from dgnet.generation.making.stages import StageClock
 from dgnet.generation.output.packing import pack
@@ -36,10 +39,21 @@ class ShardMaker:
         self.clock = clock
         self._job = job
         self._engine = engine
+        self._publisher = ThreadPoolExecutor(1, "dgnet-publish")
 
     @classmethod
-    def prepared(cls, job: Job, *, threads: int, clock: StageClock) -> ShardMaker:
-        """Raises GenerationError where checkpoint or judge are not what the spec needs."""
+    def prepared(
+        cls,
+        job: Job,
+        *,
+        threads: int,
+        clock: StageClock,
+        memory: CodeMemory | None = None,
+    ) -> ShardMaker:
+        """`memory` is for codes that are kept between shards, none by default.
+
+        Raises GenerationError where checkpoint or judge are not what the spec needs.
+        """
         if job.spec.needs_discriminator:
             require_discriminator(job.predictor)
         if job.spec.needs_judge and job.judge is None:
@@ -57,7 +71,8 @@ class ShardMaker:
         )
         engine = Engine(
             job.spec, job.listing, job.plan, job.predictor, judging,
-            batch=job.batch, threads=threads, clock=clock,
+            batch=job.batch, threads=threads,
+            memory=memory or CodeMemory(0), clock=clock,
         )  # fmt: skip
         return cls(job, engine, clock)
 
@@ -73,7 +88,8 @@ class ShardMaker:
         self.close()
 
     def close(self) -> None:
-        """Ends the threads; what they have begun is finished."""
+        """Ends the threads; what they have begun is finished, and made shards are published."""
+        self._publisher.shutdown()
         self._engine.close()
 
     def publish(
@@ -84,15 +100,31 @@ class ShardMaker:
         Whatever is raised, by `progress` too, leaves nothing of the shard behind. GenerationError
         before the first file where the job takes no shards any more.
         """
+        return self.make(covers, directory, progress).result()
+
+    def make(
+        self, covers: ShardRange, directory: Path, progress: Callable[[int], None]
+    ) -> Future[ShardIndex]:
+        """`publish` without waiting for the end: the last files, hashes and the disk are left to a
+        thread while the next shard is made. The future tells when it is there, or why not.
+        """
         job = self._job
         appearances, structures = job.plan.window(*covers.window).pairs(covers.first, covers.last)
-        with published_shard(directory, covers.number) as folder:
+        with ExitStack() as stack:
+            folder = stack.enter_context(published_shard(directory, covers.number))
             pictures = folder / PICTURES_FOLDER
             pictures.mkdir()
-            made = self._engine.make(covers.first, appearances, structures, pictures, progress)
-            with self.clock.stage("publish"):
-                rows = pack(job.spec, made.rows, pictures, covers.number)
-                index = write_shard(folder, covers, rows, made.unreadable, made.sources)
+            finish = self._engine.make(covers.first, appearances, structures, pictures, progress)
+            return self._publisher.submit(self._finish, stack.pop_all(), folder, covers, finish)
+
+    def _finish(
+        self, published: ExitStack, folder: Path, covers: ShardRange, finish: Callable[[], Made]
+    ) -> ShardIndex:
+        """Leaving `published` gives the shard its place, or takes away what there is of it."""
+        with self.clock.stage("publish"), published:
+            made = finish()
+            rows = pack(self._job.spec, made.rows, folder / PICTURES_FOLDER, covers.number)
+            index = write_shard(folder, covers, rows, made.unreadable, made.sources)
         return_free_memory()
         return index
 

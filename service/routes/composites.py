@@ -29,6 +29,7 @@ from dgnet.service.composite_index import (
     MEASURES,
     Choice,
     CompositeIndex,
+    DamagedManifest,
     Measure,
     Sort,
     TooManyComposites,
@@ -41,6 +42,7 @@ from dgnet.service.openapi import BINARY, header, problems
 from dgnet.service.problems import (
     INVALID_REQUEST,
     JOB_KINDS,
+    STORAGE_FAILED,
     TOO_MANY_TO_BROWSE,
     UNKNOWN_COMPOSITE,
     Problem,
@@ -50,7 +52,10 @@ router = APIRouter(tags=["jobs"])
 MOST_AT_ONCE = 200
 MOST_PERSONS = 1000
 Role = Literal["composite", "appearance", "structure"]
-_UNKNOWN = tuple(JOB_KINDS[code] for code in ("unknown-job", "job-expired", "queue-unavailable"))
+_UNKNOWN = (
+    STORAGE_FAILED,
+    *(JOB_KINDS[code] for code in ("unknown-job", "job-expired", "queue-unavailable")),
+)
 # Positions of a plan; JSON readers hold no larger whole numbers.
 Position = Annotated[int, Query(ge=0, lt=2**53)]
 Whole = Annotated[int, Query(gt=-(2**53), lt=2**53)]
@@ -78,6 +83,11 @@ async def _index(bulk: AppBulk, job: Browsed) -> CompositeIndex:
         ) from error
     except FileNotFoundError as error:
         raise JobExpired(f"What {job.job_id} made is no longer on the server") from error
+    except DamagedManifest as error:
+        raise Problem(
+            STORAGE_FAILED,
+            f"The manifest of {job.job_id} is damaged; submit the job anew.",
+        ) from error
 
 
 Index = Annotated[CompositeIndex, Depends(_index)]

@@ -217,6 +217,16 @@ async def test_what_is_gone_is_told(
     assert_problem(answer, 404, "unknown-job")
 
 
+@pytest.mark.parametrize("damage", [b"no JSON\n", b"[]\n", b'{"position": 0}\n', b"\xff\n"])
+async def test_a_damaged_manifest_is_told(
+    http: httpx.AsyncClient, storage: StorageSettings, done: str, damage: bytes
+) -> None:
+    manifest = job_folder(storage.data_root, done) / "manifest.jsonl"
+    manifest.write_bytes(lines(0) + damage)
+    answer = await http.get(f"/v1/jobs/{done}/composites")
+    assert "is damaged" in assert_problem(answer, 503, "storage-failed")["detail"]
+
+
 async def test_indexes_stay_within_their_memory(
     jobs: FakeJobs, job_store: FakeJobStore, storage: StorageSettings, done: str
 ) -> None:

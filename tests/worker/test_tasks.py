@@ -21,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
+from dgnet.generation.making.kept_codes import KeptCodes
 from dgnet.generation.upload.store import Store
 from dgnet.jobs.contract import DatasetCheckJob, DatasetCheckResult, SwapJob
 from dgnet.jobs.embedded import embedded_redis
@@ -130,6 +131,34 @@ async def test_any_number_of_workers_makes_the_files_of_one_machine(
     assert job.kept + sum(job.dropped.values()) == job.made
     assert job.shards == job.shards_done > 4
     assert job.model_version == networks[1].model_version
+
+
+async def test_a_worker_encodes_each_picture_once_a_job_and_forgets_it_at_the_end(
+    redis: Redis, job_store: JobStore, networks: Networks, storage: StorageSettings,
+    undisturbed: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    expected = undisturbed()
+    encoded: dict[KeptCodes, list[int]] = {}
+    closed: list[KeptCodes] = []
+    keep, close = KeptCodes.keep, KeptCodes.close
+
+    def kept(codes: KeptCodes, pictures: list[int], *arguments: Any) -> bool:
+        encoded.setdefault(codes, []).extend(pictures)
+        return keep(codes, pictures, *arguments)
+
+    def forgotten(codes: KeptCodes) -> None:
+        closed.append(codes)
+        close(codes)
+
+    monkeypatch.setattr(KeptCodes, "keep", kept)
+    monkeypatch.setattr(KeptCodes, "close", forgotten)
+    async with bulk_worker(redis, networks, SETTINGS, storage):
+        job, _ = await job_store.submit(spec_of())
+        await ended(job_store, job.job_id)
+        assert files_of(storage, job.job_id) == expected
+        assert len(encoded) == 2  # appearances and structures, over four shards
+        assert all(len(pictures) == len(set(pictures)) for pictures in encoded.values())
+        await until(lambda: set(closed) >= set(encoded))
 
 
 async def test_two_jobs_take_turns(
