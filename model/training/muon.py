@@ -7,7 +7,7 @@ columns) is the matrix (outputs, inputs x rows x columns).
 
 torch's makes them orthogonal in bf16 whatever the weights are, which is slower and coarser where
 bf16 is only emulated: there it is done in float32. And torch's takes one matrix after the other;
-here those of one shape are multiplied together, which a GPU starts with a tenth of the kernels.
+here those of one shape are multiplied together.
 """
 
 from __future__ import annotations
