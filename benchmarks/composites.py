@@ -148,15 +148,6 @@ def fastest_turns(measured: list[Variant], rounds: int) -> dict[str, float]:
     return best
 
 
-def compile_networks(predictor: Predictor) -> None:
-    """In place; the first calls of each batch size compile, before any turn that counts."""
-    networks = predictor._networks  # pyright: ignore[reportPrivateUsage]
-    for network in (
-        networks.appearance_encoder.backbone, networks.structure_encoder, networks.decoder,
-    ):  # fmt: skip
-        network.compile(mode="max-autotune-no-cudagraphs")  # pyright: ignore[reportUnknownMemberType]
-
-
 def agreement(predictor: Predictor, naive: Naive, pictures: Pixels) -> dict[str, float]:
     """How far the predictor is from the naive float32 pipeline, in levels of 255 and in cosine."""
     others = np.roll(pictures, 1, axis=0)
@@ -217,9 +208,12 @@ def main() -> None:
 
     checkpoint = _checkpoint(options)
     networks, config = checkpoint.networks, checkpoint.metadata.config
-    predictor = Predictor(checkpoint, device=options.device, precision=options.precision)
-    if options.compile:
-        compile_networks(predictor)
+    predictor = Predictor(
+        checkpoint,
+        device=options.device,
+        precision=options.precision,
+        compiled=options.compile,
+    )
     size = (options.pictures, config.height, config.width, 3)
     pictures = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
 

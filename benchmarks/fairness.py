@@ -66,7 +66,12 @@ async def measure(arguments: argparse.Namespace, folder: Path, redis_url: str) -
     idle: list[float] = []
     busy: list[float] = []
     rates: list[float] = []
-    spec = {"source": {"folder": "people"}, "count": arguments.count, "pairing": "full_grid"}
+    spec = {
+        "source": {"folder": "people"},
+        "count": arguments.count,
+        "pairing": "full_grid",
+        "scores": "none",
+    }
     async with JobClient(redis, settings) as client:
         await until(lambda: _ready(client))
         model = (await client.workers())[0].model

@@ -51,6 +51,7 @@ def job_of(
     spec = GenerationSpec(
         source=SourceSpec(folder=options.data),
         count=count,
+        scores=(),  # the naive pipeline computes none either
         output=OutputSpec(shard_size=options.shard_size),
     )
     return Job.of(spec, checkpoint, predictor)

@@ -16,7 +16,7 @@ import torch
 from dgnet.arrays import Pixels
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.dgnet import DGNet
-from dgnet.model.predictor import retrieval_embeddings
+from dgnet.model.inference.programs import retrieval_embeddings
 
 
 class Naive:

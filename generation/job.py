@@ -78,6 +78,8 @@ class Job:
         # Nor does it matter where the files go, or what the job is called.
         spec.pop("name", None)
         del spec["source"]["folder"], spec["output"]["destination"]
+        if not self.spec.scores:  # as jobs were before there was a choice
+            del spec["scores"]
         return {
             "format": FORMAT,
             "spec": spec,
@@ -108,7 +110,7 @@ def networks_identity(checkpoint: Checkpoint, predictor: Predictor, batch: int) 
         "batch": batch,
         MADE_BY: {
             "device": kind_of(predictor.device),
-            "torch": str(torch.__version__),
+            "torch": f"{torch.__version__}{' compiled' if predictor.is_compiled else ''}",
             "pillow": PIL.__version__,
         },
     }

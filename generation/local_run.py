@@ -54,6 +54,8 @@ class Progress:
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
     changed: set[str] = field(default_factory=set[str])
     """Source pictures that were replaced meanwhile."""
+    persons_without: list[str] = field(default_factory=list[str])
+    """Names of those whose every composite was dropped, once the set is put together."""
     stages: dict[Stage, float] = field(default_factory=dict[Stage, float])
     """Seconds of this run by stage."""
     codes: dict[Role, CodeCounts] = field(default_factory=dict[Role, CodeCounts])
@@ -106,6 +108,9 @@ def run_job(
                 summary = conclude(job, directory, shards)
             progress.unreadable |= summary.unreadable
             progress.changed |= summary.changed
+            progress.persons_without = [
+                job.listing.person_name(person) for person in summary.persons_without
+            ]
     progress.stages, progress.codes = clock.seconds, clock.codes
     return progress
 

@@ -50,7 +50,7 @@ def places(rows: int, columns: int, like: Tensor) -> Tensor:
         for axis in (y, x)
         for wave in (torch.sin, torch.cos)
     ]
-    return torch.stack(waves).to(like.dtype).expand(len(like), -1, -1, -1)
+    return torch.stack(waves).to(like.dtype).expand(like.shape[0], -1, -1, -1)
 
 
 def _as_maps(cells: Tensor, size: tuple[int, int]) -> Tensor:
@@ -146,7 +146,7 @@ class ClothesLookup(nn.Module):
         `prior` (B, cells of the appearance) is added to the logits of cells (`JoinedAppearance`).
         """
         keys, values = keys.to(queries.dtype), values.to(queries.dtype)
-        batch = len(queries)
+        batch = queries.shape[0]
         empty = functional.normalize(self.empty_key, dim=0).to(keys.dtype).expand(batch, 1, -1)
         sharp = self.sharpness.exp().to(queries.dtype)
         scores = queries * sharp @ torch.cat([keys, empty], dim=1).transpose(1, 2)

@@ -119,15 +119,18 @@ class Decoded(Rows):
         """m G + (1 - m) x_s, in float32."""
         return torch.lerp(pictures.float(), self.generated.float(), mask)
 
-    def composites(self, structure: StructureCode, *, keep_scene: Sequence[bool]) -> Tensor:
+    def composites(
+        self, structure: StructureCode, *, keep_scene: Sequence[bool] | Tensor
+    ) -> Tensor:
         """Composites (B, 3, H, W): with the scene kept where `keep_scene` (B,) says so and there is
-        a mask; all G's elsewhere.
+        a mask; all G's elsewhere. A tensor decides on its device, without a look at its values.
         """
-        if not (self.has_mask and any(keep_scene)):
+        if not self.has_mask or not (isinstance(keep_scene, Tensor) or any(keep_scene)):
             return self.generated
         mask, pictures = self.mask(), structure.picture.float()
         kept = torch.where(mask < LEAST_SHARE, pictures, self.blended(mask, pictures))
-        if all(keep_scene):
-            return kept
-        rows = torch.tensor(keep_scene, device=kept.device)
-        return torch.where(rows[:, None, None, None], kept, self.generated.float())
+        if not isinstance(keep_scene, Tensor):
+            if all(keep_scene):
+                return kept
+            keep_scene = torch.tensor(keep_scene, device=kept.device)
+        return torch.where(keep_scene[:, None, None, None], kept, self.generated.float())

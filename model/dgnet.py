@@ -163,8 +163,8 @@ class DGNet(nn.Module):
         if self.scene_mask is not None:
             logits = self.scene_mask(maps, structure.picture)
         if self.full_size_structure is not None:
-            seen = maps.new_ones(len(maps)) if shown is None else shown
-            pixels = maps.new_empty(len(maps), 0, *maps.shape[2:])
+            seen = maps.new_ones(maps.shape[0]) if shown is None else shown
+            pixels = maps.new_empty(maps.shape[0], 0, *maps.shape[2:])
             maps = self.full_size_structure(
                 maps,
                 structure.picture,

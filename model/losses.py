@@ -98,5 +98,10 @@ def gradient_penalty(real_images: Tensor, real_scores: Sequence[Tensor]) -> Tens
     penalties: list[Tensor] = []
     for scores in real_scores:
         (gradient,) = torch.autograd.grad(scores.sum(), real_images, create_graph=True)
-        penalties.append(gradient.flatten(1).square().sum(1).mean())
+        penalties.append(squared_norms(gradient))
     return torch.stack(penalties).sum()
+
+
+def squared_norms(gradient: Tensor) -> Tensor:
+    """Mean over the pictures of the squared norm of (B, ...)."""
+    return gradient.flatten(1).square().sum(1).mean()

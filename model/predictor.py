@@ -21,16 +21,17 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from dgnet.arrays import Floats, Pixels
-from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.checkpoints import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from dgnet.model.codes import AppearanceCode, StructureCode, join_appearances
 from dgnet.model.config import NetworkConfig
 from dgnet.model.data.transforms import denormalize, normalize
 from dgnet.model.devices import Precision, autocast_dtype, choose_device
+from dgnet.model.inference.compiled import CompiledPrograms, buckets
 from dgnet.model.inference.prepare import inference_copy
+from dgnet.model.inference.programs import Tensors, programs_of
+from dgnet.model.inference.transfers import HostCopies, to_device
 from dgnet.model.rows import Rows
 from dgnet.model.waist import joined_at_waist
 from dgnet.pictures import AnyPictures, PictureRefused, as_list, is_single, name_of, pixels_of
@@ -51,9 +52,6 @@ CPU_MAP_BYTES = 8 * 2**20
 Measured (docs/benchmarks.md): more rows gain nothing, and maps beyond 32 MiB, which the C library
 gives back to the system after every layer, take up to 30 times as long to fill.
 """
-
-FINE_WEIGHT = 0.5
-"""Weight of the fine half in the dot product of two embeddings (the authors' beta)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +119,10 @@ class Predictor:
         precision: Precision = "auto",
         max_batch: int | None = None,
         scene: Scene | None = None,
+        compiled: bool | None = False,
     ) -> None:
         """`max_batch` bounds the rows on the device at once; the default suits the device.
+        `compiled`: by torch.compile, on a card as CUDA graphs (None: there alone); see `warm_up`.
 
         `scene` is what becomes of it where a call does not say; kept if absent, where the networks
         can. PredictorError where it cannot be kept.
@@ -141,6 +141,12 @@ class Predictor:
         self.scene = self.chosen_scene(scene)
         self.in_turn: InTurn = at_once
         self._networks = inference_copy(checkpoint.networks, self.device, self.autocast)
+        self._programs = programs_of(self._networks)
+        self._compiled = (
+            CompiledPrograms(self._programs, device=self.device)
+            if compiled or (compiled is None and self.device.type == "cuda")
+            else None
+        )
 
     @classmethod
     def load(
@@ -151,6 +157,7 @@ class Predictor:
         precision: Precision = "auto",
         max_batch: int | None = None,
         scene: Scene | None = None,
+        compiled: bool | None = False,
     ) -> Predictor:
         """Read a checkpoint folder; `device` is auto, cpu, cuda or cuda:N."""
         return cls(
@@ -159,6 +166,7 @@ class Predictor:
             precision=precision,
             max_batch=max_batch,
             scene=scene,
+            compiled=compiled,
         )
 
     def taking_turns(self, in_turn: InTurn) -> Predictor:
@@ -194,6 +202,23 @@ class Predictor:
         """`float32` or `bfloat16`."""
         return str(self.autocast or torch.float32).removeprefix("torch.")
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it was asked to be."""
+        return self._compiled is not None
+
+    def warm_up(self, most: int) -> list[str]:
+        """Compile swaps and embeddings for every batch up to `most` pictures. Returns why some
+        could not be; does nothing where nothing is compiled.
+        """
+        if self._compiled is None:
+            return []
+        for rows in buckets(min(most, self.max_batch)):
+            pictures = np.zeros((rows, self.height, self.width, 3), np.uint8)
+            self.swap(pictures, pictures)
+            self.embed(pictures)
+        return self._compiled.failures
+
     def free_memory(self) -> None:
         """Gives back what torch keeps of the device for later calls, as after one that did not
         fit.
@@ -212,7 +237,7 @@ class Predictor:
 
         It costs no further work, however often it is worn.
         """
-        code = self.in_turn(lambda: self._coded(self._networks.appearance, images))
+        code = self.in_turn(lambda: self._coded(AppearanceCode, "appearance", images))
         return AppearanceCode(
             code.style.float(), _stored(code.keys), _stored(code.values), code.tone.float()
         )
@@ -230,7 +255,7 @@ class Predictor:
         """What the decoder takes of pictures that give pose, body and scene, on the device, in the
         arithmetic that makes it.
         """
-        return self.in_turn(lambda: self._coded(self._networks.structure, images))
+        return self.in_turn(lambda: self._coded(StructureCode, "structure", images))
 
     def compose(
         self,
@@ -254,9 +279,8 @@ class Predictor:
         keep_scene = self._keep_scene(scene, len(structures))
 
         def decode(rows: slice) -> Tensor:
-            structure = structures[rows]
-            decoded = self._networks.compose(appearances[rows], structure)
-            return decoded.composites(structure, keep_scene=keep_scene[rows])
+            codes = *appearances[rows].tensors(), *structures[rows].tensors()
+            return self._run("compose", self._kept(keep_scene[rows]), *codes)[0]
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
 
@@ -305,14 +329,12 @@ class Predictor:
         `shares` (B,) are those of the second, 0 to 1.
         """
         keep_scene = self._keep_scene(scene, len(structures))
-        of_second = torch.tensor(shares, dtype=torch.float32, device=self.device)
+        of_second = to_device(torch.tensor(shares, dtype=torch.float32), self.device)
 
         def decode(rows: slice) -> Tensor:
-            structure = structures[rows]
-            decoded = self._networks.interpolate(
-                first[rows], second[rows], of_second[rows], structure
-            )
-            return decoded.composites(structure, keep_scene=keep_scene[rows])
+            codes = (*first[rows].tensors(), *second[rows].tensors(), *structures[rows].tensors())
+            kept = self._kept(keep_scene[rows])
+            return self._run("interpolate", kept, of_second[rows], *codes)[0]
 
         return self.in_turn(lambda: self._composed(decode, len(structures)))
 
@@ -392,7 +414,7 @@ class Predictor:
 
     def embed_images(self, images: Tensor) -> Tensor:
         """`embed` for normalized images (B, 3, H, W) on the device, in their precision."""
-        return retrieval_embeddings(self._networks.appearance_encoder, images)
+        return self._run("embed", images)[0]
 
     @property
     def has_discriminator(self) -> bool:
@@ -411,8 +433,7 @@ class Predictor:
         return self.numbers("realism", self.map_pictures(self._realism, images))
 
     def _realism(self, images: Tensor) -> Tensor:
-        scales = self._networks.discriminator(images)  # per scale (B, 1, h, w)
-        return torch.stack([scores.mean(dim=(1, 2, 3)) for scores in scales]).mean(dim=0)
+        return self._run("realism", images)[0]
 
     def map_pictures(self, network: Callable[[Tensor], Tensor], images: Pixels) -> Tensor:
         """What any network on this device says of pictures, row by row; float32, on the device.
@@ -428,23 +449,39 @@ class Predictor:
         _require_finite(what, finite_rows(values))
         return values.cpu().numpy()
 
-    def _coded(self, encode: Callable[[Tensor], Coded], images: Pixels) -> Coded:
+    def _run(self, program: str, *inputs: Any) -> Tensors:
+        if self._compiled is not None:
+            return self._compiled.run(program, inputs)
+        return self._programs[program](*inputs)
+
+    def _kept(self, keep_scene: list[bool]) -> list[bool] | Tensor:
+        """As the programs take it: compiled ones in a tensor, where it lies without a copy if all
+        rows agree.
+        """
+        if self._compiled is None:
+            return keep_scene
+        if len(set(keep_scene)) == 1:
+            return torch.full((len(keep_scene),), keep_scene[0], device=self.device)
+        return to_device(torch.tensor(keep_scene), self.device)
+
+    def _coded(self, code: type[Coded], program: str, images: Pixels) -> Coded:
         """Codes of pictures, `max_batch` rows at a time."""
         with self._inference():
-            parts = [encode(batch) for batch in self._batches(self._checked(images))]
-            return type(parts[0]).cat(parts)
+            parts = [
+                code(*self._run(program, batch)) for batch in self._batches(self._checked(images))
+            ]
+            return code.cat(parts)
 
     def _composed(self, decode: Callable[[slice], Tensor], rows: int) -> Pixels:
         """Pictures (rows, H, W, 3) of what `decode` makes of at most `max_batch` rows at once."""
+        copies = HostCopies(self.device)
         with self._inference():
-            parts: list[Tensor] = []
-            finite: list[Tensor] = []
             for start in range(0, rows, self.max_batch):
                 images = decode(slice(start, start + self.max_batch))
-                finite.append(finite_rows(images))
-                parts.append(denormalize(images).cpu())
-            _require_finite("composite", torch.cat(finite))
-            return torch.cat(parts).numpy()
+                copies.add(denormalize(images), finite_rows(images))
+            pictures, finite = copies.arrived()
+            _require_finite("composite", finite)
+            return pictures.numpy()
 
     def _checked(self, images: Pixels) -> Pixels:
         expected = (self.height, self.width, 3)
@@ -468,7 +505,7 @@ class Predictor:
             # A picture of PIL may not be written to, and torch takes only what may.
             rows = np.require(images[start : start + self.max_batch], requirements=("C", "W"))
             pixels = torch.from_numpy(rows)  # pyright: ignore[reportUnknownMemberType]
-            batch = normalize(pixels.to(self.device, non_blocking=True))
+            batch = normalize(to_device(pixels, self.device))
             yield batch.to(memory_format=torch.channels_last)
 
     def _inference(self) -> _Inference:
@@ -506,19 +543,6 @@ def _require_finite(what: str, finite: Tensor) -> None:
     rows = [int(row) for row in (~finite).nonzero().flatten()]
     if rows:
         raise NonFiniteError(what, rows)
-
-
-def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:
-    """Embeddings (B, D) of normalized images (B, 3, H, W); each adds up a picture and its mirror
-    image.
-    """
-    views = [encoder.identify(view) for view in (images, images.flip(3))]
-    halves: list[Tensor] = []
-    for head in (0, 1):
-        features = [functional.normalize(view[head].features) for view in views]
-        halves.append(functional.normalize(features[0] + features[1]))
-    primary, fine = halves
-    return functional.normalize(torch.cat([primary, fine * FINE_WEIGHT**0.5], dim=1))
 
 
 def _default_max_batch(config: NetworkConfig, device: torch.device) -> int:

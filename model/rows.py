@@ -45,4 +45,4 @@ class Rows:
 
 def nothing(like: Tensor) -> Tensor:
     """The part that a network does not have: (B, 0)."""
-    return like.new_empty(len(like), 0)
+    return like.new_empty(like.shape[0], 0)

@@ -19,6 +19,7 @@ from dgnet.commands.judge_options import JudgeOption, load_judge
 from dgnet.commands.options import (
     ApiKeyOption,
     CheckpointOption,
+    CompileOption,
     DeviceOption,
     DistractorsOption,
     JsonOption,
@@ -46,6 +47,10 @@ from dgnet.layouts import SplitName
 
 if TYPE_CHECKING:
     from dgnet.generation.local_run import Progress
+
+
+PERSONS_NAMED = 5
+"""Of those who are left with nothing."""
 
 
 def generate(
@@ -83,6 +88,16 @@ def generate(
             "--label",
             metavar="NAME",
             help="appearance, structure, teacher_top_k=K, uniform or two_labels; repeat for more.",
+        ),
+    ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--score",
+            metavar="NAME",
+            help="Of every composite, in the manifest: identity_consistency, teacher_confidence, "
+            "realism_percentile or judge_similarity; repeat for more, none for none. "
+            "identity_consistency if absent.",
         ),
     ] = None,
     minimum_identity_consistency: Annotated[
@@ -174,6 +189,7 @@ def generate(
     judge: JudgeOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    compiling: CompileOption = "auto",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Rows on the device at once; suits it if absent.")
     ] = None,
@@ -213,6 +229,7 @@ def generate(
         "scene": scene,
         "seed": seed,
         "labels": labels or None,
+        "scores": scores or None,
         "keep": {
             "minimum_identity_consistency": minimum_identity_consistency,
             "minimum_teacher_confidence": minimum_teacher_confidence,
@@ -263,7 +280,11 @@ def generate(
     try:
         with needs_extra("generate"):
             loaded, predictor = local.load_networks(
-                checkpoint, device=device, precision=precision, max_batch=batch_size
+                checkpoint,
+                device=device,
+                precision=precision,
+                max_batch=batch_size,
+                compiling=compiling,
             )
             asked_judge = load_judge(judge, device=device) if spec.needs_judge else None
             made = Job.of(spec, loaded, predictor, judge=asked_judge)
@@ -373,6 +394,7 @@ def _figures(progress: Progress, target: Target, seconds: float) -> dict[str, An
         "dropped": progress.dropped,
         "unreadable": progress.unreadable,
         "changed": sorted(progress.changed),
+        "persons_without": progress.persons_without,
         "seconds": round(seconds, 3),
     }
 
@@ -383,6 +405,13 @@ def _tell(progress: Progress, target: Target, seconds: float, *, talk: bool) -> 
         typer.echo(f"warning: {path} could not be read and was skipped: {reason}", err=True)
     for path in sorted(progress.changed):
         typer.echo(f"warning: {path} was replaced while the set was made, see {CARD}", err=True)
+    if without := progress.persons_without:
+        more = "" if len(without) <= PERSONS_NAMED else f" and {len(without) - PERSONS_NAMED} more"
+        typer.echo(
+            f"warning: every composite of {len(without)} persons was dropped: "
+            f"{', '.join(without[:PERSONS_NAMED])}{more}; lower the filters or give --top-up",
+            err=True,
+        )
     if not talk:
         return
     made_now = progress.made - progress.made_before

@@ -31,6 +31,16 @@ PrecisionOption = Annotated[
     Precision,
     typer.Option("--precision", envvar="DGNET_PRECISION", help="Arithmetic of the networks."),
 ]
+Compiling = Literal["auto", "on", "off"]
+CompileOption = Annotated[
+    Compiling,
+    typer.Option(
+        "--compile",
+        envvar="DGNET_COMPILE",
+        help="Compile the networks before the first picture, on a card as CUDA graphs: takes "
+        "minutes, saves launches. auto: on a card alone.",
+    ),
+]
 SceneOption = Annotated[
     Scene | None,
     typer.Option(

@@ -12,8 +12,14 @@ from typing import Annotated
 import typer
 
 from dgnet.commands.failures import InputError
-from dgnet.commands.options import CheckpointOption, DeviceOption, PrecisionOption, RedisUrlOption
-from dgnet.commands.processes import exit_cleanly_while_starting, start_logging
+from dgnet.commands.options import (
+    CheckpointOption,
+    CompileOption,
+    DeviceOption,
+    PrecisionOption,
+    RedisUrlOption,
+)
+from dgnet.commands.processes import exit_cleanly_while_starting, read_settings, start_logging
 
 
 def serve(
@@ -27,6 +33,7 @@ def serve(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    compiling: CompileOption = "auto",
     workers: Annotated[
         int, typer.Option(min=1, help="Front-end processes; several need --redis-url.")
     ] = 1,
@@ -37,6 +44,7 @@ def serve(
     from dgnet.commands.hosting import host_all, host_front_end, host_front_ends, listen
     from dgnet.commands.local import load_networks
     from dgnet.jobs.addresses import without_secrets
+    from dgnet.jobs.settings import WorkerSettings
 
     if redis_url is None and workers > 1:
         raise InputError(
@@ -47,7 +55,13 @@ def serve(
     with listen(host, port) as listener:
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         if redis_url is None:
-            networks, predictor = load_networks(checkpoint, device=device, precision=precision)
+            networks, predictor = load_networks(
+                checkpoint,
+                device=device,
+                precision=precision,
+                compiling=compiling,
+                warm=read_settings(WorkerSettings).max_batch,
+            )
             typer.echo(
                 f"dgnet: {url} serves {predictor.model_id} ({predictor.model_version}) "
                 f"on {predictor.device_name}"

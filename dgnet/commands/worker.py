@@ -13,6 +13,8 @@ import typer
 
 from dgnet.commands.failures import InputError, needs_extra
 from dgnet.commands.options import (
+    CompileOption,
+    Compiling,
     DeviceOption,
     Precision,
     PrecisionOption,
@@ -41,6 +43,7 @@ def worker(
     ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    compiling: CompileOption = "auto",
     devices: Annotated[
         str | None,
         typer.Option(
@@ -74,10 +77,15 @@ def worker(
     weights = list(checkpoint or [])
     if devices or len(weights) > 1:
         chosen = _places(devices, device)
-        _on_all(chosen, redis_url, weights, precision, worker_settings.shutdown_seconds)
+        seconds = worker_settings.shutdown_seconds
+        _on_all(chosen, redis_url, weights, precision, compiling, seconds)
         return
     networks, predictor = load_networks(
-        weights[0] if weights else None, device=device, precision=precision
+        weights[0] if weights else None,
+        device=device,
+        precision=precision,
+        compiling=compiling,
+        warm=worker_settings.max_batch,
     )
     thread = DeviceThread()
     bulk = bulk_work(networks, predictor, thread, settings)
@@ -98,6 +106,7 @@ def _on_all(
     redis_url: str,
     checkpoints: list[Path],
     precision: Precision,
+    compiling: Compiling,
     finish_seconds: float,
 ) -> None:
     """A process for each device and checkpoint, until a signal."""
@@ -107,5 +116,6 @@ def _on_all(
     own = {**os.environ, "DGNET_REDIS_URL": redis_url}
     for name in ("DGNET_DEVICES", "DGNET_CHECKPOINT"):
         own.pop(name, None)
-    processes = worker_processes(chosen, ["--precision", precision], own, checkpoints)
+    options = ["--precision", precision, "--compile", compiling]
+    processes = worker_processes(chosen, options, own, checkpoints)
     asyncio.run(supervise(processes, finish_seconds=finish_seconds))

@@ -1,6 +1,7 @@
 """Scores and labels of composites, and whether they are kept.
 
-Only what the spec asks for is computed. A score that decides is in the manifest, rounded as it was
+Only what the spec asks for is computed, which is the identity score unless it says otherwise. A
+score that decides is in the manifest, rounded as it was
 compared: what the manifest shows explains every drop.
 
 Legend: B composites, H x W pixels, D embedding values, I the teacher's classes.
@@ -29,6 +30,9 @@ from dgnet.model.teacher import apply_label_policy
 Embed = Callable[[Pixels], Floats]
 Embedded = dict[Score, Floats]
 """Of the appearance pictures (B, D), by the name of the score that they are for."""
+
+LABELS_OF_PERSONS = ("two_labels", "teacher_top_k")
+"""Made of a teacher's classes, which mean something where they are the persons of the pictures."""
 
 DIGITS = 6
 
@@ -68,16 +72,17 @@ class Judging:
         known = labeler.identities if labeler else 0
         whose = fingerprint_from(predictor.metadata.fingerprint)
         shown = persons_digest(listing.persons, listing.names)
-        if "two_labels" in spec.labels and whose is not None and whose.persons != shown:
+        asked = [name for name in spec.label_names if name in LABELS_OF_PERSONS]
+        if asked and whose is not None and whose.persons != shown:
             raise GenerationError(
-                "the label two_labels needs a teacher trained on these very persons, but the "
+                f"the label {asked[0]} needs a teacher trained on these very persons, but the "
                 f"checkpoint's, trained on {predictor.metadata.data.get('name', 'a data set')}, "
                 f"knows others than {listing.root.name} shows (persons {whose.persons} and "
                 f"{shown}); use the checkpoint of this data set or leave the label out"
             )
-        if "two_labels" in spec.labels and known != len(listing.persons):
+        if asked and known != len(listing.persons):
             raise GenerationError(
-                f"the label two_labels needs a teacher trained on these very persons, but it knows "
+                f"the label {asked[0]} needs a teacher trained on these very persons, but it knows "
                 f"{known} and the pictures show {len(listing.persons)}; use the "
                 "checkpoint of this data set or leave the label out"
             )
@@ -92,7 +97,7 @@ class Judging:
         """Judge composites (B, H, W, 3) of the pictures (B) and (B)."""
         scores = self._scores(composites, appearance_embeddings)
         soft = self._labeler.probabilities(composites) if self._labeler else None
-        if soft is not None and self._spec.keep.minimum_teacher_confidence is not None:
+        if soft is not None and "teacher_confidence" in self._spec.wanted_scores:
             scores["teacher_confidence"] = soft.max(axis=1)
         return [
             self._verdict(
@@ -108,7 +113,7 @@ class Judging:
     def embedders(self) -> dict[Score, Embed]:
         """What compares composites with their appearance pictures, by the score's name."""
         wanted: dict[Score, Embed] = {}
-        if self._spec.keep.minimum_identity_consistency is not None:
+        if "identity_consistency" in self._spec.wanted_scores:
             wanted["identity_consistency"] = self._predictor.embed
         if self._spec.needs_judge:
             assert self._judge is not None

@@ -34,7 +34,7 @@ class ManifestWriter:
         self._pyarrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
         self._schema = schema(
-            spec.label_names, spec.keep.minimums, pictures=pictures, clothes=clothes
+            spec.label_names, spec.wanted_scores, pictures=pictures, clothes=clothes
         )
         self._limit = PICTURES_A_GROUP if pictures else ROWS_A_GROUP
         self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")

@@ -110,6 +110,13 @@ def _persons(listing: Listing, summary: Summary) -> str:
         (plain(listing.person_name(person)), summary.persons[person]) for person in listing.persons
     ]
     plot = f"![composites by person]({PERSONS_PLOT})"
+    if without := summary.persons_without:
+        named = [plain(listing.person_name(person)) for person in without[:PATHS_SHOWN]]
+        more = f" and {len(without) - len(named)} more" if len(without) > len(named) else ""
+        head += (
+            f"\n\n**No composite was kept of {len(without)} of them**: {', '.join(named)}{more}. "
+            "Lower the filters, or let more be made in place of dropped ones (`top_up`)."
+        )
     return f"{head}\n\n{plot}\n\n" + table([("person", "composites"), *rows])
 
 

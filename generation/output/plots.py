@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from dgnet.generation.output.summary import BINS, Histogram, Summary
 from dgnet.generation.pairing.listing import Listing
+from dgnet.jobs.generation.manifest import Score
 
 SIZE_INCHES = (8.0, 3.0)
 DOTS_PER_INCH = 100
@@ -34,8 +35,8 @@ def require_matplotlib() -> None:
     importlib.import_module("matplotlib.backends.backend_agg")
 
 
-def plots(listing: Listing, summary: Summary) -> dict[str, bytes]:
-    """PNG files by path below the output folder."""
+def plots(listing: Listing, summary: Summary, minimums: Mapping[Score, float]) -> dict[str, bytes]:
+    """PNG files by path below the output folder; histograms have a line where a filter cuts."""
     counts = sorted((summary.persons[person] for person in listing.persons), reverse=True)
     cameras = {str(camera): summary.cameras[camera] for camera in summary.known_cameras}
     if None in summary.cameras:
@@ -51,17 +52,27 @@ def plots(listing: Listing, summary: Summary) -> dict[str, bytes]:
             lambda axes: axes.bar(list(cameras), list(cameras.values())), "camera of the structure"
         )
     for name, histogram in sorted(summary.scores.items()):
-        made[score_plot(name)] = _plot(_drawing(histogram), name.replace("_", " "))
+        drawing = _drawing(histogram, minimums.get(name))
+        made[score_plot(name)] = _plot(drawing, name.replace("_", " "))
     return made
 
 
-def _drawing(histogram: Histogram) -> Callable[[Any], object]:
-    """Fewer and wider bins than are counted, from the smallest to the largest value."""
+def _drawing(histogram: Histogram, minimum: float | None) -> Callable[[Any], object]:
+    """Fewer and wider bins than are counted, from the smallest to the largest value, and a line
+    with its value at what is dropped below.
+    """
     width = BINS // BINS_SHOWN
     counts = [sum(histogram.bins[first : first + width]) for first in range(0, BINS, width)]
     step = (histogram.high - histogram.low) / BINS_SHOWN
     edges = [histogram.low + step * number for number in range(BINS_SHOWN + 1)]
-    return lambda axes: axes.stairs(counts, edges, fill=True)
+
+    def draw(axes: Any) -> None:
+        axes.stairs(counts, edges, fill=True)
+        if minimum is not None:
+            axes.axvline(minimum, color="black", linestyle="--", label=f"kept from {minimum:g} on")
+            axes.legend()
+
+    return draw
 
 
 def _plot(draw: Callable[[Any], object], x_label: str) -> bytes:

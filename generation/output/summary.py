@@ -61,6 +61,8 @@ class Summary:
     dropped: Counter[str] = field(default_factory=Counter[str])
     persons: Counter[int] = field(default_factory=Counter[int])
     """Kept composites by the person of the appearance."""
+    tried: set[int] = field(default_factory=set[int])
+    """Persons who were to give the appearance of some."""
     cameras: Counter[int | None] = field(default_factory=Counter[int | None])
     """Kept composites by the camera of the structure."""
     kept_shares: dict[Scene, Histogram] = field(default_factory=dict[Scene, Histogram])
@@ -74,6 +76,7 @@ class Summary:
 
     def add(self, row: Row) -> None:
         self.planned += 1
+        self.tried.add(row.appearance.person)
         for name, value in row.scores.items():
             if name not in self.scores:
                 self.scores[name] = Histogram(*SCORES[name])
@@ -86,6 +89,11 @@ class Summary:
         self.cameras[row.structure.camera] += 1
         if row.scene is not None and row.kept_share is not None:
             self.kept_shares.setdefault(row.scene, Histogram(0, 1)).add(row.kept_share)
+
+    @property
+    def persons_without(self) -> list[int]:
+        """Those whose every composite was dropped, sorted."""
+        return sorted(self.tried - self.persons.keys())
 
     @property
     def known_cameras(self) -> list[int]:

@@ -193,7 +193,9 @@ def read_request(storage: StorageSettings, job_id: str) -> tuple[GenerationSpec,
         path = unsettled_request_file(storage.data_root, job_id)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return spec_from(values["spec"]), float(values["created"]), str(values.get("model", ""))
+        # A release that knew no choice of scores computed none unasked.
+        spec = spec_from({"scores": [], **values["spec"]})
+        return spec, float(values["created"]), str(values.get("model", ""))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -141,6 +141,16 @@ class KeepSpec(_Part):
         return {score: value for score, value in minimums.items() if value is not None}
 
 
+DEFAULT_SCORES: tuple[Score, ...] = ("identity_consistency",)
+NO_SCORES = "none"
+
+
+def _scores_from_text(value: object) -> object:
+    """`none`, as a command line or YAML writes it, alone."""
+    nothing = value == NO_SCORES or value in ([NO_SCORES], (NO_SCORES,))
+    return [] if nothing else value
+
+
 def _names(labels: tuple[Label, ...]) -> list[str]:
     return ["teacher_top_k" if isinstance(label, TeacherTopK) else label for label in labels]
 
@@ -214,6 +224,8 @@ class GenerationSpec(_Part):
     """
     seed: int = Field(default=0, ge=0, lt=2**63)
     labels: tuple[Label, ...] = ("appearance", "structure")
+    scores: Annotated[tuple[Score, ...], BeforeValidator(_scores_from_text)] = DEFAULT_SCORES
+    """Of every composite, in the manifest; those that `keep` filters by come to them."""
     keep: KeepSpec = KeepSpec()
     top_up: int = Field(default=0, ge=0)
     """At most so many composites more, made for those that were dropped."""
@@ -235,6 +247,11 @@ class GenerationSpec(_Part):
                 raise ValueError(f"{kind} is named {kinds.count(kind)} times; expected once")
         return labels
 
+    @field_validator("scores")
+    @classmethod
+    def _each_score_once(cls, scores: tuple[Score, ...]) -> tuple[Score, ...]:
+        return tuple(score for score in SCORES if score in scores)
+
     @property
     def label_names(self) -> list[str]:
         """As the manifest calls them."""
@@ -246,25 +263,30 @@ class GenerationSpec(_Part):
         return next((x.teacher_top_k for x in self.labels if isinstance(x, TeacherTopK)), None)
 
     @property
+    def wanted_scores(self) -> list[Score]:
+        """Those that are computed, in the order of `SCORES`."""
+        return [score for score in SCORES if score in self.scores or score in self.keep.minimums]
+
+    @property
     def needs_teacher(self) -> bool:
         return (
             self.top_k is not None
             or "two_labels" in self.labels
-            or self.keep.minimum_teacher_confidence is not None
+            or "teacher_confidence" in self.wanted_scores
         )
 
     @property
     def needs_discriminator(self) -> bool:
-        return self.keep.minimum_realism_percentile is not None
+        return "realism_percentile" in self.wanted_scores
 
     @property
     def needs_judge(self) -> bool:
-        return self.keep.minimum_judge_similarity is not None
+        return "judge_similarity" in self.wanted_scores
 
     def to_json(self) -> dict[str, Any]:
         """JSON-safe form, read back by `spec_from`."""
         values = self.model_dump(mode="json")
-        if not self.needs_judge:
+        if self.keep.minimum_judge_similarity is None:
             # A job that asks no judge is described, and carried on, as before there were any.
             del values["keep"]["minimum_judge_similarity"]
         if self.name is None:

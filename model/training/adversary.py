@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from dgnet.model.data.pairs import PairBatch
-from dgnet.model.losses import discriminator_loss, gradient_penalty
 from dgnet.model.training.config import LossWeights
 from dgnet.model.training.forward import Forward, exchanged
 from dgnet.model.training.identity import passes
@@ -30,20 +29,17 @@ def update_discriminator(
     """D learns to tell real pictures from generated ones, a micro-batch at a time; by what lies
     `inside` a mask (B, 1, H, W), if there is one.
     """
-    discriminator, optimizer = parts.networks.discriminator, parts.optimizers.discriminator
+    optimizer = parts.optimizers.discriminator
     optimizer.zero_grad()
     found: list[Losses] = []
     for real, generated in pictures:
-        real.requires_grad_()
         with parts.precision():
-            real_scores = discriminator(real)
-            fake_scores = discriminator(generated)
-            adversary = 2 * discriminator_loss(fake_scores, real_scores, inside)
-            penalty = 2 * gradient_penalty(real, real_scores)
+            loss, penalty = parts.discriminator_losses(real, generated, inside)
+            adversary, penalty = 2 * loss, 2 * penalty
             total = adversary + weights.gradient_penalty * penalty
         (total / parts.config.accumulate).backward()  # pyright: ignore[reportUnknownMemberType]
         found.append({"discriminator": total, "gradient_penalty": penalty})
-    parts.workers.average_gradients(discriminator)
+    parts.workers.average_gradients(parts.networks.discriminator)
     optimizer.step()
     return mean_losses(found)
 

@@ -42,10 +42,7 @@ class Execution:
             set_recompute(network, self.recompute)
 
     def compile(self, networks: Iterable[nn.Module]) -> None:
-        """Compile the calls of networks in place, if asked for; their names and states stay.
-
-        A network whose gradient is differentiated again cannot be among them.
-        """
+        """Compile the calls of networks in place, if asked for; their names and states stay."""
         if self.compile_backend:
             for network in networks:
                 network.compile(  # pyright: ignore[reportUnknownMemberType]

@@ -6,12 +6,14 @@ shirt from a wall. `torch.optim.Muon` takes matrices alone; a convolution (outpu
 columns) is the matrix (outputs, inputs x rows x columns).
 
 torch's makes them orthogonal in bf16 whatever the weights are, which is slower and coarser where
-bf16 is only emulated: there it is done in float32.
+bf16 is only emulated: there it is done in float32. And torch's takes one matrix after the other;
+here those of one shape are multiplied together, which a GPU starts with a tenth of the kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -62,44 +64,79 @@ class ConvolutionMuon(Muon):
         """Hand every matrix the gradient of its weight, then step; the weights share its memory."""
         for weight, matrix in zip(self._weights, self._matrices, strict=True):
             matrix.grad = None if weight.grad is None else _gradient_as(weight)
-        if all(has_native_bf16(matrix.device) for matrix in self._matrices):
-            return cast(float | None, super().step(closure))  # pyright: ignore[reportUnknownMemberType]
         loss = None if closure is None else closure()
-        for group in self.param_groups:
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    self._step_in_float32(matrix, matrix.grad, group)
+        stepped = [
+            (matrix, group)
+            for group in self.param_groups
+            for matrix in group["params"]
+            if matrix.grad is not None
+        ]
+        if not stepped:
+            return loss
+        native = all(has_native_bf16(matrix.device) for matrix in self._matrices)
+        updates = orthogonalized(
+            [self._looking_ahead(matrix, group["momentum"]) for matrix, group in stepped],
+            coefficients=stepped[0][1]["ns_coefficients"],
+            steps=stepped[0][1]["ns_steps"],
+            dtype=torch.bfloat16 if native else torch.float32,
+        )
+        for (matrix, group), update in zip(stepped, updates, strict=True):
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            matrix.add_(update, alpha=-0.2 * max(matrix.shape) ** 0.5 * group["lr"])
         return loss
 
-    def _step_in_float32(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        """As torch's step, on the same state."""
+    def _looking_ahead(self, matrix: Tensor, momentum: float) -> Tensor:
+        """Nesterov's direction, as in torch's step and on the same state."""
+        gradient = cast(Tensor, matrix.grad)
         state = self.state[matrix]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
-        average: Tensor = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
-        update = orthogonalized(
-            gradient.lerp(average, group["momentum"]),
-            coefficients=group["ns_coefficients"],
-            steps=group["ns_steps"],
-        )
-        matrix.mul_(1 - group["lr"] * group["weight_decay"])
-        matrix.add_(update, alpha=-0.2 * max(matrix.shape) ** 0.5 * group["lr"])
+        average: Tensor = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(average, momentum)
 
 
 def orthogonalized(
-    matrix: Tensor, *, coefficients: tuple[float, float, float], steps: int
+    matrices: Sequence[Tensor],
+    *,
+    coefficients: tuple[float, float, float],
+    steps: int,
+    dtype: torch.dtype,
+) -> list[Tensor]:
+    """Newton-Schulz in the given arithmetic: singular values become about 1.
+
+    Matrices of one shape, lying or standing, are one stack: three products a step for all of them.
+    """
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, matrix in enumerate(matrices):
+        alike[tuple(sorted(matrix.shape))].append(index)
+    found: dict[int, Tensor] = {}
+    for indices in alike.values():
+        stack = torch.stack([_lying(matrices[index]) for index in indices])
+        for index, update in zip(
+            indices, _orthogonal(stack, coefficients, steps, dtype), strict=True
+        ):
+            standing = matrices[index].shape[0] > matrices[index].shape[1]
+            found[index] = update.T if standing else update
+    return [found[index] for index in range(len(matrices))]
+
+
+def _lying(matrix: Tensor) -> Tensor:
+    return matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+
+
+def _orthogonal(
+    stack: Tensor, coefficients: tuple[float, float, float], steps: int, dtype: torch.dtype
 ) -> Tensor:
-    """Newton-Schulz in the matrix's own arithmetic: singular values become about 1."""
+    """(N, rows, columns), no more rows than columns, each on its own."""
     first, third, fifth = coefficients
-    tall = matrix.shape[0] > matrix.shape[1]
-    wide = matrix.T if tall else matrix
-    wide = wide / wide.square().sum().sqrt().clamp(min=SMALLEST_NORM)
+    norms = stack.square().sum(dim=(1, 2), keepdim=True).sqrt()
+    stack = (stack / norms.clamp(min=SMALLEST_NORM)).to(dtype)
     for _ in range(steps):
-        gram = wide @ wide.T
-        wide = torch.addmm(
-            wide, torch.addmm(gram, gram, gram, beta=third, alpha=fifth), wide, beta=first
+        gram = stack @ stack.mT
+        stack = torch.baddbmm(
+            stack, torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth), stack, beta=first
         )
-    return wide.T if tall else wide
+    return stack
 
 
 def _is_channels_last(weight: Tensor) -> bool:

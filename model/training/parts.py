@@ -14,6 +14,7 @@ from dgnet.model.imagenet_features import ImageNetFeatures
 from dgnet.model.structure_encoder import StructureEncoder
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig
+from dgnet.model.training.discriminator_losses import DiscriminatorLosses
 from dgnet.model.training.optimizers import JointOptimizers
 from dgnet.model.training.workers import Workers
 
@@ -53,6 +54,7 @@ class StepParts:
 
     networks: DGNet
     twins: Twins
+    discriminator_losses: DiscriminatorLosses
     optimizers: JointOptimizers
     config: JointConfig
     autocast: torch.dtype | None

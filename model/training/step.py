@@ -19,6 +19,7 @@ from dgnet.model.losses import generator_adversarial_loss
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.adversary import generated_ahead, judged, update_discriminator
 from dgnet.model.training.config import JointConfig, LossWeights
+from dgnet.model.training.discriminator_losses import DiscriminatorLosses
 from dgnet.model.training.draws import Draws
 from dgnet.model.training.forward import Forward, forward_pass
 from dgnet.model.training.generator_losses import generator_losses
@@ -51,6 +52,7 @@ class JointStep:
         self.parts = StepParts(
             networks=networks,
             twins=Twins.of(networks, teacher, config),
+            discriminator_losses=DiscriminatorLosses(networks.discriminator),
             optimizers=optimizers,
             config=config,
             autocast=autocast,
@@ -69,7 +71,7 @@ class JointStep:
             backbone.eval()
 
     def compilable(self) -> list[nn.Module]:
-        """Everything that costs time, but D itself: its gradient penalty differentiates twice."""
+        """Everything that costs time."""
         networks, twins = self.networks, self.parts.twins
         return [
             networks.appearance_encoder.backbone,
@@ -81,6 +83,7 @@ class JointStep:
             twins.still_appearance.backbone,
             twins.structure,
             twins.discriminator,
+            self.parts.discriminator_losses,
         ]
 
     def __call__(

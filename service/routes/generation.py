@@ -94,7 +94,7 @@ _UNKNOWN = (JOB_KINDS["unknown-job"], JOB_KINDS["queue-unavailable"])
                             "value": {
                                 "source": {"dataset": "ds_5f0c3a9e1b7d2468"},
                                 "count": 100000,
-                                "labels": ["appearance", {"teacher_top_k": 5}],
+                                "labels": ["appearance", "uniform"],
                                 "keep": {"minimum_identity_consistency": 0.5},
                                 "output": {"layout": "market1501"},
                             }

@@ -48,6 +48,7 @@ class FakePredictor:
     scene = "generate"
     device = torch.device("cpu")
     autocast = None
+    is_compiled = False
 
     def __init__(self) -> None:
         self.card: dict[str, Any] = {"preset": "fake"}
@@ -141,7 +142,7 @@ def load_fake(
 
 
 def load_networks(
-    checkpoint: Path | None, *, device: str, precision: str
+    checkpoint: Path | None, *, device: str, precision: str, **compiling: object
 ) -> tuple[Checkpoint, FakePredictor]:
     """Stands for `dgnet.commands.local.load_networks`; the checkpoint is one in name only."""
     load = load_broken if BROKEN in os.environ else load_fake

@@ -58,7 +58,8 @@ def test_a_source_that_broke_at_the_end_is_reported_and_left_out_of_the_sheet(
     assert f"{broken.name}: not a readable picture" in done.unreadable[broken.name]
     card = (tmp_path / "out" / "card.md").read_text()
     assert f"## Pictures that could not be read\n\n- `{broken.name}`: " in card
-    assert {name for name in whole if whole[name] != out[name]} == {"card.md", "sheet.png"}
+    changed = {name for name in whole if whole[name] != out[name]}
+    assert changed == {"README.md", "card.md", "sheet.png"}
     with (
         Image.open(tmp_path / "whole/sheet.png") as all_rows,
         Image.open(tmp_path / "out/sheet.png") as fewer_rows,
@@ -249,6 +250,6 @@ def test_a_writer_that_is_overtaken_by_the_end_leaves_nothing(
             maker.publish(covers, out, end)
     assert contents(out) == ended[0]
     assert {path.name for path in out.iterdir()} == {
-        "bounding_box_train", "card.md", "job.json", "manifest.jsonl", "manifest.parquet",
-        "plots", "sheet.png",
+        "README.md", "bounding_box_train", "card.md", "job.json", "manifest.jsonl",
+        "manifest.parquet", "plots", "sheet.png",
     }  # fmt: skip

@@ -56,8 +56,8 @@ def test_a_job_writes_what_its_manifest_says(
     assert set(Counter(row["appearance_person"] for row in rows).values()) == {6}
     assert [row["position"] for row in rows] == list(range(30))
     assert {path.name for path in out.iterdir()} == {
-        "bounding_box_train", "card.md", "job.json", "manifest.jsonl", "manifest.parquet",
-        "plots", "sheet.png",
+        "README.md", "bounding_box_train", "card.md", "job.json", "manifest.jsonl",
+        "manifest.parquet", "plots", "sheet.png",
     }  # fmt: skip
 
 
@@ -188,6 +188,50 @@ def test_an_unreadable_picture_is_reported_and_skipped(
         assert row["kept"] is not bad
         assert (row["file"] is None) is bad
     assert f"- `{broken.name}`: " in (tmp_path / "out" / "card.md").read_text()
+
+
+def test_the_identity_score_of_every_composite_is_there_unless_switched_off(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    scored = run(job_of(people, networks, count=6), tmp_path / "scored")
+    assert scored.dropped == {}
+    for row in manifest(tmp_path / "scored"):
+        assert -1 <= row["scores"]["identity_consistency"] <= 1
+    assert set(manifest(tmp_path / "scored")[0]["scores"]) == {"identity_consistency"}
+    more = ("realism_percentile", "identity_consistency")
+    run(job_of(people, networks, count=6, scores=more), tmp_path / "more")
+    first, then = manifest(tmp_path / "scored")[0], manifest(tmp_path / "more")[0]
+    assert list(then["scores"]) == ["identity_consistency", "realism_percentile"]
+    assert then["scores"]["identity_consistency"] == first["scores"]["identity_consistency"]
+    assert (then["sha256"], then["dropped"]) == (first["sha256"], None)
+    unscored = job_of(people, networks, count=6, scores="none")
+    run(unscored, tmp_path / "unscored")
+    assert [row["scores"] for row in manifest(tmp_path / "unscored")] == [{}] * 6
+    # As a job of a release that knew no choice, and no other is carried on as one.
+    assert "scores" not in unscored.identity()["spec"]
+    with pytest.raises(GenerationError, match=r"differs .* in spec.scores"):
+        run(job_of(people, networks, count=6), tmp_path / "unscored", resume=True)
+
+
+def test_persons_who_are_left_with_nothing_are_named(
+    people: Path, networks: Networks, tmp_path: Path
+) -> None:
+    run(job_of(people, networks, count=10), tmp_path / "all")
+    best: dict[int, float] = {}
+    for row in manifest(tmp_path / "all"):
+        person, score = row["appearance_person"], row["scores"]["identity_consistency"]
+        best[person] = max(score, best.get(person, -1))
+    threshold = sorted(best.values())[2]
+    keep = {"minimum_identity_consistency": threshold}
+    done = run(job_of(people, networks, count=10, keep=keep), tmp_path / "out")
+    left = [person for person, score in sorted(best.items()) if score < threshold]
+    assert len(left) == 2
+    assert len(done.persons_without) == 2
+    card = (tmp_path / "out" / "card.md").read_text()
+    assert f"**No composite was kept of 2 of them**: {', '.join(done.persons_without)}." in card
+    # The histogram has a line where the filter cuts.
+    plot = "plots/identity_consistency.png"
+    assert (tmp_path / "out" / plot).read_bytes() != (tmp_path / "all" / plot).read_bytes()
 
 
 def test_filters_drop_what_scores_too_low_and_top_up_makes_more(
@@ -456,7 +500,10 @@ def test_clothes_that_a_source_tells_are_columns_of_the_manifest(
     ]  # fmt: skip
 
 
-def test_two_labels_need_a_teacher_of_these_persons(people: Path, networks: Networks) -> None:
+@pytest.mark.parametrize("label", ["two_labels", "teacher_top_k=2"])
+def test_labels_of_persons_need_a_teacher_of_these_persons(
+    people: Path, networks: Networks, label: str
+) -> None:
     checkpoint, predictor = networks
     shown = read_dataset(people)
     persons = sorted({picture.person_id for picture in shown.train})
@@ -468,11 +515,14 @@ def test_two_labels_need_a_teacher_of_these_persons(people: Path, networks: Netw
         return replace(checkpoint, metadata=other.metadata), other
 
     def prepared(found: Networks) -> None:
-        made = job_of(people, found, labels=["two_labels"])
+        made = job_of(people, found, labels=[label])
         shard_maker.ShardMaker.prepared(made, threads=1, clock=StageClock()).close()
 
     prepared(known(persons_digest(persons, {})))
-    with pytest.raises(GenerationError, match=r"two_labels needs .* these very persons, .* others"):
+    name = label.partition("=")[0]
+    with pytest.raises(
+        GenerationError, match=rf"{name} needs .* these very persons, .* knows others"
+    ):
         prepared(known(persons_digest([7, 8, 9, 10, 11], {})))
 
 

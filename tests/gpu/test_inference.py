@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,33 @@ def test_a_set_made_twice_is_the_same_to_the_byte(device: str, tmp_path: Path) -
 
 
 def test_compiled_networks_compute_what_plain_ones_do(device: str) -> None:
-    there = predictor(device, "fp32")
+    checkpoint = load_checkpoint(DEFAULT_CHECKPOINT)
+    plain = predictor(device, "fp32")
+    there = Predictor(checkpoint, device=device, precision="fp32", compiled=True)
+    if device == "cpu":  # a rehearsal needs no compiler
+        there._compiled._backend = "eager"  # pyright: ignore
     clothes, bodies = pictures(0), pictures(1)
-    plain = there.swap(clothes, bodies)
-    networks = there._networks  # pyright: ignore[reportPrivateUsage]
-    for part in (networks.appearance_encoder, networks.structure_encoder, networks.decoder):
-        part.compile(backend="eager" if device == "cpu" else "inductor")  # pyright: ignore[reportUnknownMemberType]
-    assert np.abs(plain.astype(int) - there.swap(clothes, bodies)).max() <= 2
+    for rows in (3, PICTURES):
+        differences = plain.swap(clothes[:rows], bodies[:rows]).astype(int) - there.swap(
+            clothes[:rows], bodies[:rows]
+        )
+        assert np.abs(differences).max() <= 2
+    assert there.warm_up(0) == []
+
+
+def test_graphs_captured_in_one_thread_serve_another(card: torch.device) -> None:
+    """A worker loads and warms up in its main thread and computes in another."""
+    checkpoint = load_checkpoint(DEFAULT_CHECKPOINT)
+    there = Predictor(checkpoint, device=str(card), precision="auto", compiled=True)
+    clothes, bodies = pictures(0), pictures(1)
+    assert there.warm_up(8) == []
+    sizes = (1, 3, 8)
+    expected = [there.swap(clothes[:rows], bodies[:rows]) for rows in sizes]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(10):
+            answers = [threads.submit(there.swap, clothes[:rows], bodies[:rows]) for rows in sizes]
+            for answer, composites in zip(answers, expected, strict=True):
+                assert np.array_equal(answer.result(), composites)
 
 
 def test_auto_takes_the_card_and_what_it_computes_natively(card: torch.device) -> None:

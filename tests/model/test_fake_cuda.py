@@ -17,6 +17,7 @@ from dgnet.model.config import NetworkConfig
 from dgnet.model.data import transforms
 from dgnet.model.data.pairs import PairBatch
 from dgnet.model.dgnet import DGNet
+from dgnet.model.inference.programs import programs_of
 from dgnet.model.predictor import Predictor, finite_rows
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, LossWeights
@@ -66,7 +67,12 @@ def test_a_swap_and_an_embedding_copy_nothing_between_host_and_card(
             composites = ours.compose(appearance, structure).composites(
                 structure, keep_scene=[True] * BATCH
             )
+            chosen = torch.empty((BATCH,), dtype=torch.bool, device=CARD)
+            mixed = programs_of(ours)["compose"](
+                chosen, *appearance.tensors(), *structure.tensors()
+            )
             made = (
+                mixed[0],
                 transforms.denormalize(composites),
                 finite_rows(composites),
                 predictor.embed_images(batch),

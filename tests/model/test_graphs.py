@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch._dynamo import explain, reset  # pyright: ignore[reportUnknownVariableType]
 
-from dgnet.model.codes import AppearanceCode, StructureCode
 from dgnet.model.config import NetworkConfig
 from dgnet.model.dgnet import DGNet
 from dgnet.model.inference.prepare import inference_copy
-from dgnet.model.predictor import retrieval_embeddings
+from dgnet.model.inference.programs import programs_of
 from tests.model.tiny import HEIGHT, WIDTH, tiny_detail, tiny_network
 
 pytestmark = pytest.mark.slow
@@ -44,18 +43,14 @@ def test_inference_is_one_graph(network: Callable[[], NetworkConfig]) -> None:
     with torch.no_grad():
         appearance, structure = ours.appearance(images), ours.structure(images)
 
-        def compose(*parts: Tensor) -> Tensor:
-            codes = AppearanceCode(*parts[:4]), StructureCode(*parts[4:])
-            return ours.compose(*codes).composites(codes[1], keep_scene=[True, True])
+        compose, embed = (programs_of(ours)[name] for name in ("compose", "embed"))
+        kept = torch.tensor([True, False])
 
         def swap(images: Tensor) -> Tensor:
             return ours.compose(ours.appearance(images), ours.structure(images)).generated
 
-        assert graphs(compose, *appearance.tensors(), *structure.tensors()) == (1, [])
+        assert graphs(compose, kept, *appearance.tensors(), *structure.tensors()) == (1, [])
         assert graphs(swap, images) == (1, [])
-
-        def embed(images: Tensor) -> Tensor:
-            return retrieval_embeddings(ours.appearance_encoder, images)
 
         assert graphs(embed, images) == (1, [])
 

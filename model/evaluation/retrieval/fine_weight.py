@@ -13,7 +13,7 @@ import numpy as np
 
 from dgnet.arrays import AnyFloats
 from dgnet.model.evaluation.retrieval.retrieval_set import unit_rows
-from dgnet.model.predictor import FINE_WEIGHT
+from dgnet.model.inference.programs import FINE_WEIGHT
 
 
 class FineWeightError(ValueError):

@@ -17,7 +17,7 @@ from dgnet.model.dgnet import DGNet
 from dgnet.model.inference.batch_normalization import fold_batch_normalization
 from dgnet.model.inference.enlarging import EnlargingConvolution
 from dgnet.model.inference.prepare import inference_copy
-from dgnet.model.predictor import retrieval_embeddings
+from dgnet.model.inference.programs import retrieval_embeddings
 from tests.model.tiny import HEIGHT, WIDTH, tiny_detail, tiny_network
 
 EXACT = 1e-10

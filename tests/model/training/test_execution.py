@@ -17,8 +17,10 @@ from torch._dynamo import (
 from dgnet.model.config import ConfigError
 from dgnet.model.data.pairs import TrainingPictures
 from dgnet.model.dgnet import DGNet
+from dgnet.model.discriminator import Discriminator
 from dgnet.model.teacher import Teacher
 from dgnet.model.training.config import JointConfig, TeacherConfig
+from dgnet.model.training.discriminator_losses import DiscriminatorLosses
 from dgnet.model.training.draws import draw
 from dgnet.model.training.execution import CompilationError, Execution
 from dgnet.model.training.micro_batches import Losses
@@ -71,11 +73,34 @@ def test_a_compiled_step_has_the_same_losses(pictures: TrainingPictures) -> None
     expected = a_step(pictures, Execution())
     assert compiled_graphs == []
     found = a_step(pictures, Execution(compile_backend="counting"))
-    # E_a, E_s, G, their twins, D's twin and the teacher, each at least once.
-    assert len(compiled_graphs) >= 7
+    # E_a, E_s, G, their twins, D, D's twin and the teacher, each at least once.
+    assert len(compiled_graphs) >= 8
     assert {name: float(loss) for name, loss in found.items()} == pytest.approx(
         {name: float(loss) for name, loss in expected.items()}, rel=1e-5
     )
+
+
+def test_compiled_the_discriminator_learns_from_the_same_penalty() -> None:
+    config = tiny_network()
+    draws = torch.Generator().manual_seed(3)
+    real, generated = (torch.randn(3, 3, HEIGHT, WIDTH, generator=draws) for _ in range(2))
+    found: list[list[torch.Tensor]] = []
+    for backend in (None, "counting"):
+        torch.manual_seed(2)  # pyright: ignore[reportUnknownMemberType]
+        discriminator = Discriminator(config)
+        losses = DiscriminatorLosses(discriminator)
+        Execution(compile_backend=backend).compile([losses])
+        loss, penalty = losses(real.clone(), generated)
+        (loss + 10 * penalty).backward()
+        gradients = [
+            weight.grad for weight in discriminator.parameters() if weight.grad is not None
+        ]
+        found.append([loss.detach(), penalty.detach(), *gradients])
+    assert len(compiled_graphs) == 1
+    eager, compiled = found
+    assert eager[1] > 0
+    for expected, ours in zip(eager, compiled, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_networks_that_cannot_be_compiled_end_the_run_with_what_to_do(

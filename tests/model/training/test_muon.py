@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.optim import Muon
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from dgnet.model.training.muon import STEP_OF_ADAM, ConvolutionMuon, is_hidden_matrix
+from dgnet.model.training.muon import (
+    STEP_OF_ADAM,
+    ConvolutionMuon,
+    is_hidden_matrix,
+    orthogonalized,
+)
 from tests.model.tiny import length
 
 RATE = 0.01
@@ -21,6 +29,18 @@ def _native(device: torch.device) -> bool:
 
 def _emulated(device: torch.device) -> bool:
     return False
+
+
+class Counted(TorchDispatchMode):
+    """Counts matrix products."""
+
+    products = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.products += func.overloadpacket.__name__ in ("mm", "bmm", "addmm", "baddbmm")
+        return func(*args, **(kwargs or {}))
 
 
 def _layer(layout: torch.memory_format) -> nn.Conv2d:
@@ -76,6 +96,24 @@ def test_where_bf16_is_emulated_steps_are_made_in_float32(monkeypatch: pytest.Mo
         values = a * values + b * values**3 + c * values**5
     expected = -RATE * 0.2 * 54**0.5 * (u * values) @ v
     assert np.abs(ours.numpy() - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_matrices_of_one_shape_are_multiplied_together_and_stay_apart() -> None:
+    shapes = [(5, 7), (7, 5), (5, 7), (6, 6), (3, 9)]
+    draws = torch.Generator().manual_seed(0)
+    matrices = [torch.randn(shape, generator=draws) for shape in shapes]
+    with Counted() as counted:
+        together = orthogonalized(
+            matrices, coefficients=(3.4, -4.8, 2.0), steps=5, dtype=torch.float32
+        )
+    # Three products a step for each of 5 x 7, 6 x 6 and 3 x 9.
+    assert counted.products == 3 * 5 * 3
+    for matrix, update in zip(matrices, together, strict=True):
+        u, values, v = np.linalg.svd(matrix.double().numpy(), full_matrices=False)
+        values = values / np.sqrt((values**2).sum())
+        for _ in range(5):
+            values = 3.4 * values - 4.8 * values**3 + 2.0 * values**5
+        np.testing.assert_allclose(update.numpy(), (u * values) @ v, atol=2e-5)
 
 
 def test_a_run_goes_on_where_the_arithmetic_is_another(monkeypatch: pytest.MonkeyPatch) -> None:

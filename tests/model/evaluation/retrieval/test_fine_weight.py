@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dgnet.model import predictor
 from dgnet.model.appearance_encoder import AppearanceEncoder
 from dgnet.model.evaluation.retrieval.fine_weight import FineWeightError, with_fine_weight
-from dgnet.model.predictor import retrieval_embeddings
+from dgnet.model.inference import programs
+from dgnet.model.inference.programs import retrieval_embeddings
 from tests.model.tiny import HEIGHT, WIDTH, tiny_network
 
 
@@ -34,7 +34,7 @@ def test_reweighting_is_what_the_encoder_would_have_made(
     images = torch.randn(3, 3, HEIGHT, WIDTH)
     with torch.no_grad():
         made = retrieval_embeddings(encoder, images)
-        monkeypatch.setattr(predictor, "FINE_WEIGHT", weight)
+        monkeypatch.setattr(programs, "FINE_WEIGHT", weight)
         wanted = retrieval_embeddings(encoder, images)
     reweighted = torch.as_tensor(with_fine_weight(made.numpy(), weight))
     torch.testing.assert_close(reweighted, wanted, rtol=1e-4, atol=1e-6)
