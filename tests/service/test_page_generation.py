@@ -354,10 +354,10 @@ class TestForm:
         keys: list[str | None] = []
 
         async def losing_the_first_answer(
-            spec: GenerationSpec, *, idempotency_key: str | None = None
+            spec: GenerationSpec, *, idempotency_key: str | None = None, **options: Any
         ) -> tuple[GenerationJob, bool]:
             keys.append(idempotency_key)
-            taken = await submit(spec, idempotency_key=idempotency_key)
+            taken = await submit(spec, idempotency_key=idempotency_key, **options)
             if len(keys) == 1:
                 raise QueueUnavailable("the answer was lost")
             return taken
