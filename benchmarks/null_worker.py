@@ -7,6 +7,7 @@ What remains is the path around the model: HTTP, decoding, queue, batching, enco
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,26 @@ class NullPredictor:
 
     def embed(self, images: Pixels) -> Floats:
         return np.full((len(images), self.embedding_size), self.embedding_size**-0.5, np.float32)
+
+    def appearance_styles(self, images: Pixels) -> Pixels:
+        return images
+
+    def structure_codes(self, images: Pixels) -> Pixels:
+        return images
+
+    def compose(self, appearances: Pixels, structures: Pixels, *, scene: Scene | None) -> Pixels:
+        return structures
+
+    def interpolate(
+        self,
+        first: Pixels,
+        second: Pixels,
+        shares: Sequence[float],
+        structures: Pixels,
+        *,
+        scene: Scene | None,
+    ) -> Pixels:
+        return structures
 
     def free_memory(self) -> None:
         """There is none."""

@@ -31,7 +31,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from dgnet.arrays import Floats, Pixels
+from benchmarks.null_worker import NullPredictor
+from dgnet.arrays import Pixels
 from dgnet.jobs.client import JobClient
 from dgnet.jobs.codec import encode_worker
 from dgnet.jobs.connection import connect
@@ -52,15 +53,11 @@ GOALS = {
 }
 
 
-class IdlePredictor:
+class IdlePredictor(NullPredictor):
     """Answers at once, or after so many seconds, with the structure pictures."""
 
-    height, width, embedding_size = HEIGHT, WIDTH, 8
-    model_id, model_version, device_name = "none", "000000000000", "cpu"
-    keeps_scene = False
-
     def __init__(self, seconds_per_batch: float) -> None:
-        self.card: dict[str, object] = {}
+        super().__init__(HEIGHT, WIDTH)
         self._seconds_per_batch = seconds_per_batch
         self._canary_passed = False
 
@@ -71,12 +68,6 @@ class IdlePredictor:
             time.sleep(self._seconds_per_batch)
         self._canary_passed = True
         return structure_images
-
-    def embed(self, images: Pixels) -> Floats:
-        return np.ones((len(images), self.embedding_size), dtype=np.float32)
-
-    def free_memory(self) -> None:
-        """There is none."""
 
 
 class WorkerProcess:

@@ -86,7 +86,7 @@ def _mean_inside(patches: Tensor, inside: Tensor | None) -> Tensor:
     """Of patches (B, 1, h, w), each as far as it lies in the mask."""
     if inside is None:
         return patches.mean()
-    share = functional.adaptive_avg_pool2d(inside, patches.shape[2:])
+    share = functional.adaptive_avg_pool2d(inside, (patches.shape[2], patches.shape[3]))
     return (share * patches).sum() / (share.sum() + 1)
 
 

@@ -151,7 +151,7 @@ async def test_requests_that_were_never_taken_go_and_are_not_taken_later(
     assert files(storage) == []
     assert 0 < await redis.ttl(KEYS.generation(job.job_id)) <= 60
     with pytest.raises(UnknownJob):  # the command that was on its way arrives now
-        await job_store._enter(job.job_id, "{}", "", None, "")  # pyright: ignore[reportPrivateUsage]
+        await job_store._enter(job.job_id, "{}", "", None, "", "")  # pyright: ignore[reportPrivateUsage]
     assert await job_store.list() == []
 
 
