@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from dgnet.model.appearance_encoder import AppearanceEncoder
-from dgnet.model.codes import AppearanceCode, StructureCode
+from dgnet.model.codes import AppearanceCode, JoinedAppearance, StructureCode
 from dgnet.model.dgnet import DGNet
 
 Tensors = tuple[Tensor, ...]
 Program = Callable[..., Tensors]
 
 APPEARANCE_PARTS = len(fields(AppearanceCode))
+STRUCTURE_PARTS = len(fields(StructureCode))
 
 FINE_WEIGHT = 0.5
 """Weight of the fine half in the dot product of two embeddings (the authors' beta)."""
@@ -36,14 +37,14 @@ def programs_of(networks: DGNet) -> dict[str, Program]:
         return networks.structure(images).tensors()
 
     def compose(keep_scene: Sequence[bool] | Tensor, *codes: Tensor) -> Tensors:
-        worn = AppearanceCode(*codes[:APPEARANCE_PARTS])
-        posed = StructureCode(*codes[APPEARANCE_PARTS:])
+        worn = _appearance_of(codes[:-STRUCTURE_PARTS])
+        posed = StructureCode(*codes[-STRUCTURE_PARTS:])
         return (networks.compose(worn, posed).composites(posed, keep_scene=keep_scene),)
 
     def interpolate(keep_scene: Sequence[bool] | Tensor, shares: Tensor, *codes: Tensor) -> Tensors:
-        first = AppearanceCode(*codes[:APPEARANCE_PARTS])
-        second = AppearanceCode(*codes[APPEARANCE_PARTS : 2 * APPEARANCE_PARTS])
-        posed = StructureCode(*codes[2 * APPEARANCE_PARTS :])
+        worn, posed = codes[:-STRUCTURE_PARTS], StructureCode(*codes[-STRUCTURE_PARTS:])
+        second_begins = max(at for at, part in enumerate(worn) if part.dim() == worn[0].dim())
+        first, second = _appearance_of(worn[:second_begins]), _appearance_of(worn[second_begins:])
         decoded = networks.interpolate(first, second, shares, posed)
         return (decoded.composites(posed, keep_scene=keep_scene),)
 
@@ -58,6 +59,11 @@ def programs_of(networks: DGNet) -> dict[str, Program]:
         program.__name__: program
         for program in (appearance, structure, compose, interpolate, embed, realism)
     }
+
+
+def _appearance_of(parts: Sequence[Tensor]) -> AppearanceCode:
+    """Of one picture a row, or of several, whose code has one part more."""
+    return (AppearanceCode if len(parts) == APPEARANCE_PARTS else JoinedAppearance)(*parts)
 
 
 def retrieval_embeddings(encoder: AppearanceEncoder, images: Tensor) -> Tensor:

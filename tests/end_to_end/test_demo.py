@@ -24,8 +24,9 @@ def test_the_demo_writes_everything_and_exits_0(checkpoint: Path, tmp_path: Path
         "composite.png", "appearance-structure-composite.png", "swap-grid.png",
         "embeddings.npz", "similarities.txt", "server.log",
         "dataset/manifest.jsonl", "dataset/manifest.parquet", "dataset/job.json",
-        "dataset/card.md", "dataset/sheet.png",
+        "dataset/README.md", "dataset/card.md", "dataset/sheet.png",
         "dataset/plots/persons.png", "dataset/plots/cameras.png",
+        "dataset/plots/identity_consistency.png",
     }  # fmt: skip
     assert str(output.resolve()) in told
 

@@ -795,7 +795,7 @@ def test_from_an_archive_to_a_data_set_with_a_real_worker(browser: Browser, tmp_
         browser.click("#jobs [data-part=card] summary")
         browser.until_text("#jobs [data-part=card-text]", "6 pictures made by DG-Net")
         plots = "return document.querySelectorAll('#jobs [data-part=card-text] img').length;"
-        browser.until(lambda: browser.run(plots) == 2)
+        browser.until(lambda: browser.run(plots) == 3)  # persons, cameras, identity consistency
         save_downloads(browser, tmp_path)
         browser.click("#jobs .downloads a")
         (job,) = httpx.get(f"{url}/v1/jobs").json()["data"]
