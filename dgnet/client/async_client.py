@@ -12,16 +12,18 @@ import io
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import Final, Literal, Self, overload
+from typing import Any, Final, Literal, Self, overload
 
 import httpx
 import numpy as np
 
-from dgnet.arrays import Floats
+from dgnet.arrays import Floats, Pixels
 from dgnet.client.connection import Connection, ReportProgress, http_client, no_report
 from dgnet.client.datasets import AsyncDatasets
 from dgnet.client.errors import DGNetError
 from dgnet.client.jobs import AsyncJobs
+from dgnet.client.many import ManyComposites
+from dgnet.client.sent_files import BYTES_PER_REQUEST, PICTURES_PER_REQUEST, sent_files
 from dgnet.client.wires import AsyncWire, Wire
 from dgnet.jobs.contract import Scene
 from dgnet.jobs.media_types import NPY
@@ -29,22 +31,18 @@ from dgnet.jobs.views import ModelList, ModelView
 from dgnet.pictures import (
     AnyPicture,
     AnyPictures,
-    PictureRefused,
     as_list,
     is_single,
     name_of,
-    web_file,
+    open_picture,
 )
 
 PictureFormat = Literal["png", "jpeg", "webp"]
 
 TIMEOUT_SECONDS: Final = 150.0
-# Below the server's default limits for one request: 64 pictures, 10 MB.
-PICTURES_PER_REQUEST: Final = 32
-BYTES_PER_REQUEST: Final = 8_000_000
 
 
-class AsyncClient:
+class AsyncClient(ManyComposites):
     """One server, one connection pool, in an event loop; an asynchronous context manager."""
 
     def __init__(
@@ -97,6 +95,7 @@ class AsyncClient:
         picture_format: PictureFormat = "png",
         resize_to_structure: bool = False,
         scene: Scene | None = None,
+        model: str | None = None,
         progress: ReportProgress = no_report,
     ) -> bytes: ...
 
@@ -109,6 +108,7 @@ class AsyncClient:
         picture_format: PictureFormat = "png",
         resize_to_structure: bool = False,
         scene: Scene | None = None,
+        model: str | None = None,
         progress: ReportProgress = no_report,
     ) -> list[bytes]: ...
 
@@ -120,19 +120,22 @@ class AsyncClient:
         picture_format: PictureFormat = "png",
         resize_to_structure: bool = False,
         scene: Scene | None = None,
+        model: str | None = None,
         progress: ReportProgress = no_report,
     ) -> bytes | list[bytes]:
         """The composite of two pictures, as a file of `picture_format`; of several, one for each
         pair. A single picture on one side goes with each of the other side.
 
         Pictures are paths, bytes of files, PIL images or arrays of any size. `scene` is kept or
-        generated as the server's model does, if absent. `progress` hears of pairs.
+        generated as the server's model does, if absent. `model` is the id or version of one that
+        the server has, its default one if absent. `progress` hears of pairs.
         """
         ask = partial(
             self._swap,
             params={
                 **({"resize": "structure"} if resize_to_structure else {}),
                 **({} if scene is None else {"scene": scene}),
+                **_choice(model),
             },
             accept=f"image/{picture_format}",
         )
@@ -153,12 +156,18 @@ class AsyncClient:
             lambda place: progress(place + 1, pairs),
         )
 
-    async def embed(self, pictures: AnyPictures, *, progress: ReportProgress = no_report) -> Floats:
+    async def embed(
+        self,
+        pictures: AnyPictures,
+        *,
+        model: str | None = None,
+        progress: ReportProgress = no_report,
+    ) -> Floats:
         """Embeddings (N, D) of unit length of N pictures, in as many requests as it takes; (D,) of
         a single one.
 
-        Pictures are paths, bytes of files, PIL images or arrays of any size. `progress` hears of
-        pictures.
+        Pictures are paths, bytes of files, PIL images or arrays of any size. `model` is the id or
+        version of one that the server has, its default one if absent. `progress` hears of pictures.
         """
         everything = as_list(pictures)
         starts = range(0, len(everything), PICTURES_PER_REQUEST)
@@ -168,7 +177,7 @@ class AsyncClient:
         def done(place: int) -> None:
             progress(min(starts[place] + PICTURES_PER_REQUEST, len(everything)), len(everything))
 
-        calls = [partial(self._embed, everything, start) for start in starts]
+        calls = [partial(self._embed, everything, start, model) for start in starts]
         embeddings = np.concatenate(await self._wire.all(calls, done))
         return embeddings[0] if is_single(pictures) else embeddings
 
@@ -180,7 +189,8 @@ class AsyncClient:
         self, appearance: AnyPicture, structure: AnyPicture, *, params: dict[str, str], accept: str
     ) -> bytes:
         roles = {"appearance": appearance, "structure": structure}
-        files = await self._files(*((given, f"{role} picture") for role, given in roles.items()))
+        named = [(given, f"{role} picture") for role, given in roles.items()]
+        files = await sent_files(self._wire, named)
         response = await self._connection.request(
             "POST",
             "/v1/swaps",
@@ -190,18 +200,33 @@ class AsyncClient:
         )
         return response.content
 
-    async def _embed(self, everything: Sequence[AnyPicture], start: int) -> Floats:
+    async def _singles(
+        self,
+        pairs: Sequence[tuple[AnyPicture, AnyPicture]],
+        *,
+        scene: Scene | None,
+        model: str | None,
+        progress: ReportProgress,
+    ) -> Pixels:
+        appearances, structures = (list(role) for role in zip(*pairs, strict=True))
+        options: dict[str, Any] = {"scene": scene, "model": model, "progress": progress}
+        files = await self.swap(appearances, structures, **options)
+        return np.stack([np.asarray(open_picture(file).rgb()) for file in files])
+
+    async def _embed(
+        self, everything: Sequence[AnyPicture], start: int, model: str | None
+    ) -> Floats:
         """Of the pictures from `start` on, as many as a request may have."""
         part = everything[start : start + PICTURES_PER_REQUEST]
-        files = await self._files(
-            *((picture, name_of(picture, start + row)) for row, picture in enumerate(part))
-        )
+        named = [(picture, name_of(picture, start + row)) for row, picture in enumerate(part)]
+        files = await sent_files(self._wire, named)
         parts: list[Floats] = []
         for rows in requests_of([len(data) for data in files]):
             try:
                 response = await self._connection.request(
                     "POST",
                     "/v1/embeddings",
+                    params=_choice(model),
                     headers={"Accept": NPY},
                     files=[("files", (str(row - rows.start), files[row])) for row in rows],
                 )
@@ -213,21 +238,9 @@ class AsyncClient:
             parts.append(np.load(io.BytesIO(response.content), allow_pickle=False))
         return np.concatenate(parts)
 
-    async def _files(self, *pictures: tuple[AnyPicture, str]) -> list[bytes]:
-        """Files of pictures, of which messages have names."""
 
-        def read() -> list[bytes]:
-            files: list[bytes] = []
-            for picture, name in pictures:
-                try:
-                    files.append(web_file(picture))
-                except PictureRefused as refused:
-                    raise DGNetError(f"{name} {refused.what}", code=refused.reason) from refused
-                except OSError as error:
-                    raise DGNetError(f"{name} cannot be read ({error.strerror})") from error
-            return files
-
-        return await self._wire.aside(read)
+def _choice(model: str | None) -> dict[str, str]:
+    return {} if model is None else {"model": model}
 
 
 def paired(

@@ -107,6 +107,9 @@ class Client:
 
     close = _blocking(AsyncClient.aclose)
     embed = _blocking(AsyncClient.embed)
+    grid = _blocking(AsyncClient.grid)
+    swap_pairs = _blocking(AsyncClient.swap_pairs)
+    interpolate = _blocking(AsyncClient.interpolate)
     models = _blocking(AsyncClient.models)
 
     @overload
@@ -118,6 +121,7 @@ class Client:
         picture_format: PictureFormat = "png",
         resize_to_structure: bool = False,
         scene: Scene | None = None,
+        model: str | None = None,
         progress: ReportProgress = no_report,
     ) -> bytes: ...
 
@@ -130,6 +134,7 @@ class Client:
         picture_format: PictureFormat = "png",
         resize_to_structure: bool = False,
         scene: Scene | None = None,
+        model: str | None = None,
         progress: ReportProgress = no_report,
     ) -> list[bytes]: ...
 

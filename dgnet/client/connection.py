@@ -38,7 +38,7 @@ class Connection:
         *,
         params: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
-        files: Sequence[tuple[str, tuple[str, bytes]]] | None = None,
+        files: Sequence[tuple[str, tuple[str | None, bytes]]] | None = None,
         json: object = None,
         content: Iterator[bytes] | None = None,
     ) -> httpx.Response:

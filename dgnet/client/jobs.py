@@ -37,13 +37,24 @@ class AsyncJobs:
         self._connection = connection
 
     async def submit(
-        self, spec: GenerationSpec | Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        spec: GenerationSpec | Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        model: str | None = None,
     ) -> GenerationView:
-        """Submit a job; `spec` as in docs/generation.md, a key makes it safe to submit again."""
+        """Submit a job; `spec` as in docs/generation.md, a key makes it safe to submit again.
+        `model` is the id or version of one that the server has, its default one if absent.
+        """
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = spec.to_json() if isinstance(spec, GenerationSpec) else dict(spec)
         return await self._connection.model(
-            GenerationView, "POST", "/v1/jobs", json=body, headers=headers
+            GenerationView,
+            "POST",
+            "/v1/jobs",
+            params={} if model is None else {"model": model},
+            json=body,
+            headers=headers,
         )
 
     async def get(self, job_id: str) -> GenerationView:

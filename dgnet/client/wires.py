@@ -64,9 +64,13 @@ class Wire(Protocol):
         ...
 
     async def all(
-        self, calls: Sequence[Callable[[], Coroutine[Any, Any, T]]], done: Callable[[int], None]
+        self,
+        calls: Sequence[Callable[[], Coroutine[Any, Any, T]]],
+        done: Callable[[int], None],
+        *,
+        at_once: int = CONCURRENT_REQUESTS,
     ) -> list[T]:
-        """The answers in order, several calls at a time; the first failure calls off the rest.
+        """The answers in order, `at_once` calls at a time; the first failure calls off the rest.
         `done` hears of each call by its place.
         """
         ...
@@ -119,9 +123,13 @@ class BlockingWire:
             response.close()
 
     async def all(
-        self, calls: Sequence[Callable[[], Coroutine[Any, Any, T]]], done: Callable[[int], None]
+        self,
+        calls: Sequence[Callable[[], Coroutine[Any, Any, T]]],
+        done: Callable[[int], None],
+        *,
+        at_once: int = CONCURRENT_REQUESTS,
     ) -> list[T]:
-        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        with ThreadPoolExecutor(at_once) as pool:
             answers = [pool.submit(_finished_call, call) for call in calls]
             results: list[T] = []
             try:
@@ -181,9 +189,13 @@ class AsyncWire:
             await response.aclose()
 
     async def all(
-        self, calls: Sequence[Callable[[], Coroutine[Any, Any, T]]], done: Callable[[int], None]
+        self,
+        calls: Sequence[Callable[[], Coroutine[Any, Any, T]]],
+        done: Callable[[int], None],
+        *,
+        at_once: int = CONCURRENT_REQUESTS,
     ) -> list[T]:
-        turns = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        turns = asyncio.Semaphore(at_once)
 
         async def in_turn(place: int) -> T:
             async with turns:

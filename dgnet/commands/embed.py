@@ -21,9 +21,11 @@ from dgnet.commands.options import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
+    ModelOption,
     Precision,
     PrecisionOption,
     ServerOption,
+    require_server,
 )
 from dgnet.commands.outputs import write_arrays
 from dgnet.commands.pictures import find_pictures, read_pictures
@@ -40,6 +42,7 @@ def embed(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, .npz.")],
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
+    model: ModelOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -48,11 +51,14 @@ def embed(
     """Write the embeddings of pictures."""
     if output.suffix != ".npz":
         raise InputError(f"cannot write {output}: expected a name ending in .npz")
+    require_server(server, model)
     paths = find_pictures(images)
     if server is not None:
         from dgnet.commands.remote import embed_pictures
 
-        embeddings, model_version = embed_pictures(paths, server=server, api_key=api_key)
+        embeddings, model_version = embed_pictures(
+            paths, server=server, api_key=api_key, model=model
+        )
     else:
         embeddings, model_version = embed_here(
             paths, checkpoint=checkpoint, device=device, precision=precision

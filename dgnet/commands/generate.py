@@ -29,10 +29,12 @@ from dgnet.commands.options import (
     MinimumJudgeSimilarityOption,
     MinimumRealismPercentileOption,
     MinimumTeacherConfidenceOption,
+    ModelOption,
     PatternOption,
     PrecisionOption,
     SceneOption,
     ServerOption,
+    require_server,
 )
 from dgnet.commands.progress import progress_bar
 from dgnet.commands.talk import answer, say
@@ -164,6 +166,7 @@ def generate(
     ] = False,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
+    model: ModelOption = None,
     dataset: Annotated[
         str | None,
         typer.Option(metavar="ID", help="With --server: take the pictures from its data set."),
@@ -240,10 +243,14 @@ def generate(
         },
     }
     asked = Asked.of(inputs or [], options)
+    require_server(server, model)
     if server is not None:
         from dgnet.commands import generate_remotely
 
-        place = generate_remotely.JobServer(url=server, api_key=api_key)
+        if job is not None and model is not None:
+            raise InputError(f"{job} has its model already: leave --model out")
+
+        place = generate_remotely.JobServer(url=server, api_key=api_key, model=model)
         try:
             if job is not None:
                 generate_remotely.come_back(

@@ -40,6 +40,8 @@ class JobServer:
 
     url: str
     api_key: str | None
+    model: str | None = None
+    """That new jobs are for; its default one if None."""
 
     def way_back(self, job_id: str, output: Path | None) -> str:
         server = without_secrets(self.url)
@@ -70,7 +72,7 @@ def submit(
         if data is not None:
             values = _with_source(values, _upload(client, data, values["source"]))
         try:
-            job = client.jobs.submit(values)
+            job = client.jobs.submit(values, model=server.model)
         except DGNetError as error:
             raise as_failure(error, where) from error
         with _leaving_it_running(server, job.id, target):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dgnet.commands.failures import InputError
 from dgnet.jobs.contract import Scene
 from dgnet.model.data.layouts import LayoutName
 
@@ -58,6 +59,14 @@ RedisUrlOption = Annotated[
 ServerOption = Annotated[
     str | None,
     typer.Option("--server", metavar="URL", help="Ask this server instead of computing here."),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="With --server: id or version of the model that is asked, its default one if absent.",
+    ),
 ]
 RemoteOption = Annotated[
     str, typer.Option("--server", metavar="URL", help="Address, such as http://127.0.0.1:8000.")
@@ -131,3 +140,9 @@ PatternOption = Annotated[
         "if cameras are known, (?P<camera>...).",
     ),
 ]
+
+
+def require_server(server: str | None, model: str | None) -> None:
+    """InputError for a model of a server without a server."""
+    if server is None and model is not None:
+        raise InputError("--model chooses among a server's: give --server, or --checkpoint here")

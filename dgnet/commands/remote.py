@@ -8,12 +8,14 @@ Legend: N pictures, D embedding values, H x W pixels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, get_args
 
 import numpy as np
+import typer
 
 from dgnet.arrays import Floats, Pixels
 from dgnet.client import Client, DGNetError, PictureFormat
@@ -32,6 +34,7 @@ def swap_pairs(
     server: str,
     api_key: str | None,
     scene: Scene | None = None,
+    model: str | None = None,
     picture_format: PictureFormat = "png",
 ) -> list[bytes]:
     """The composite file of every (appearance, structure) pair, in their order."""
@@ -42,7 +45,56 @@ def swap_pairs(
                 appearances,
                 structures,
                 scene=scene,
+                model=model,
                 picture_format=picture_format,
+                progress=progress,
+            )
+        except DGNetError as error:
+            raise as_failure(error) from error
+
+
+def swap_grid(
+    appearances: Sequence[Path],
+    structures: Sequence[Path],
+    *,
+    server: str,
+    api_key: str | None,
+    scene: Scene | None = None,
+    model: str | None = None,
+) -> Pixels:
+    """Composites (N, M, H, W, 3) of every appearance on every structure, in few requests."""
+    if len(appearances) == len(structures) == 1:
+        pair = [(appearances[0], structures[0])]
+        (file,) = swap_pairs(pair, server=server, api_key=api_key, scene=scene, model=model)
+        return decode_composite(file)[None, None]
+    with connected(server, api_key) as client, counted("Swapping") as progress, _warnings_told():
+        try:
+            return client.grid(appearances, structures, scene=scene, model=model, progress=progress)
+        except DGNetError as error:
+            raise as_failure(error) from error
+
+
+def interpolate(
+    appearances: Sequence[Path],
+    structures: Sequence[Path],
+    *,
+    steps: int,
+    server: str,
+    api_key: str | None,
+    scene: Scene | None = None,
+    model: str | None = None,
+) -> Pixels:
+    """Composites (steps, M, H, W, 3) from the first to the second of two appearances."""
+    first, second = appearances
+    with connected(server, api_key) as client, counted("Interpolating") as progress:
+        try:
+            return client.interpolate(
+                first,
+                second,
+                list(structures),
+                steps=steps,
+                scene=scene,
+                model=model,
                 progress=progress,
             )
         except DGNetError as error:
@@ -58,14 +110,37 @@ def decode_composite(data: bytes) -> Pixels:
 
 
 def embed_pictures(
-    paths: Sequence[Path], *, server: str, api_key: str | None
+    paths: Sequence[Path], *, server: str, api_key: str | None, model: str | None = None
 ) -> tuple[Floats, str]:
-    """Embeddings (N, D) and the version of the model that made them."""
+    """Embeddings (N, D) and the version of the model that made them: of one, whatever becomes the
+    server's default meanwhile.
+    """
     with connected(server, api_key) as client, counted("Embedding") as progress:
         try:
-            return client.embed(paths, progress=progress), client.models()[0].version
+            # Most ready workers first, as the server chooses among versions of an id.
+            cards = client.models()
+            wanted = [card for card in cards if model in (card.id, card.version)]
+            default = [card for card in cards if card.default] or cards
+            # Of a model that is not served the server says what is.
+            chosen = wanted if model is not None else default
+            version = chosen[0].version if chosen else model
+            embeddings = client.embed(paths, model=version, progress=progress)
+            return embeddings, version or ""
         except DGNetError as error:
             raise as_failure(error) from error
+
+
+@contextmanager
+def _warnings_told() -> Generator[None]:
+    """As a command says them, when they come."""
+
+    def tell(message: Warning | str, *_: object, **__: object) -> None:
+        typer.echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = tell
+        yield
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import numpy as np
 import typer
 
 from dgnet.arrays import Floats
+from dgnet.commands import remote
 from dgnet.commands.generate_remotely import JobServer, submit
 from dgnet.commands.outputs import write_arrays, write_bytes, write_picture
 from dgnet.commands.pictures import read_pictures, tile
@@ -65,14 +66,12 @@ def write_grid(folder: Path, server: str) -> None:
     queries = pictures_of(QUERY_SPLIT)
     appearances = [queries[person][0].path for person in GRID_APPEARANCES]
     structures = [queries[person][-1].path for person in GRID_STRUCTURES]
-    pairs = [(appearance, structure) for appearance in appearances for structure in structures]
-    files = swap_pairs(pairs, server=server, api_key=None)
-    composites = np.stack([decode_composite(file) for file in files])
-    height, width = composites.shape[1:3]
+    composites = remote.swap_grid(appearances, structures, server=server, api_key=None)
+    height, width = composites.shape[2:4]
     sheet = swap_grid(
         read_pictures(appearances, height=height, width=width),
         read_pictures(structures, height=height, width=width),
-        composites.reshape(len(appearances), len(structures), height, width, 3),
+        composites,
     )
     write_picture(folder / "swap-grid.png", np.asarray(sheet))
     tell(folder / "swap-grid.png", f"{len(appearances)} appearances x {len(structures)} structures")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -25,11 +25,13 @@ from dgnet.commands.options import (
     CheckpointOption,
     DeviceOption,
     JsonOption,
+    ModelOption,
     OverwriteOption,
     Precision,
     PrecisionOption,
     SceneOption,
     ServerOption,
+    require_server,
 )
 from dgnet.commands.outputs import picture_format, write_picture
 from dgnet.commands.pictures import find_pictures, read_pictures
@@ -88,6 +90,7 @@ def swap(
     overwrite: OverwriteOption = False,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
+    model: ModelOption = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -103,6 +106,7 @@ def swap(
         picture_format(output)
         if picture_format_of_folder is not None:
             raise InputError("--format is for the files of a folder: the name of a file says it")
+    require_server(server, model)
     appearances, structures = find_pictures(appearance), find_pictures(structure)
     if interpolate is not None and len(appearances) != 2:
         raise InputError(
@@ -125,12 +129,16 @@ def swap(
         targets = [output]
     refuse_to_overwrite(targets, overwrite=overwrite)
     if server is not None:
-        if interpolate is not None:
-            given = ["--interpolate"]
         if given:
             raise InputError(f"{given[0]} works on this machine only: leave --server out")
         swapped = swap_on_server(
-            appearances, structures, scene=scene, server=server, api_key=api_key
+            appearances,
+            structures,
+            interpolate=interpolate,
+            scene=scene,
+            model=model,
+            server=server,
+            api_key=api_key,
         )
     else:
         swapped = swap_here(
@@ -258,29 +266,41 @@ def swap_here(
         with rows_named(lambda: [f"a mixture on {structure}" for structure in structures]):
             steps.append(predictor.interpolate(first, second, [share] * columns, structure_codes))
     composites = np.stack(steps)
-    # Only the two ends of the walk have a picture to stand beside them.
-    beside = np.full((interpolate, *appearance_images.shape[1:]), 255, np.uint8)
-    beside[[0, -1]] = appearance_images
+    beside = beside_walk(appearance_images, interpolate)
     return Swapped(appearances=beside, structures=structure_images, composites=composites)
+
+
+def beside_walk(appearance_images: Pixels, steps: int) -> Pixels:
+    """What stands beside the composites of a walk, (steps, H, W, 3): only its two ends have a
+    picture, of `appearance_images` (2, H, W, 3).
+    """
+    beside = np.full((steps, *appearance_images.shape[1:]), 255, np.uint8)
+    beside[[0, -1]] = appearance_images
+    return beside
 
 
 def swap_on_server(
     appearances: Sequence[Path],
     structures: Sequence[Path],
     *,
+    interpolate: int | None,
     scene: Scene | None,
+    model: str | None,
     server: str,
     api_key: str | None,
 ) -> Swapped:
     """All composites, asked from a server."""
-    from dgnet.commands.remote import decode_composite, swap_pairs
+    from dgnet.commands import remote
 
-    pairs = [(appearance, structure) for appearance in appearances for structure in structures]
-    files = swap_pairs(pairs, scene=scene, server=server, api_key=api_key)
-    composites = np.stack([decode_composite(file) for file in files])
-    height, width = composites.shape[1:3]
+    asked: dict[str, Any] = {"scene": scene, "model": model, "server": server, "api_key": api_key}
+    if interpolate is None:
+        composites = remote.swap_grid(appearances, structures, **asked)
+    else:
+        composites = remote.interpolate(appearances, structures, steps=interpolate, **asked)
+    height, width = composites.shape[2:4]
+    beside = read_pictures(appearances, height=height, width=width)
     return Swapped(
-        appearances=read_pictures(appearances, height=height, width=width),
+        appearances=beside if interpolate is None else beside_walk(beside, interpolate),
         structures=read_pictures(structures, height=height, width=width),
-        composites=composites.reshape(len(appearances), len(structures), height, width, 3),
+        composites=composites,
     )

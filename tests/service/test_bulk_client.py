@@ -190,6 +190,13 @@ def test_a_cancelled_job_says_so(client: Client, tmp_path: Path) -> None:
         client.jobs.download_manifest(job, tmp_path / "manifest.jsonl")
 
 
+def test_a_job_is_for_the_model_that_is_named(client: Client) -> None:
+    assert client.jobs.submit(SPEC, model="tiny").model_version == "0123456789ab"
+    with pytest.raises(DGNetError, match="'nobody'") as caught:
+        client.jobs.submit(SPEC, model="nobody")
+    assert caught.value.code == "unknown-model"
+
+
 def test_a_spec_may_be_a_model(client: Client) -> None:
     spec = GenerationSpec.model_validate(SPEC | {"count": 7})
     assert client.jobs.submit(spec).spec["count"] == 7
