@@ -30,7 +30,7 @@ from dgnet.jobs.contract import Scene
 from dgnet.jobs.media_types import NPZ
 from dgnet.pictures import AnyPicture, AnyPictures, as_list, is_single, name_of
 
-# Enough for a worker that is never idle, and few enough that none waits long for the others.
+# One is made while the other is read, sent or written; more would hold up the grids of others.
 REQUESTS_AT_ONCE: Final = 2
 _TOO_MUCH: Final = frozenset({"too-many-pictures", "too-many-composites", "body-too-large"})
 

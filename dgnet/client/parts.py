@@ -18,7 +18,7 @@ from dgnet.pictures import AnyPicture
 
 T = TypeVar("T")
 
-# A server makes 256 by default. Fewer answer within its time on a CPU, too.
+# Half of what a server makes by default.
 COMPOSITES_PER_REQUEST: Final = 128
 
 

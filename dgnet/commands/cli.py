@@ -26,6 +26,7 @@ from dgnet.commands import (
 from dgnet.commands.demo import demo
 from dgnet.commands.embed import embed
 from dgnet.commands.failures import CommandError
+from dgnet.commands.filter import filter_set
 from dgnet.commands.generate import generate
 from dgnet.commands.serve import serve
 from dgnet.commands.sets import pull, push
@@ -69,6 +70,7 @@ app.command()(worker)
 app.command()(swap)
 app.command()(embed)
 app.command()(generate)
+app.command("filter")(filter_set)
 app.command()(push)
 app.command()(pull)
 app.add_typer(jobs.app, name="jobs")

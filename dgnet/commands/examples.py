@@ -21,6 +21,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "dgnet generate spec.yaml -o out --resume",
         "dgnet generate DATA --count 10000 -o out --server URL",
     ),
+    "filter": (
+        "dgnet filter out --minimum-identity-consistency 0.5 --dry-run",
+        "dgnet filter out --minimum-identity-consistency 0.5 -o better",
+    ),
     "push": ("dgnet push out s3://bucket/sets/one", "dgnet push out hf://datasets/OWNER/NAME"),
     "pull": ("dgnet pull s3://bucket/sets/one set",),
     "jobs list": ("dgnet jobs list --server URL --limit 20",),

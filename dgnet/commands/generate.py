@@ -25,6 +25,10 @@ from dgnet.commands.options import (
     JsonOption,
     JunkOption,
     LayoutOption,
+    MinimumIdentityConsistencyOption,
+    MinimumJudgeSimilarityOption,
+    MinimumRealismPercentileOption,
+    MinimumTeacherConfidenceOption,
     ModelOption,
     PatternOption,
     PrecisionOption,
@@ -102,21 +106,10 @@ def generate(
             "identity_consistency if absent.",
         ),
     ] = None,
-    minimum_identity_consistency: Annotated[
-        float | None,
-        typer.Option(help="Drop composites whose embedding's cosine with the appearance is lower."),
-    ] = None,
-    minimum_teacher_confidence: Annotated[
-        float | None, typer.Option(help="Drop those whose most probable class is less probable.")
-    ] = None,
-    minimum_realism_percentile: Annotated[
-        float | None,
-        typer.Option(help="Drop those that the discriminator ranks lower among real pictures."),
-    ] = None,
-    minimum_judge_similarity: Annotated[
-        float | None,
-        typer.Option(help="Drop those whose cosine with the appearance is lower by the judge."),
-    ] = None,
+    minimum_identity_consistency: MinimumIdentityConsistencyOption = None,
+    minimum_teacher_confidence: MinimumTeacherConfidenceOption = None,
+    minimum_realism_percentile: MinimumRealismPercentileOption = None,
+    minimum_judge_similarity: MinimumJudgeSimilarityOption = None,
     near_duplicates: Annotated[
         int | None,
         typer.Option(metavar="BITS", help="Drop those so near to a kept one of the same person."),

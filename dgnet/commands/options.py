@@ -81,6 +81,34 @@ ApiKeyOption = Annotated[
         "--api-key", envvar="DGNET_API_KEY", metavar="KEY", help="Bearer key of the server."
     ),
 ]
+MinimumIdentityConsistencyOption = Annotated[
+    float | None,
+    typer.Option(
+        "--minimum-identity-consistency",
+        help="Drop composites whose embedding's cosine with the appearance is lower.",
+    ),
+]
+MinimumTeacherConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--minimum-teacher-confidence",
+        help="Drop those whose most probable class is less probable.",
+    ),
+]
+MinimumRealismPercentileOption = Annotated[
+    float | None,
+    typer.Option(
+        "--minimum-realism-percentile",
+        help="Drop those that the discriminator ranks lower among real pictures.",
+    ),
+]
+MinimumJudgeSimilarityOption = Annotated[
+    float | None,
+    typer.Option(
+        "--minimum-judge-similarity",
+        help="Drop those whose cosine with the appearance is lower by the judge.",
+    ),
+]
 LayoutOption = Annotated[
     LayoutName | None,
     typer.Option("--layout", help="Layout of the data set; found out from its names if absent."),

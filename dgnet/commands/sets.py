@@ -45,7 +45,7 @@ def push(
         with needs_extra("generate"):
             from dgnet.generation.upload.uploading import take_destination
 
-            take_destination(url, _job_of(folder), resume=True)
+            take_destination(url, job_of_set(folder), resume=True)
             Target(folder=folder, url=url).upload(again=AGAIN)
     except GenerationError as error:
         raise InputError(str(error)) from error
@@ -98,7 +98,7 @@ def _check(url: str) -> None:
         raise InputError(f"the URL cannot be used: {problem}")
 
 
-def _job_of(folder: Path) -> dict[str, Any]:
+def job_of_set(folder: Path) -> dict[str, Any]:
     """What the set's job file says; InputError where the folder holds no complete set."""
     if not (folder / MANIFEST).is_file():
         raise InputError(

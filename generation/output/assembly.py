@@ -113,7 +113,7 @@ def _describe(
             write_file(directory / SHEET, encode_picture(shown_sheet, "PNG"), durable=True)
     summary.changed |= sources.changed
     (directory / PLOTS_FOLDER).mkdir(exist_ok=True)
-    for name, plot in plots(listing, summary, spec.keep.minimums).items():
+    for name, plot in plots(listing.persons, summary, spec.keep.minimums).items():
         write_file(directory / name, plot, durable=True)
     text = card(spec, listing, metadata, summary)
     write_file(directory / CARD, text.encode(), durable=True)

@@ -6,6 +6,7 @@ Nothing in it changes from run to run: no time, no folder.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from statistics import median
 
 from dgnet.generation.output.plots import CAMERAS_PLOT, PERSONS_PLOT, score_plot
@@ -17,6 +18,7 @@ from dgnet.markdown import code, plain, table
 from dgnet.model.checkpoints import Metadata
 from dgnet.model.config import NetworkConfig
 
+TITLE = "# Composites for person re-identification"
 PATHS_SHOWN = 50
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -31,19 +33,15 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
     """Markdown."""
     values = spec.to_json()
     del values["source"]["folder"], values["output"]["destination"]
+    names = {person: listing.person_name(person) for person in listing.persons}
+    counted = [f"## {heading}\n\n{text}" for heading, text in counts(names, summary).items()]
     sections = [
-        "# Composites for person re-identification",
-        f"{summary.kept} pictures made by DG-Net: each wears the clothes of one picture (the "
-        f"appearance) in the pose and scene of another (the structure). `{MANIFEST_TABLE}` and "
-        f"`{MANIFEST}` have a row for each, also for those that were dropped.",
-        "## Counts\n\n" + _counts(summary),
+        TITLE,
+        opening(summary),
+        counted[0],
         "## Pictures\n\n" + _pictures(spec, metadata.config),
-        "## Scene\n\n" + _scene(summary),
-        "## By person who gives the appearance\n\n" + _persons(listing, summary),
-        "## By camera of the structure\n\n" + _cameras(summary),
+        *counted[1:],
     ]
-    if summary.scores:
-        sections.append("## Scores of all that were made\n\n" + _scores(summary))
     if summary.unreadable:
         sections.append("## Pictures that could not be read\n\n" + _unreadable(summary))
     if summary.changed:
@@ -56,6 +54,30 @@ def card(spec: GenerationSpec, listing: Listing, metadata: Metadata, summary: Su
         f"## Privacy\n\n{PRIVACY}",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def opening(summary: Summary) -> str:
+    """What stands below the title."""
+    return (
+        f"{summary.kept} pictures made by DG-Net: each wears the clothes of one picture (the "
+        f"appearance) in the pose and scene of another (the structure). `{MANIFEST_TABLE}` and "
+        f"`{MANIFEST}` have a row for each, also for those that were dropped."
+    )
+
+
+def counts(names: Mapping[int, str], summary: Summary) -> dict[str, str]:
+    """The sections that a manifest tells, by their headings; `names` of all who may have
+    composites, sorted by id.
+    """
+    sections = {
+        "Counts": _counts(summary),
+        "Scene": _scene(summary),
+        "By person who gives the appearance": _persons(names, summary),
+        "By camera of the structure": _cameras(summary),
+    }
+    if summary.scores:
+        sections["Scores of all that were made"] = _scores(summary)
+    return sections
 
 
 def _counts(summary: Summary) -> str:
@@ -100,18 +122,18 @@ def _scene(summary: Summary) -> str:
     return "\n\n".join(lines) or "None: no composite was kept."
 
 
-def _persons(listing: Listing, summary: Summary) -> str:
-    counts = [summary.persons[person] for person in listing.persons]
+def _persons(names: Mapping[int, str], summary: Summary) -> str:
+    counts = [summary.persons[person] for person in names]
     head = (
         f"{len(counts)} persons; smallest {min(counts)}, median {median(counts):g}, largest "
         f"{max(counts)} composites a person."
     )
     rows: list[tuple[object, ...]] = [
-        (plain(listing.person_name(person)), summary.persons[person]) for person in listing.persons
+        (plain(name), summary.persons[person]) for person, name in names.items()
     ]
     plot = f"![composites by person]({PERSONS_PLOT})"
     if without := summary.persons_without:
-        named = [plain(listing.person_name(person)) for person in without[:PATHS_SHOWN]]
+        named = [plain(names[person]) for person in without[:PATHS_SHOWN]]
         more = f" and {len(without) - len(named)} more" if len(without) > len(named) else ""
         head += (
             f"\n\n**No composite was kept of {len(without)} of them**: {', '.join(named)}{more}. "

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from dgnet.generation.output.summary import BINS, Histogram, Summary
-from dgnet.generation.pairing.listing import Listing
 from dgnet.jobs.generation.manifest import Score
 
 SIZE_INCHES = (8.0, 3.0)
@@ -35,9 +34,13 @@ def require_matplotlib() -> None:
     importlib.import_module("matplotlib.backends.backend_agg")
 
 
-def plots(listing: Listing, summary: Summary, minimums: Mapping[Score, float]) -> dict[str, bytes]:
-    """PNG files by path below the output folder; histograms have a line where a filter cuts."""
-    counts = sorted((summary.persons[person] for person in listing.persons), reverse=True)
+def plots(
+    persons: Iterable[int], summary: Summary, minimums: Mapping[Score, float]
+) -> dict[str, bytes]:
+    """PNG files by path below the output folder, of all `persons` who may have composites;
+    histograms have a line where a filter cuts.
+    """
+    counts = sorted((summary.persons[person] for person in persons), reverse=True)
     cameras = {str(camera): summary.cameras[camera] for camera in summary.known_cameras}
     if None in summary.cameras:
         cameras["not known"] = summary.cameras[None]

@@ -208,10 +208,11 @@ def _pictures(manifest: Path) -> Iterator[Written]:
                     f"({type(error).__name__})"
                 ) from None
             if kept:
-                yield _checked(picture, number)
+                yield checked_picture(picture, f"line {number} of the {MANIFEST} that was fetched")
 
 
-def _checked(picture: Written, number: int) -> Written:
+def checked_picture(picture: Written, line: str) -> Written:
+    """The same; GenerationError where a manifest's `line` names what can be no picture of a set."""
     name, sha256, size = cast("tuple[object, object, object]", picture)
     if not (
         isinstance(name, str)
@@ -222,8 +223,8 @@ def _checked(picture: Written, number: int) -> Written:
         and size >= 0
     ):
         raise GenerationError(
-            f"line {number} of the {MANIFEST} that was fetched names {str(name)[:200]!r}, which is "
-            "no picture of a set; nothing was written for it"
+            f"{line} names {str(name)[:200]!r}, which is no picture of a set; nothing was written "
+            "for it"
         )
     return picture
 
