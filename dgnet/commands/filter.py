@@ -18,7 +18,7 @@ from dgnet.commands.options import (
 )
 from dgnet.commands.progress import counted
 from dgnet.commands.sets import job_of_set
-from dgnet.commands.talk import answer, say
+from dgnet.commands.talk import answer, first_named, say
 from dgnet.jobs.generation.errors import GenerationError
 from dgnet.jobs.generation.spec import spec_from
 from dgnet.paths import local_path
@@ -108,10 +108,9 @@ def _figures(found: Filtered, written: Path | None) -> dict[str, Any]:
 def _tell(found: Filtered, written: Path | None, *, talk: bool) -> None:
     """Warnings always, the rest as `talk`."""
     if emptied := found.persons_emptied:
-        more = "" if len(emptied) <= PERSONS_NAMED else f" and {len(emptied) - PERSONS_NAMED} more"
         typer.echo(
             f"warning: every composite of {len(emptied)} persons is dropped: "
-            f"{', '.join(map(str, emptied[:PERSONS_NAMED]))}{more}",
+            f"{first_named(emptied, PERSONS_NAMED)}",
             err=True,
         )
     if not talk:

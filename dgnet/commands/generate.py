@@ -37,7 +37,7 @@ from dgnet.commands.options import (
     require_server,
 )
 from dgnet.commands.progress import progress_bar
-from dgnet.commands.talk import answer, say
+from dgnet.commands.talk import answer, first_named, say
 from dgnet.jobs.generation.errors import GenerationError, UploadError
 from dgnet.jobs.generation.manifest import CARD
 from dgnet.jobs.generation.spec import (
@@ -406,10 +406,9 @@ def _tell(progress: Progress, target: Target, seconds: float, *, talk: bool) -> 
     for path in sorted(progress.changed):
         typer.echo(f"warning: {path} was replaced while the set was made, see {CARD}", err=True)
     if without := progress.persons_without:
-        more = "" if len(without) <= PERSONS_NAMED else f" and {len(without) - PERSONS_NAMED} more"
         typer.echo(
             f"warning: every composite of {len(without)} persons was dropped: "
-            f"{', '.join(without[:PERSONS_NAMED])}{more}; lower the filters or give --top-up",
+            f"{first_named(without, PERSONS_NAMED)}; lower the filters or give --top-up",
             err=True,
         )
     if not talk:

@@ -18,6 +18,7 @@ import typer
 
 from dgnet.arrays import Pixels
 from dgnet.commands.failures import InputError
+from dgnet.commands.talk import first_named
 from dgnet.pictures import PICTURE_SUFFIXES, PictureRefused, open_file
 from dgnet.pictures.sheets import grid, lines
 
@@ -44,8 +45,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
             if others:
                 typer.echo(
                     f"dgnet: {path}: passed over what has no picture's ending: "
-                    f"{', '.join(others[:NAMED])}"
-                    + (f" and {len(others) - NAMED} more" if len(others) > NAMED else ""),
+                    f"{first_named(others, NAMED)}",
                     err=True,
                 )
             found += inside

@@ -6,6 +6,7 @@ Answers (a table, JSON) and warnings are printed by `typer.echo` as ever; progre
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -28,6 +29,12 @@ def say(text: str, *, err: bool = False) -> None:
     """A line that nobody needs who asked for quiet."""
     if not _quiet:
         typer.echo(text, err=err)
+
+
+def first_named(names: Sequence[object], most: int) -> str:
+    """The first of them, and how many more there are: a, b and 3 more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
 
 
 def answer(values: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dgnet.commands import progress
 from dgnet.commands.examples import EXAMPLES
-from dgnet.commands.talk import set_quiet
+from dgnet.commands.talk import first_named, set_quiet
 from tests.commands.test_server_mode import PICTURES, run
 from tests.house.commands_in_words import commands_in, parse
 from tests.house.test_docs import COMMANDS
@@ -119,3 +119,8 @@ def test_the_shell_completes_commands_and_options(typed: str, expected: str) -> 
         },
     )  # fmt: skip
     assert done.stdout.split() == [expected], done.stderr
+
+
+def test_many_are_named_by_the_first_and_their_number() -> None:
+    assert first_named([1, 2, 3], most=3) == "1, 2, 3"
+    assert first_named(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
