@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from dgnet.jobs.contract import JobTimings, SwapResult
+from dgnet.jobs.contract import GridResult, JobTimings, SwapResult
 from dgnet.jobs.media_types import JSON
 from dgnet.jobs.views import JobView
 from dgnet.service.dependencies import Dependencies
@@ -24,6 +24,20 @@ async def composite_response(
     """The composite in the negotiated format, with its model version and timings."""
     started = time.perf_counter()
     content = await dependencies.picture_pool.encode(result.composite, media_type, size=size)
+    return negotiated(content, media_type, result, decode_seconds=decode_seconds, started=started)
+
+
+def negotiated(
+    content: bytes,
+    media_type: str,
+    result: SwapResult | GridResult,
+    *,
+    decode_seconds: float | None,
+    started: float,
+) -> Response:
+    """What `Accept` chose, with model version and timings; `time.perf_counter` told `started` when
+    encoding began.
+    """
     headers = result_headers(
         result.model_version,
         result.timings,

@@ -25,7 +25,7 @@ from dgnet.jobs.media_types import FORM, GRIDS, JPEG, JSON, NPZ, PNG, ZIP
 from dgnet.jobs.plain_words import in_words
 from dgnet.jobs.views import GridIndex, GridMember
 from dgnet.pictures.sheets import crossed, grid, lines
-from dgnet.service.answers import result_headers
+from dgnet.service.answers import negotiated
 from dgnet.service.dependencies import AppDependencies, Dependencies, ModelQuery
 from dgnet.service.encoding import encode_composite, encode_npz, encode_zip
 from dgnet.service.forms import FormPart, parse_form
@@ -381,14 +381,9 @@ class _Form:
         content = await pool.write(
             lambda: self._written(pictures, result, wanted), pixels=result.composites.size // 3
         )
-        headers = result_headers(
-            result.model_version,
-            result.timings,
-            decode_seconds=decode_seconds,
-            encode_seconds=time.perf_counter() - started,
+        return negotiated(
+            content, self.media_type, result, decode_seconds=decode_seconds, started=started
         )
-        headers["Vary"] = "Accept"
-        return Response(content, media_type=self.media_type, headers=headers)
 
     def _written(self, pictures: list[Pixels], result: GridResult, wanted: _Wanted) -> bytes:
         composites, settings = result.composites, self.dependencies.settings
